@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* XXH3 under names of our own: the only place that knows xxhash.h. */
+#ifndef PLYFS_BASE_HASH_H
+#define PLYFS_BASE_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct hash128 {
+	uint64_t low, high;
+};
+
+/* XXH3-64 with a seed: hash tables, record checksums. */
+uint64_t hash64(const void *p, size_t len, uint64_t seed);
+
+/* XXH3-128: identities of layers, trees and contents. */
+struct hash128 hash128(const void *p, size_t len);
+
+#endif

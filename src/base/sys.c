@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* System calls that return -errno, retry EINTR and complete partial transfers. */
+#include "base/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#ifndef OPEN_TREE_CLONE
+#define OPEN_TREE_CLONE 1
+#endif
+#ifndef OPEN_TREE_CLOEXEC
+#define OPEN_TREE_CLOEXEC O_CLOEXEC
+#endif
+
+/* The value of a call that answers -1 and errno: itself, or -errno; repeated while interrupted. */
+#define RETRY(call)                                                                                \
+	__extension__({                                                                            \
+		__typeof__(call) value_;                                                           \
+		do                                                                                 \
+			value_ = (call);                                                           \
+		while (value_ == -1 && errno == EINTR);                                            \
+		value_ == -1 ? -errno : value_;                                                    \
+	})
+
+int sys_openat(int dirfd, const char *name, int flags, mode_t mode)
+{
+	return RETRY(openat(dirfd, name, flags | O_CLOEXEC | O_NOCTTY, mode));
+}
+
+/*
+ * Whether openat2(2) may be used, found out once. Seccomp filters answer EPERM as well as ENOSYS
+ * for calls they do not know, so the question is one whose only honest answer is EINVAL.
+ */
+static bool have_openat2(void)
+{
+	static int known; /* 0 not asked yet, 1 yes, -1 no */
+	int have = __atomic_load_n(&known, __ATOMIC_RELAXED);
+
+	if (have == 0) {
+		syscall(SYS_openat2, -1, NULL, NULL, 0);
+		have = errno == EINVAL ? 1 : -1;
+		__atomic_store_n(&known, have, __ATOMIC_RELAXED);
+	}
+	return have > 0;
+}
+
+/* openat2(2) refuses flags that openat(2) ignores beside O_PATH. */
+static uint64_t openat2_flags(int flags)
+{
+	flags |= O_CLOEXEC | O_NOFOLLOW;
+	if ((flags & O_PATH) != 0)
+		return (uint64_t)(flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+	return (uint64_t)(flags | O_NOCTTY);
+}
+
+/* What sys_open_in() does on a kernel before 5.6, or under a filter that hides openat2(2). */
+static int open_in_checked(int dirfd, const char *name, int flags, bool no_xdev)
+{
+	CLEANUP(fd) int fd = sys_openat(dirfd, name, flags | O_NOFOLLOW, 0);
+	struct stat dir, st;
+	int r;
+
+	if (fd < 0 || !no_xdev)
+		return steal_fd(&fd);
+	r = sys_fstatat(dirfd, ".", &dir, 0);
+	if (r == 0)
+		r = sys_fstat(fd, &st);
+	if (r < 0)
+		return r;
+	if (dir.st_dev != st.st_dev)
+		return -EXDEV;
+	return steal_fd(&fd);
+}
+
+int sys_open_in(int dirfd, const char *name, int flags, bool no_xdev)
+{
+	struct open_how how = {
+		.flags = openat2_flags(flags),
+		.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+
+	if ((flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE)
+		return -EINVAL;
+	if (strchr(name, '/') != NULL)
+		return -EINVAL;
+	if (strcmp(name, "..") == 0)
+		return -EXDEV;
+	if (!have_openat2())
+		return open_in_checked(dirfd, name, flags, no_xdev);
+	if (no_xdev)
+		how.resolve |= RESOLVE_NO_XDEV;
+	return (int)RETRY(syscall(SYS_openat2, dirfd, name, &how, sizeof(how)));
+}
+
+int sys_open_tree_clone(int fd)
+{
+	unsigned int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
+
+	return (int)RETRY(syscall(SYS_open_tree, fd, "", flags));
+}
+
+int sys_fstat(int fd, struct stat *ret_st)
+{
+	struct stat st;
+	int r = RETRY(fstat(fd, &st));
+
+	if (r == 0)
+		*ret_st = st;
+	return r;
+}
+
+int sys_fstatat(int dirfd, const char *name, struct stat *ret_st, int flags)
+{
+	struct stat st;
+	int r = RETRY(fstatat(dirfd, name, &st, flags));
+
+	if (r == 0)
+		*ret_st = st;
+	return r;
+}
+
+ssize_t sys_readlinkat(int dirfd, const char *name, char *buf, size_t size)
+{
+	return RETRY(readlinkat(dirfd, name, buf, size));
+}
+
+int sys_mkdirat(int dirfd, const char *name, mode_t mode)
+{
+	return RETRY(mkdirat(dirfd, name, mode));
+}
+
+int sys_unlinkat(int dirfd, const char *name, int flags)
+{
+	return RETRY(unlinkat(dirfd, name, flags));
+}
+
+int sys_renameat(int olddir, const char *oldname, int newdir, const char *newname,
+		 unsigned int flags)
+{
+	/* Without flags, the call that file systems without renameat2(2) also know. */
+	if (flags == 0)
+		return RETRY(renameat(olddir, oldname, newdir, newname));
+	return (int)RETRY(syscall(SYS_renameat2, olddir, oldname, newdir, newname, flags));
+}
+
+ssize_t sys_getdents(int fd, void *buf, size_t size)
+{
+	return RETRY(syscall(SYS_getdents64, fd, buf, size));
+}
+
+const struct linux_dirent64 *sys_dirents_next(struct sys_dirents *it)
+{
+	const size_t head = offsetof(struct linux_dirent64, d_name);
+	const struct linux_dirent64 *d = (const void *)it->p;
+
+	if (it->bad || it->left == 0)
+		return NULL;
+	it->bad = true;
+	if (it->left < head || d->d_reclen > it->left || d->d_reclen <= head)
+		return NULL;
+	if (d->d_reclen % _Alignof(struct linux_dirent64) != 0)
+		return NULL;
+	if (d->d_name[0] == '\0' || memchr(d->d_name, '\0', d->d_reclen - head) == NULL)
+		return NULL;
+	it->bad = false;
+	it->p += d->d_reclen;
+	it->left -= d->d_reclen;
+	return d;
+}
+
+ssize_t sys_pread_full(int fd, void *buf, size_t len, off_t off)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = RETRY(pread(fd, (char *)buf + done, len - done, off + (off_t)done));
+
+		if (n < 0)
+			return n;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+int sys_pwrite_full(int fd, const void *buf, size_t len, off_t off)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t n =
+			RETRY(pwrite(fd, (const char *)buf + done, len - done, off + (off_t)done));
+
+		if (n < 0)
+			return (int)n;
+		/* Not a thing that a file system should do; looping on it would hang. */
+		if (n == 0)
+			return -EIO;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int sys_write_full(int fd, const void *buf, size_t len)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t n = RETRY(write(fd, (const char *)buf + done, len - done));
+
+		if (n < 0)
+			return (int)n;
+		if (n == 0)
+			return -EIO;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int sys_fdatasync(int fd)
+{
+	return RETRY(fdatasync(fd));
+}
+
+int sys_ftruncate(int fd, off_t len)
+{
+	return RETRY(ftruncate(fd, len));
+}
+
+int sys_fallocate(int fd, int mode, off_t off, off_t len)
+{
+	return RETRY(fallocate(fd, mode, off, len));
+}
+
+off_t sys_lseek(int fd, off_t off, int whence)
+{
+	return RETRY(lseek(fd, off, whence));
+}
+
+int sys_random(void *p, size_t len)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t n = RETRY(getrandom((char *)p + done, len - done, 0));
+
+		if (n < 0)
+			return (int)n;
+		done += (size_t)n;
+	}
+	return 0;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tests of base/sys: names, opening, bytes. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/sys.h"
+#include "unit/base/fixture.h"
+
+TestSuite(sys, .init = tmp_setup, .fini = tmp_teardown);
+
+Test(sys, openat_is_close_on_exec_and_reports_errno)
+{
+	CLEANUP(fd) int fd = sys_openat(tmp_fd, "f", O_RDWR | O_CREAT | O_EXCL, 0600);
+	struct stat st;
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	cr_assert_eq(sys_fstat(fd, &st), 0);
+	cr_assert_eq(st.st_mode, (mode_t)S_IFREG | 0600);
+	cr_assert_eq(sys_openat(tmp_fd, "f", O_RDWR | O_CREAT | O_EXCL, 0600), -EEXIST);
+	cr_assert_eq(sys_openat(tmp_fd, "none", O_RDONLY, 0), -ENOENT);
+}
+
+Test(sys, stat_leaves_its_output_alone_on_failure)
+{
+	struct stat st = {.st_ino = 42};
+
+	cr_assert_eq(sys_fstat(-1, &st), -EBADF);
+	cr_assert_eq(sys_fstatat(tmp_fd, "none", &st, AT_SYMLINK_NOFOLLOW), -ENOENT);
+	cr_assert_eq(st.st_ino, 42);
+	cr_assert_eq(sys_fstatat(tmp_fd, "", &st, AT_EMPTY_PATH), 0);
+	cr_assert(S_ISDIR(st.st_mode));
+}
+
+Test(sys, names)
+{
+	char target[8];
+	struct stat st;
+	CLEANUP(fd) int link = -1;
+
+	cr_assert_eq(sys_mkdirat(tmp_fd, "d", 0700), 0);
+	cr_assert_eq(sys_mkdirat(tmp_fd, "d", 0700), -EEXIST);
+	tmp_file("a", "1", 1);
+	tmp_file("b", "22", 2);
+	cr_assert_eq(sys_renameat(tmp_fd, "a", tmp_fd, "b", RENAME_NOREPLACE), -EEXIST);
+	cr_assert_eq(sys_renameat(tmp_fd, "a", tmp_fd, "b", RENAME_EXCHANGE), 0);
+	cr_assert_eq(sys_fstatat(tmp_fd, "a", &st, 0), 0);
+	cr_assert_eq(st.st_size, 2);
+	cr_assert_eq(sys_renameat(tmp_fd, "a", tmp_fd, "b", 0), 0);
+	cr_assert_eq(sys_unlinkat(tmp_fd, "a", 0), -ENOENT);
+	cr_assert_eq(sys_unlinkat(tmp_fd, "b", AT_REMOVEDIR), -ENOTDIR);
+	cr_assert_eq(sys_unlinkat(tmp_fd, "b", 0), 0);
+	cr_assert_eq(sys_unlinkat(tmp_fd, "d", AT_REMOVEDIR), 0);
+
+	cr_assert_eq(symlinkat("0123456789", tmp_fd, "l"), 0);
+	cr_assert_eq(sys_readlinkat(tmp_fd, "l", target, sizeof(target)), 8);
+	cr_assert_eq(memcmp(target, "01234567", 8), 0);
+	link = sys_openat(tmp_fd, "l", O_PATH | O_NOFOLLOW, 0);
+	cr_assert_geq(link, 0);
+	cr_assert_eq(sys_readlinkat(link, "", target, sizeof(target)), 8);
+	cr_assert_eq(sys_readlinkat(tmp_fd, ".", target, sizeof(target)), -EINVAL);
+}
+
+/* What sys_open_in() promises, whichever way it has to take. */
+static void check_open_in(void)
+{
+	struct stat st;
+	int fd;
+
+	tmp_file("f", "x", 1);
+	cr_assert_eq(sys_mkdirat(tmp_fd, "d", 0755), 0);
+	cr_assert_eq(symlinkat("f", tmp_fd, "to-file"), 0);
+	cr_assert_eq(symlinkat("d", tmp_fd, "to-dir"), 0);
+	for (int xdev = 0; xdev < 2; xdev++) {
+		fd = sys_open_in(tmp_fd, "f", O_RDONLY, xdev);
+		cr_assert_geq(fd, 0);
+		cr_assert_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+		close(fd);
+		fd = sys_open_in(tmp_fd, "d", O_RDONLY | O_DIRECTORY, xdev);
+		cr_assert_geq(fd, 0);
+		close(fd);
+		/* Flags that openat2(2) would refuse beside O_PATH. */
+		fd = sys_open_in(tmp_fd, "f", O_PATH | O_NONBLOCK | O_NOCTTY, xdev);
+		cr_assert_geq(fd, 0);
+		close(fd);
+		cr_assert_eq(sys_open_in(tmp_fd, "f", O_RDONLY | O_DIRECTORY, xdev), -ENOTDIR);
+		cr_assert_eq(sys_open_in(tmp_fd, "to-file", O_RDONLY, xdev), -ELOOP);
+		fd = sys_open_in(tmp_fd, "to-dir", O_RDONLY | O_DIRECTORY, xdev);
+		cr_assert(fd == -ELOOP || fd == -ENOTDIR, "%d", fd);
+		fd = sys_open_in(tmp_fd, "to-file", O_PATH, xdev);
+		cr_assert_geq(fd, 0);
+		cr_assert_eq(sys_fstat(fd, &st), 0);
+		cr_assert(S_ISLNK(st.st_mode));
+		close(fd);
+		cr_assert_eq(sys_open_in(tmp_fd, "none", O_RDONLY, xdev), -ENOENT);
+		cr_assert_eq(sys_open_in(tmp_fd, "", O_RDONLY, xdev), -ENOENT);
+		cr_assert_eq(sys_open_in(tmp_fd, "..", O_RDONLY, xdev), -EXDEV);
+		cr_assert_eq(sys_open_in(tmp_fd, "d/x", O_RDONLY, xdev), -EINVAL);
+		cr_assert_eq(sys_open_in(tmp_fd, "/", O_RDONLY, xdev), -EINVAL);
+		cr_assert_eq(sys_open_in(tmp_fd, "n", O_RDWR | O_CREAT, xdev), -EINVAL);
+		cr_assert_eq(sys_open_in(-1, "f", O_RDONLY, xdev), -EBADF);
+	}
+}
+
+static void check_no_xdev(void)
+{
+	char path[5000];
+	int fd;
+
+	cr_assert_eq(sys_mkdirat(tmp_fd, "mnt", 0755), 0);
+	snprintf(path, sizeof(path), "%s/mnt", tmp_path);
+	if (!private_mounts() || mount("none", path, "tmpfs", 0, NULL) < 0)
+		cr_skip_test("no mount namespace here");
+	cr_assert_eq(sys_open_in(tmp_fd, "mnt", O_RDONLY | O_DIRECTORY, true), -EXDEV);
+	cr_assert_eq(sys_open_in(tmp_fd, "mnt", O_PATH, true), -EXDEV);
+	fd = sys_open_in(tmp_fd, "mnt", O_RDONLY | O_DIRECTORY, false);
+	cr_assert_geq(fd, 0);
+	close(fd);
+	umount2(path, MNT_DETACH);
+}
+
+static void without_openat2(int error)
+{
+	if (!deny_syscall(SYS_openat2, error))
+		cr_skip_test("no seccomp here");
+	cr_assert_eq(syscall(SYS_openat2, -1, NULL, NULL, 0), -1);
+	cr_assert_eq(errno, error);
+}
+
+Test(sys, open_in)
+{
+	check_open_in();
+}
+
+Test(sys, open_in_without_openat2)
+{
+	without_openat2(ENOSYS);
+	check_open_in();
+}
+
+Test(sys, open_in_where_a_filter_forbids_openat2)
+{
+	without_openat2(EPERM);
+	check_open_in();
+}
+
+Test(sys, open_in_stays_on_its_mount)
+{
+	check_no_xdev();
+}
+
+Test(sys, open_in_without_openat2_stays_on_its_mount)
+{
+	without_openat2(ENOSYS);
+	check_no_xdev();
+}
+
+Test(sys, a_cloned_tree_does_not_see_later_mounts)
+{
+	char path[5000];
+	struct stat st;
+	CLEANUP(fd) int tree = -1;
+
+	tmp_file("under", "x", 1);
+	if (!private_mounts())
+		cr_skip_test("no mount namespace here");
+	tree = sys_open_tree_clone(tmp_fd);
+	cr_assert_geq(tree, 0, "%s", strerror(-tree));
+	cr_assert_eq(fcntl(tree, F_GETFD), FD_CLOEXEC);
+	snprintf(path, sizeof(path), "%s", tmp_path);
+	cr_assert_eq(mount("none", path, "tmpfs", 0, NULL), 0);
+	cr_assert_eq(sys_fstatat(AT_FDCWD, path, &st, 0), 0);
+	cr_assert_eq(faccessat(AT_FDCWD, strcat(path, "/under"), F_OK, 0), -1);
+	cr_assert_eq(sys_fstatat(tree, "under", &st, 0), 0);
+	umount2(tmp_path, MNT_DETACH);
+	cr_assert_eq(sys_open_tree_clone(-1), -EBADF);
+}
+
+Test(sys, pread_full_is_short_only_at_the_end)
+{
+	static char data[300000], back[300000];
+	CLEANUP(fd) int fd = -1;
+
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (char)(i * 7 >> 3);
+	tmp_file("f", data, sizeof(data));
+	fd = sys_openat(tmp_fd, "f", O_RDONLY, 0);
+	cr_assert_eq(sys_pread_full(fd, back, sizeof(back), 0), (ssize_t)sizeof(back));
+	cr_assert_arr_eq(back, data, sizeof(data));
+	cr_assert_eq(sys_pread_full(fd, back, sizeof(back), 299990), 10);
+	cr_assert_arr_eq(back, data + 299990, 10);
+	cr_assert_eq(sys_pread_full(fd, back, sizeof(back), 300000), 0);
+	cr_assert_eq(sys_pread_full(fd, back, 10, -1), -EINVAL);
+	cr_assert_eq(sys_pread_full(-1, back, 10, 0), -EBADF);
+	cr_assert_eq(sys_pwrite_full(fd, back, 10, 0), -EBADF);
+}
+
+Test(sys, files_can_be_written_grown_and_cut)
+{
+	CLEANUP(fd) int fd = sys_openat(tmp_fd, "f", O_RDWR | O_CREAT, 0600);
+	char back[8];
+	struct stat st;
+
+	cr_assert_eq(sys_write_full(fd, "abcd", 4), 0);
+	cr_assert_eq(sys_pwrite_full(fd, "XY", 2, 5), 0);
+	cr_assert_eq(sys_pread_full(fd, back, 8, 0), 7);
+	cr_assert_eq(memcmp(back, "abcd\0XY", 7), 0);
+	cr_assert_eq(sys_lseek(fd, 0, SEEK_CUR), 4);
+	cr_assert_eq(sys_lseek(fd, -1, SEEK_SET), -EINVAL);
+	cr_assert_eq(sys_ftruncate(fd, 2), 0);
+	cr_assert_eq(sys_fstat(fd, &st), 0);
+	cr_assert_eq(st.st_size, 2);
+	cr_assert_eq(sys_ftruncate(fd, -1), -EINVAL);
+	cr_assert_eq(sys_fdatasync(fd), 0);
+	cr_assert_eq(sys_fdatasync(-1), -EBADF);
+	cr_assert_eq(sys_fallocate(-1, 0, 0, 1), -EBADF);
+	cr_assert_eq(sys_fallocate(fd, 0, 0, 0), -EINVAL);
+}
+
+Test(sys, a_full_device_is_an_error)
+{
+	CLEANUP(fd) int fd = sys_openat(AT_FDCWD, "/dev/full", O_WRONLY, 0);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(sys_write_full(fd, "x", 1), -ENOSPC);
+	cr_assert_eq(sys_pwrite_full(fd, "x", 1, 0), -ENOSPC);
+	cr_assert_eq(sys_write_full(fd, "", 0), 0);
+}
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+}
+
+static void *slow_reader(void *arg)
+{
+	int fd = *(int *)arg;
+	static char sink[4096];
+	size_t total = 0;
+	ssize_t n;
+
+	usleep(60000);
+	while ((n = read(fd, sink, sizeof(sink))) != 0)
+		total += n > 0 ? (size_t)n : 0;
+	return (void *)(uintptr_t)total;
+}
+
+Test(sys, signals_do_not_cut_a_write_short)
+{
+	struct sigaction act = {.sa_handler = on_alarm};
+	struct itimerval often = {{0, 3000}, {0, 3000}}, never = {0};
+	static char data[1 << 20];
+	pthread_t thread;
+	int fds[2];
+	void *total;
+	sigset_t set;
+
+	cr_assert_eq(pipe(fds), 0);
+	cr_assert_eq(sigaction(SIGALRM, &act, NULL), 0);
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	cr_assert_eq(pthread_create(&thread, NULL, slow_reader, &fds[0]), 0);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	cr_assert_eq(sys_write_full(fds[1], data, sizeof(data)), 0);
+	setitimer(ITIMER_REAL, &never, NULL);
+	close(fds[1]);
+	pthread_join(thread, &total);
+	cr_assert_eq((uintptr_t)total, sizeof(data));
+	close(fds[0]);
+}
+
+Test(sys, random_fills_every_length)
+{
+	uint8_t a[5000] = {0}, b[5000] = {0};
+
+	cr_assert_eq(sys_random(a, sizeof(a)), 0);
+	cr_assert_eq(sys_random(b, sizeof(b)), 0);
+	cr_assert_arr_neq(a, b, sizeof(a));
+	cr_assert_arr_neq(a + 4900, b + 4900, 100);
+	a[0] = 7;
+	cr_assert_eq(sys_random(a, 0), 0);
+	cr_assert_eq(a[0], 7);
+}
