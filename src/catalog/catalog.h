@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The catalog of an upper layer: every name, whiteout, attribute and xattr, in LMDB. */
+#ifndef PLYFS_CATALOG_CATALOG_H
+#define PLYFS_CATALOG_CATALOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "catalog/batch.h"
+#include "catalog/records.h"
+
+/*
+ * Threads: every function may be called from any thread; a lock of the catalog's own is held only
+ * inside the calls, which never wait for a disk except where it is said. No callback is ever called
+ * under it.
+ *
+ * Promise: when catalog_commit() has returned 0 the batch survives the death of the process (it is
+ * in the journal, in the page cache); after catalog_sync() it survives a power cut.
+ */
+struct catalog;
+
+enum catalog_mode {
+	CATALOG_WRITE,	  /* the owner: takes the lock, replays the journal, deletes orphans */
+	CATALOG_SNAPSHOT, /* read-only, private copy of the state right now, owner or no owner;
+			     nothing in the directory changes */
+};
+
+struct catalog_options {
+	enum catalog_mode mode;
+	bool create;	 /* WRITE: make a new catalog where there is none (else -ENOENT) */
+	bool no_sync;	 /* volatile: never wait for a disk */
+	bool no_threads; /* tests: no checkpoint thread */
+};
+
+/*
+ * Opens the catalog in the directory DIRFD (the `.plyfs` directory; borrowed, duplicated inside).
+ * Errors with a sentence: -ENOENT no catalog; -EBUSY in use by a live process (the sentence names
+ * its pid); -EUCLEAN damaged; -EPROTONOSUPPORT made by a newer version; -EROFS, -ENOSPC, -EACCES
+ * of the files. A lock left by a dead process is taken over silently.
+ */
+int catalog_open(int dirfd, const struct catalog_options *options, struct catalog **ret_catalog,
+		 struct err *err);
+/* Checkpoints (WRITE) and frees; NULL is fine. An error of the last checkpoint is logged: the
+ * journal still holds everything. */
+void catalog_close(struct catalog *c);
+DEFINE_CLEANUP_PTR(struct catalog, catalog, catalog_close)
+
+/*
+ * Daemonising. The lock on the catalog survives a fork; a thread does not, and a lock that a thread
+ * holds at the fork stays locked in the child. So the process that opened the catalog and is about
+ * to fork calls catalog_before_fork(), which ends the checkpoint thread if commits have started
+ * it; the child that goes on with the catalog calls catalog_owner_changed(), which writes its pid
+ * into the lock file (for messages) and starts the thread; the parent leaves by _exit() and does
+ * not close the catalog. In a process that does not fork, the first commit starts the thread.
+ */
+void catalog_before_fork(struct catalog *c);
+/* 0, or the error of writing the lock file, which does no harm. */
+int catalog_owner_changed(struct catalog *c);
+
+/* Random per catalog, constant for its life: seed of name hashes, and so of directory cookies. */
+uint64_t catalog_seed(const struct catalog *c);
+
+/* A number for a new inode: never used before in this catalog while its record lives. */
+uint64_t catalog_new_ino(struct catalog *c);
+
+/*
+ * Applies B whole, or nothing of it: 0, -ENOSPC, -EDQUOT, -EIO, -ENOMEM, -EROFS (snapshot), -EINVAL (an
+ * adder was given a name or value of impossible length). A little space is kept back for batches
+ * that remove names or inodes, so that a full disk can be emptied. Waits for the disk only when
+ * checkpoints have not kept up with commits.
+ */
+int catalog_commit(struct catalog *c, const struct batch *b);
+
+/* Waits until everything committed so far is on the disk. Concurrent callers share the flush. */
+int catalog_sync(struct catalog *c);
+
+/* Commits the LMDB transaction durably and starts a new journal. Waits for the disk. */
+int catalog_checkpoint(struct catalog *c);
+
+/* Lookups: 0, -ENOENT, -EUCLEAN (a damaged record), -EIO. */
+int catalog_entry(struct catalog *c, uint64_t parent, const char *name, size_t len,
+		  struct entry_rec *ret_entry);
+/* RET_REC is filled, with attr.ino; to be freed with inode_rec_done(). */
+int catalog_inode(struct catalog *c, uint64_t ino, struct inode_rec *ret_rec);
+
+/* Position of a name in listings: hash of the name with the catalog's seed, 3 .. 2^63 - 1. */
+uint64_t catalog_name_hash(uint64_t seed, const char *name, size_t len);
+
+/* One name of a listing. */
+struct catalog_name {
+	uint64_t hash; /* catalog_name_hash() */
+	struct entry_rec entry;
+	uint32_t name_off; /* into catalog_names.text */
+	uint16_t name_len;
+};
+
+/* A piece of a listing; zeroed memory is empty. */
+struct catalog_names {
+	struct catalog_name *names; /* owned, in order of (hash, name) */
+	size_t n;
+	size_t cap;
+	struct buf text;
+	bool end; /* there are no more names after these */
+};
+void catalog_names_done(struct catalog_names *l);
+DEFINE_CLEANUP(struct catalog_names, catalog_names, catalog_names_done)
+
+/*
+ * Names and whiteouts of PARENT with hash > AFTER (0: all), about MAX of them, but never only some
+ * of those with one hash. RET_NAMES is emptied first (its memory is reused).
+ */
+int catalog_list(struct catalog *c, uint64_t parent, uint64_t after, size_t max,
+		 struct catalog_names *ret_names);
+
+/* Copies the value; -ENODATA; -ERANGE when SIZE > 0 is too small; SIZE 0 asks for the length.
+ * Returns the length. */
+ssize_t catalog_xattr(struct catalog *c, uint64_t ino, const char *name, void *value, size_t size);
+/* Appends all names, each with its NUL. */
+int catalog_xattr_names(struct catalog *c, uint64_t ino, struct buf *out);
+
+/* Copies inline bytes from OFF on; returns how many (0 past the end). */
+ssize_t catalog_inline(struct catalog *c, uint64_t ino, uint64_t off, void *bytes, size_t size);
+
+/* One segment of a chunk map; all zero bits when there is none. */
+int catalog_chunks(struct catalog *c, uint64_t ino, uint32_t segment, uint8_t *ret_bits);
+
+/* Appends the value of KEY; -ENOENT. */
+int catalog_super(struct catalog *c, const char *key, struct buf *out);
+
+/*
+ * All orphans that the open found, for the owner of their data files; their records are deleted by
+ * batch_del_inode() once the data files are. RET_INOS is an owned array.
+ */
+int catalog_orphans(struct catalog *c, uint64_t **ret_inos, size_t *ret_n);
+
+/* Text: tables and sizes, for `plyfs` statistics and bug reports. */
+void catalog_to_text(struct catalog *c, struct buf *out);
+
+/* "LMDB 0.9.24". */
+const char *catalog_library_version(void);
+
+#endif

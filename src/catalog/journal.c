@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Appending to the journal file and cutting it; where it is full, broken or damaged. */
+#include "catalog/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include "base/cleanup.h"
+#include "base/hash.h"
+#include "base/sys.h"
+
+/* Blocks are reserved in steps, so that a system call is paid for every few thousand records. */
+#define RESERVE_STEP ((uint64_t)1 << 20)
+
+/* A journal is started anew at 32 MiB; while that fails it grows, but not to this. */
+#define JOURNAL_SIZE_MAX ((uint64_t)1 << 30)
+
+#define BAD_FILES_MAX 64
+
+static void encode_header(uint8_t *header, uint64_t base)
+{
+	memset(header, 0, JOURNAL_HEADER_SIZE);
+	memcpy(header, JOURNAL_MAGIC, 8);
+	put_le32(header + 8, FORMAT_VERSION);
+	put_le64(header + 16, base);
+	put_le64(header + 24, hash64(header, 24, 0));
+}
+
+static uint64_t record_sum(const uint8_t *header, const void *body, size_t len, uint64_t seed)
+{
+	/* The header's sum is the body's seed: one sum over both without one buffer for both. */
+	return hash64(body, len, hash64(header, JOURNAL_RECORD_SUMMED, seed));
+}
+
+void journal_scan_begin(struct journal_scan *scan, const void *bytes, size_t len)
+{
+	*scan = (struct journal_scan){.bytes = bytes, .len = len, .off = JOURNAL_HEADER_SIZE};
+	if (len < JOURNAL_HEADER_SIZE) {
+		/* Made, but its header not written yet: nothing can follow. */
+		scan->off = len;
+		return;
+	}
+	if (memcmp(scan->bytes, JOURNAL_MAGIC, 8) != 0 ||
+	    get_le64(scan->bytes + 24) != hash64(bytes, 24, 0)) {
+		scan->header_bad = true;
+		return;
+	}
+	scan->version = get_le32(scan->bytes + 8);
+	scan->base = get_le64(scan->bytes + 16);
+}
+
+/* Is there a whole, undamaged record at OFF? */
+static bool record_at(const struct journal_scan *scan, size_t off, uint64_t seed,
+		      struct journal_record *ret_record)
+{
+	const uint8_t *header = scan->bytes + off;
+	uint32_t len;
+
+	if (scan->len - off < JOURNAL_RECORD_HEADER || get_le32(header) != JOURNAL_RECORD_MAGIC)
+		return false;
+	len = get_le32(header + 4);
+	if (len > JOURNAL_BODY_MAX || len > scan->len - off - JOURNAL_RECORD_HEADER)
+		return false;
+	if (get_le64(header + 16) != record_sum(header, header + JOURNAL_RECORD_HEADER, len, seed))
+		return false;
+	*ret_record = (struct journal_record){
+		.seq = get_le64(header + 8), .body = header + JOURNAL_RECORD_HEADER, .len = len};
+	return true;
+}
+
+bool journal_scan_next(struct journal_scan *scan, uint64_t seed, struct journal_record *ret_record)
+{
+	struct journal_record record;
+
+	if (scan->off > scan->len || !record_at(scan, scan->off, seed, &record))
+		return false;
+	if (scan->last_seq != 0 && record.seq != scan->last_seq + 1)
+		return false;
+	scan->last_seq = record.seq;
+	scan->off += JOURNAL_RECORD_HEADER + record.len;
+	*ret_record = record;
+	return true;
+}
+
+bool journal_scan_more(const struct journal_scan *scan, uint64_t seed, uint64_t after)
+{
+	const uint8_t first = JOURNAL_RECORD_MAGIC & 0xff;
+	const uint8_t *p, *end;
+	struct journal_record record;
+
+	if (scan->off >= scan->len)
+		return false;
+	p = scan->bytes + scan->off;
+	end = scan->bytes + scan->len;
+	while (p < end && (p = memchr(p, first, (size_t)(end - p))) != NULL) {
+		if (record_at(scan, (size_t)(p - scan->bytes), seed, &record) && record.seq > after)
+			return true;
+		p++;
+	}
+	return false;
+}
+
+int journal_read(int fd, uint8_t **ret_bytes, size_t *ret_len)
+{
+	CLEANUP(free) uint8_t *bytes = NULL;
+	struct stat st;
+	size_t size;
+	ssize_t n;
+	int rc = sys_fstat(fd, &st);
+
+	if (rc < 0)
+		return rc;
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > JOURNAL_SIZE_MAX)
+		return -EUCLEAN;
+	size = (size_t)st.st_size;
+	bytes = malloc(size + 1);
+	if (bytes == NULL)
+		return -ENOMEM;
+	/* Fewer bytes come when a live journal is cut while a snapshot reads it. */
+	n = sys_pread_full(fd, bytes, size, 0);
+	if (n < 0)
+		return (int)n;
+	*ret_bytes = steal_ptr(&bytes);
+	*ret_len = (size_t)n;
+	return 0;
+}
+
+int journal_cut(struct journal *j, uint64_t len)
+{
+	int rc = sys_ftruncate(j->fd, (off_t)len);
+
+	if (rc < 0)
+		return rc;
+	j->len = len;
+	j->allocated = 0; /* file systems give back what is reserved behind the end */
+	return 0;
+}
+
+/* Makes sure that a record of SIZE bytes fits, and the reserve behind it unless FREES. */
+static int reserve(struct journal *j, size_t size, bool frees)
+{
+	const uint64_t steps[] = {RESERVE_STEP, JOURNAL_RESERVE};
+	int rc = 0;
+
+	if (j->no_reserve || j->allocated >= j->len + size + JOURNAL_RESERVE)
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		rc = sys_fallocate(j->fd, FALLOC_FL_KEEP_SIZE, (off_t)j->len,
+				   (off_t)(size + steps[i]));
+		if (rc == 0) {
+			j->allocated = j->len + size + steps[i];
+			return 0;
+		}
+	}
+	if (rc == -ENOSPC || rc == -EDQUOT)
+		return frees ? 0 : rc;
+	/* Not every file system can (-EOPNOTSUPP), and some say so in other words. */
+	j->no_reserve = true;
+	return 0;
+}
+
+/* Writes both parts at the end of the journal; anything short of all is an error. */
+static int write_record(struct journal *j, const uint8_t *header, const void *body, size_t len)
+{
+	struct iovec iov[2] = {
+		{.iov_base = (void *)(uintptr_t)header, .iov_len = JOURNAL_RECORD_HEADER},
+		{.iov_base = (void *)(uintptr_t)body, .iov_len = len},
+	};
+	ssize_t n;
+
+	do {
+		n = pwritev(j->fd, iov, 2, (off_t)j->len);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	/* A regular file takes less than asked only when it is about to be full. */
+	return (size_t)n == JOURNAL_RECORD_HEADER + len ? 0 : -ENOSPC;
+}
+
+int journal_append(struct journal *j, uint64_t seq, const void *body, size_t len, bool frees)
+{
+	uint8_t header[JOURNAL_RECORD_HEADER];
+	size_t size = JOURNAL_RECORD_HEADER + len;
+	int rc;
+
+	if (j->len + size > JOURNAL_SIZE_MAX)
+		return -ENOSPC;
+	rc = reserve(j, size, frees);
+	if (rc < 0)
+		return rc;
+	put_le32(header, JOURNAL_RECORD_MAGIC);
+	put_le32(header + 4, (uint32_t)len);
+	put_le64(header + 8, seq);
+	put_le64(header + 16, record_sum(header, body, len, j->seed));
+	rc = write_record(j, header, body, len);
+	if (rc < 0)
+		return journal_cut(j, j->len) < 0 ? -EBADFD : rc;
+	j->len += size;
+	return 0;
+}
+
+static int write_header(struct journal *j, uint64_t base)
+{
+	uint8_t header[JOURNAL_HEADER_SIZE];
+
+	encode_header(header, base);
+	return sys_pwrite_full(j->fd, header, sizeof(header), 0);
+}
+
+int journal_reset(struct journal *j, uint64_t base)
+{
+	int rc = write_header(j, base);
+
+	return rc < 0 ? rc : journal_cut(j, JOURNAL_HEADER_SIZE);
+}
+
+int journal_open(struct journal *j, int dirfd, uint64_t seed, uint64_t base)
+{
+	CLEANUP(fd) int fd = sys_openat(dirfd, JOURNAL_FILE, O_RDWR | O_CREAT, 0600);
+	struct journal opened = {.fd = fd, .seed = seed};
+	struct stat st;
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	rc = sys_fstat(fd, &st);
+	if (rc < 0)
+		return rc;
+	if (!S_ISREG(st.st_mode))
+		return -EUCLEAN;
+	opened.len = (uint64_t)st.st_size;
+	if (opened.len < JOURNAL_HEADER_SIZE) {
+		rc = write_header(&opened, base);
+		if (rc < 0)
+			return rc;
+		opened.len = JOURNAL_HEADER_SIZE;
+	}
+	steal_fd(&fd);
+	*j = opened;
+	return 0;
+}
+
+void journal_close(struct journal *j)
+{
+	if (j->fd >= 0)
+		close(j->fd);
+	j->fd = -1;
+}
+
+int journal_set_aside(int dirfd, unsigned int *ret_number)
+{
+	char name[32];
+
+	for (unsigned int i = 1; i <= BAD_FILES_MAX; i++) {
+		snprintf(name, sizeof(name), JOURNAL_FILE_BAD, i);
+		if (faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			continue;
+		*ret_number = i;
+		return sys_renameat(dirfd, JOURNAL_FILE, dirfd, name, 0);
+	}
+	/* So many: somebody opens a dying disk in a loop. The newest loses nothing that the first
+	 * sixty-four do not show. */
+	*ret_number = 0;
+	return sys_unlinkat(dirfd, JOURNAL_FILE, 0);
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The lock file: taking it, telling who has it, and the gate. */
+#include "catalog/lock.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "catalog/format.h"
+
+/* A checkpoint or a copy takes a fraction of a second; who waits longer waits for a stopped
+ * process. */
+#define GATE_WAIT_MS 10000
+#define GATE_POLL_MS 2
+
+struct owner {
+	long pid;
+	char host[65];
+	char boot[40];
+};
+
+bool lock_without_locks;
+
+static int set_lock(int fd, short type, off_t byte)
+{
+	struct flock fl = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+	if (lock_without_locks)
+		return -ENOLCK;
+	if (fcntl(fd, F_OFD_SETLK, &fl) == 0)
+		return 0;
+	return errno == EACCES ? -EAGAIN : -errno;
+}
+
+static bool means_no_locks(int rc)
+{
+	return rc == -ENOLCK || rc == -ENOSYS || rc == -EOPNOTSUPP || rc == -EINVAL;
+}
+
+/* The first word of TEXT, as far as it fits, without what could spoil the line. */
+static void copy_word(char *to, size_t size, const char *text)
+{
+	size_t n = 0;
+
+	while (n + 1 < size && isgraph((unsigned char)text[n])) {
+		to[n] = text[n];
+		n++;
+	}
+	to[n] = 0;
+}
+
+static void this_owner(struct owner *ret_owner)
+{
+	char text[65] = "";
+	CLEANUP(fd) int fd = sys_openat(AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
+
+	*ret_owner = (struct owner){.pid = getpid()};
+	if (fd >= 0 && sys_pread_full(fd, text, sizeof(text) - 1, 0) > 0)
+		copy_word(ret_owner->boot, sizeof(ret_owner->boot), text);
+	if (ret_owner->boot[0] == 0)
+		memcpy(ret_owner->boot, "-", 2);
+	memset(text, 0, sizeof(text));
+	if (gethostname(text, sizeof(text) - 1) == 0)
+		copy_word(ret_owner->host, sizeof(ret_owner->host), text);
+	if (ret_owner->host[0] == 0)
+		memcpy(ret_owner->host, "-", 2);
+}
+
+/* False when the file does not say. */
+static bool read_owner(int fd, struct owner *ret_owner)
+{
+	struct owner o = {0};
+	char text[256] = "";
+	char *rest;
+
+	if (sys_pread_full(fd, text, sizeof(text) - 1, 0) <= 0)
+		return false;
+	errno = 0;
+	o.pid = strtol(text, &rest, 10);
+	if (errno != 0 || o.pid <= 0 || *rest != ' ')
+		return false;
+	copy_word(o.host, sizeof(o.host), ++rest);
+	rest += strlen(o.host);
+	if (o.host[0] == 0 || *rest != ' ')
+		return false;
+	copy_word(o.boot, sizeof(o.boot), rest + 1);
+	*ret_owner = o;
+	return true;
+}
+
+static int busy(int fd, struct err *err)
+{
+	struct owner o;
+
+	if (!read_owner(fd, &o))
+		return err_set(err, EBUSY, "the upper layer is in use by another process");
+	return err_set(err, EBUSY, "the upper layer is in use by process %ld on %s", o.pid, o.host);
+}
+
+/* No locks here: believe what the file says, and take over only what is surely dead. */
+static int own_without_locks(int fd, struct err *err)
+{
+	struct owner o, me;
+
+	this_owner(&me);
+	if (!read_owner(fd, &o) || o.pid == me.pid)
+		return 0;
+	if (strcmp(o.boot, me.boot) == 0)
+		return kill((pid_t)o.pid, 0) == 0 || errno == EPERM ? busy(fd, err) : 0;
+	if (strcmp(o.host, me.host) == 0)
+		return 0; /* before this machine's last boot */
+	return err_set(
+		err, EBUSY,
+		"process %ld on host %s may have the upper layer in use, and this file system "
+		"has no locks to tell; if it does not, remove the file .plyfs/" LOCK_FILE,
+		o.pid, o.host);
+}
+
+int lock_write_owner(struct lock_file *l)
+{
+	struct owner me;
+	char text[160];
+	int len, rc;
+
+	if (l->fd < 0)
+		return 0;
+	this_owner(&me);
+	len = snprintf(text, sizeof(text), "%ld %s %s\n", me.pid, me.host, me.boot);
+	rc = sys_pwrite_full(l->fd, text, (size_t)len, 0);
+	return rc < 0 ? rc : sys_ftruncate(l->fd, len);
+}
+
+int lock_own(struct lock_file *l, int dirfd, struct err *err)
+{
+	struct lock_file own = {.fd = -1, .has_locks = true};
+	CLEANUP(fd) int fd = sys_openat(dirfd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+	int rc;
+
+	if (fd < 0)
+		return err_errno(err, -fd, "cannot open the lock file .plyfs/" LOCK_FILE);
+	rc = set_lock(fd, F_WRLCK, LOCK_OWNER_BYTE);
+	if (rc == -EAGAIN)
+		return busy(fd, err);
+	if (means_no_locks(rc)) {
+		own.has_locks = false;
+		rc = own_without_locks(fd, err);
+		if (rc < 0)
+			return rc;
+	} else if (rc < 0) {
+		return err_errno(err, -rc, "cannot lock .plyfs/" LOCK_FILE);
+	}
+	own.fd = fd;
+	/* Only for messages where there are locks: a full disk must not keep anyone out. */
+	rc = lock_write_owner(&own);
+	if (rc < 0 && !own.has_locks)
+		return err_errno(err, -rc, "cannot write the lock file .plyfs/" LOCK_FILE);
+	steal_fd(&fd);
+	*l = own;
+	return 0;
+}
+
+void lock_release(struct lock_file *l)
+{
+	if (l->fd < 0)
+		return;
+	if (sys_ftruncate(l->fd, 0) < 0)
+		log_debug("the lock file keeps its text");
+	close(l->fd);
+	l->fd = -1;
+}
+
+static int poll_lock(int fd, short type, off_t byte, int wait_ms)
+{
+	const struct timespec pause = {.tv_nsec = GATE_POLL_MS * 1000000L};
+	int rc = set_lock(fd, type, byte);
+
+	for (int ms = 0; rc == -EAGAIN && ms < wait_ms; ms += GATE_POLL_MS) {
+		nanosleep(&pause, NULL);
+		rc = set_lock(fd, type, byte);
+	}
+	return rc == -EAGAIN ? -EBUSY : rc;
+}
+
+int gate_shut(struct lock_file *l, bool wait)
+{
+	int rc;
+
+	if (l->fd < 0 || !l->has_locks)
+		return 0;
+	rc = poll_lock(l->fd, F_WRLCK, LOCK_GATE_BYTE, wait ? GATE_WAIT_MS : 0);
+	/* Any other failure of a lock must not stop checkpoints for ever. */
+	return rc == -EBUSY ? rc : 0;
+}
+
+void gate_open(struct lock_file *l)
+{
+	if (l->fd >= 0 && l->has_locks)
+		set_lock(l->fd, F_UNLCK, LOCK_GATE_BYTE);
+}
+
+int gate_hold_for(int dirfd, int wait_ms)
+{
+	CLEANUP(fd) int fd = sys_openat(dirfd, LOCK_FILE, O_RDONLY | O_NOFOLLOW, 0);
+	int rc;
+
+	if (fd < 0)
+		return fd;
+	rc = poll_lock(fd, F_RDLCK, LOCK_GATE_BYTE, wait_ms);
+	if (rc < 0)
+		return means_no_locks(rc) ? -ENOLCK : rc;
+	return steal_fd(&fd);
+}
+
+int gate_hold(int dirfd)
+{
+	return gate_hold_for(dirfd, GATE_WAIT_MS);
+}

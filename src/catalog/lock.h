@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The lock file: one owner at a time, and the gate between checkpoints and snapshots. */
+#ifndef PLYFS_CATALOG_LOCK_H
+#define PLYFS_CATALOG_LOCK_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+/*
+ * Locks are open file description locks on single bytes of the file: they belong to the descriptor,
+ * not to the process, so a fork (daemonising) hands them on, closing another descriptor of the file
+ * does not lose them, and the kernel releases them when the last holder dies. What the file
+ * contains, "pid host boot-id", is for messages, and for file systems that have no locks.
+ */
+struct lock_file {
+	int fd;		/* owned; -1: none */
+	bool has_locks; /* the file system has locks */
+};
+
+/*
+ * Becomes the owner: 0, -EBUSY (the sentence names the owner), -EROFS, -EACCES, -ENOSPC. A lock
+ * whose owner has died is free.
+ */
+int lock_own(struct lock_file *l, int dirfd, struct err *err);
+/* Writes who has it now: after a fork. */
+int lock_write_owner(struct lock_file *l);
+/* Empties the file and lets go. */
+void lock_release(struct lock_file *l);
+
+/* The gate: the owner shuts it while catalog.mdb and the journal change together. 0; -EBUSY when
+ * somebody still copies and WAIT is false or took too long. */
+int gate_shut(struct lock_file *l, bool wait);
+void gate_open(struct lock_file *l);
+
+/* For a snapshot: keeps checkpoints out until the returned descriptor is closed. -ENOLCK where
+ * there are no locks, -ENOENT where there never was an owner, -EBUSY after waiting too long. */
+int gate_hold(int dirfd);
+int gate_hold_for(int dirfd, int wait_ms);
+
+/* Tests: every lock fails as on a file system that has none. */
+extern bool lock_without_locks;
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Encoding and decoding of keys, inode records and the changes in a batch. Pure. */
+#ifndef PLYFS_CATALOG_RECORD_H
+#define PLYFS_CATALOG_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "catalog/format.h"
+#include "catalog/records.h"
+
+/* Writes the key and returns its length. KEY has room for KEY_SIZE_MAX bytes; LEN is 1 to 255. */
+size_t key_of_ino(uint8_t *key, uint64_t ino);
+size_t key_of_entry(uint8_t *key, uint64_t parent, uint64_t hash, const char *name, size_t len);
+size_t key_of_xattr(uint8_t *key, uint64_t ino, const char *name, size_t len);
+size_t key_of_chunks(uint8_t *key, uint64_t ino, uint32_t segment);
+
+/* Appends the value of an inode record (its number is in the key). blocks and blksize are not kept. */
+void inode_encode(const struct inode_rec *rec, struct buf *out);
+
+/* Total: any bytes give 0, -EUCLEAN or -ENOMEM. RET_REC is to be freed with inode_rec_done(). */
+int inode_decode(const void *value, size_t len, uint64_t ino, struct inode_rec *ret_rec);
+int entry_decode(const void *value, size_t len, struct entry_rec *ret_entry);
+
+/* One change, as it lies in a batch; pointers into the batch. */
+struct op {
+	enum op_kind kind;
+	enum table table;
+	uint16_t key_len;
+	uint32_t value_len;
+	const uint8_t *key;
+	const uint8_t *value;
+};
+
+/*
+ * The next change in BODY: 1 and RET_OP, 0 at the end, -EBADMSG when the bytes are not a change that
+ * a batch can hold. Total. After success, every length in RET_OP is right for its table.
+ */
+int op_next(struct reader *body, struct op *ret_op);
+
+/* Appends a change. */
+void op_append(struct buf *body, enum op_kind kind, enum table table, const void *key,
+	       size_t key_len, const void *value, size_t value_len);
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A snapshot: a private copy of the LMDB file, with the journal applied to it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/sys.h"
+#include "catalog/check.h"
+#include "catalog/internal.h"
+
+/*
+ * Between checkpoints the owner only appends to the journal and never touches catalog.mdb (LMDB
+ * keeps changed pages in memory until it commits). So with the gate held against checkpoints, the
+ * file and whatever prefix of the journal is found are a state that once was; and an owner is not
+ * needed at all.
+ */
+
+#define COPY_PIECE ((size_t)1 << 20)
+
+/* Where there are no locks, a copy during which a checkpoint happened is made again. */
+#define TRIES 20
+
+/* A file without a name, on a disk if possible. */
+static int private_file(void)
+{
+	const char *dirs[] = {getenv("TMPDIR"), "/var/tmp", "/tmp"};
+	int fd;
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++) {
+		if (dirs[i] == NULL || dirs[i][0] != '/')
+			continue;
+		fd = sys_openat(AT_FDCWD, dirs[i], O_TMPFILE | O_RDWR, 0600);
+		if (fd >= 0)
+			return fd;
+	}
+	fd = memfd_create("plyfs-snapshot", MFD_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int copy_bytes(int from, int to, off_t *off, size_t len)
+{
+	CLEANUP(free) uint8_t *bytes = malloc(COPY_PIECE);
+
+	if (bytes == NULL)
+		return -ENOMEM;
+	while (len > 0) {
+		ssize_t n = sys_pread_full(from, bytes, len < COPY_PIECE ? len : COPY_PIECE, *off);
+		int rc;
+
+		if (n <= 0)
+			return n < 0 ? (int)n : -EUCLEAN;
+		rc = sys_pwrite_full(to, bytes, (size_t)n, *off);
+		if (rc < 0)
+			return rc;
+		*off += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int copy_file(int from, int to)
+{
+	struct stat st;
+	off_t off = 0;
+	int rc = sys_fstat(from, &st);
+
+	if (rc < 0)
+		return rc;
+	rc = sys_ftruncate(to, 0);
+	while (rc == 0 && off < st.st_size) {
+		loff_t in = off, out = off;
+		ssize_t n = copy_file_range(from, &in, to, &out, (size_t)(st.st_size - off), 0);
+
+		if (n <= 0)
+			return copy_bytes(from, to, &off, (size_t)(st.st_size - off));
+		off += n;
+	}
+	return rc;
+}
+
+/* What is copied, and what it is worth. */
+struct copy {
+	uint8_t *journal; /* owned */
+	size_t len;
+};
+
+static void copy_done(struct copy *copy)
+{
+	free(copy->journal);
+	*copy = (struct copy){0};
+}
+DEFINE_CLEANUP(struct copy, copy, copy_done)
+
+static int copy_once(struct catalog *c, int fd, struct copy *copy)
+{
+	CLEANUP(fd) int journal = sys_openat(c->dirfd, JOURNAL_FILE, O_RDONLY | O_NOFOLLOW, 0);
+	int rc = copy_file(fd, c->copy_fd);
+
+	if (rc < 0)
+		return rc;
+	if (journal == -ENOENT)
+		return 0;
+	return journal < 0 ? journal : journal_read(journal, &copy->journal, &copy->len);
+}
+
+/* A checkpoint changes one of the two meta pages and the journal's header, in this order. */
+static int copy_without_gate(struct catalog *c, int fd, struct copy *copy)
+{
+	uint8_t before[8192], after[8192];
+	int rc = -EBUSY;
+
+	for (int i = 0; i < TRIES; i++) {
+		copy_done(copy);
+		if (sys_pread_full(fd, before, sizeof(before), 0) < 0)
+			return -EIO;
+		rc = copy_once(c, fd, copy);
+		if (rc < 0)
+			return rc;
+		if (sys_pread_full(fd, after, sizeof(after), 0) < 0)
+			return -EIO;
+		if (memcmp(before, after, sizeof(before)) == 0)
+			return 0;
+		rc = -EBUSY;
+	}
+	return rc;
+}
+
+static int copy_all(struct catalog *c, struct copy *copy, struct err *err)
+{
+	struct dir_name dir = dir_name_of(c->dirfd);
+	CLEANUP(fd) int gate = gate_hold(c->dirfd);
+	CLEANUP(fd) int fd = -1;
+	int rc;
+
+	if (gate == -EBUSY)
+		return err_set(err, EBUSY, "%s: a checkpoint does not end; is its process stopped?",
+			       dir.text);
+	/* The file may be renamed into place by its first owner, but never away. */
+	fd = sys_openat(c->dirfd, CATALOG_FILE, O_RDONLY | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return err_errno(err, -fd, "cannot open %s/" CATALOG_FILE, dir.text);
+	c->copy_fd = private_file();
+	if (c->copy_fd < 0)
+		return err_errno(err, -c->copy_fd, "cannot make a private file for a snapshot");
+	rc = gate < 0 ? copy_without_gate(c, fd, copy) : copy_once(c, fd, copy);
+	return rc < 0 ? err_errno(err, -rc, "cannot copy the catalog in %s", dir.text) : 0;
+}
+
+static int check_copy(struct catalog *c, struct err *err)
+{
+	struct check_info info;
+	const char *why = "";
+	int rc = check_tree(c->copy_fd, &info, &why);
+
+	if (rc == -EUCLEAN)
+		return err_set(err, EUCLEAN, "%s/" CATALOG_FILE " is damaged: %s",
+			       dir_name_of(c->dirfd).text, why);
+	return rc < 0 ? err_errno(err, -rc, "cannot read %s/" CATALOG_FILE,
+				  dir_name_of(c->dirfd).text)
+		      : 0;
+}
+
+int snapshot_open(int dirfd, struct catalog *c, struct err *err)
+{
+	CLEANUP(copy) struct copy copy = {0};
+	struct journal_scan scan;
+	int rc;
+
+	c->dirfd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
+	if (c->dirfd < 0)
+		return err_errno(err, errno, "cannot hold the directory .plyfs open");
+	rc = copy_all(c, &copy, err);
+	if (rc == 0)
+		rc = check_copy(c, err);
+	if (rc < 0)
+		return rc;
+	if (asprintf(&c->path, "/proc/self/fd/%d", c->copy_fd) < 0) {
+		c->path = NULL;
+		return err_errno(err, ENOMEM, "cannot open the snapshot");
+	}
+	rc = store_open(&c->store, c->path, false, true, c->map_size);
+	if (rc < 0)
+		return err_errno(err, -rc, "cannot open the snapshot");
+	rc = read_super(c, err);
+	if (rc < 0)
+		return rc;
+	rc = replay_journal(c, copy.journal, copy.len, &scan);
+	return rc < 0 ? err_errno(err, -rc, "cannot apply %s/" JOURNAL_FILE,
+				  dir_name_of(c->dirfd).text)
+		      : 0;
+}

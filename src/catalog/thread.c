@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The checkpoint thread, and what a fork does to it. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "catalog/internal.h"
+
+/* What a power cut may take. */
+#define SYNC_SECONDS 5
+
+/* Sleeps until it is time to flush, or there is something to do. Under the lock. */
+static void rest(struct catalog *c)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += SYNC_SECONDS;
+	while (!c->stop && !c->want_checkpoint &&
+	       pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
+		;
+}
+
+static void *run(void *arg)
+{
+	struct catalog *c = arg;
+	bool due;
+
+	pthread_mutex_lock(&c->lock);
+	while (!c->stop) {
+		rest(c);
+		if (c->stop)
+			break;
+		c->want_checkpoint = false;
+		due = checkpoint_is_due(c, 1);
+		if (!due && !c->options.no_sync)
+			sync_journal(c);
+		if (due) {
+			pthread_mutex_unlock(&c->lock);
+			checkpoint(c, false);
+			pthread_mutex_lock(&c->lock);
+		}
+	}
+	pthread_mutex_unlock(&c->lock);
+	return NULL;
+}
+
+void thread_start(struct catalog *c)
+{
+	sigset_t all, before;
+	int rc;
+
+	if (c->options.no_threads || c->has_thread)
+		return;
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(&c->thread, NULL, run, c);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (rc == 0) {
+		c->has_thread = true;
+		pthread_setname_np(c->thread, "checkpoint");
+	} else {
+		/* Commits then make the checkpoints; what is lost is the flush every few seconds. */
+		log_warn("no checkpoint thread: %s", strerror(rc));
+	}
+}
+
+void thread_stop(struct catalog *c)
+{
+	bool has_thread;
+
+	pthread_mutex_lock(&c->lock);
+	has_thread = c->has_thread;
+	c->stop = true;
+	pthread_cond_signal(&c->wake);
+	pthread_mutex_unlock(&c->lock);
+	if (has_thread)
+		pthread_join(c->thread, NULL);
+	c->has_thread = false;
+	c->stop = false;
+}
+
+void catalog_before_fork(struct catalog *c)
+{
+	thread_stop(c);
+}
+
+int catalog_owner_changed(struct catalog *c)
+{
+	int rc;
+
+	if (c->options.mode != CATALOG_WRITE)
+		return 0;
+	pthread_mutex_lock(&c->checkpoint_lock);
+	rc = lock_write_owner(&c->lock_file);
+	pthread_mutex_unlock(&c->checkpoint_lock);
+	pthread_mutex_lock(&c->lock);
+	thread_start(c);
+	pthread_mutex_unlock(&c->lock);
+	return rc;
+}

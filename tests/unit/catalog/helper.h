@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the catalog's tests share: a directory, numbered commits, children that die. */
+#ifndef PLYFS_TESTS_CATALOG_HELPER_H
+#define PLYFS_TESTS_CATALOG_HELPER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "catalog/catalog.h"
+
+/* A temporary directory, removed with all that is in it. */
+struct dir {
+	char path[256];
+	int fd;
+};
+struct dir dir_make(void);
+void dir_remove(struct dir *d);
+DEFINE_CLEANUP(struct dir, dir, dir_remove)
+
+/* Whole files in it; they fail the test when they cannot. */
+uint8_t *file_read(const struct dir *d, const char *name, size_t *ret_len);
+void file_write(const struct dir *d, const char *name, const void *bytes, size_t len);
+off_t file_size(const struct dir *d, const char *name); /* -1: none */
+
+/* Opens for writing, creating, without a thread and without waiting for a disk. */
+struct catalog *open_quick(const struct dir *d);
+struct catalog *open_snapshot(const struct dir *d);
+/* The error of opening, in one of the two ways. */
+int open_error(const struct dir *d, enum catalog_mode mode, struct err *err);
+
+/*
+ * Commit number N (from 1 on): a name, an inode, an xattr, every tenth time a deletion of an older
+ * name, and the number itself. Returns what catalog_commit() does.
+ */
+int commit_numbered(struct catalog *c, uint64_t n);
+/*
+ * How many numbered commits are in C; -1 when what is there is not exactly what the commits up to
+ * some number leave. Does not use assertions: children call it.
+ */
+int64_t count_numbered(struct catalog *c);
+
+/* Runs FN in a child: its exit status, or 1000 + the signal that ended it. */
+int in_child(int (*fn)(void *arg), void *arg);
+
+/* Sends what is logged nowhere, in tests that damage things thousands of times. */
+void be_quiet(void);
+
+/* A small generator, so that a printed seed repeats a test. */
+struct rng {
+	uint64_t state;
+};
+uint64_t rng_next(struct rng *r);
+uint64_t rng_below(struct rng *r, uint64_t n);
+/* From PLYFS_TEST_SEED or the clock; printed. */
+struct rng rng_seeded(const char *what);
+
+#endif

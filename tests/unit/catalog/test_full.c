@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tests on a full disk: a small tmpfs in a mount namespace of the test's own. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "catalog/internal.h"
+#include "helper.h"
+
+/* Mounts a tmpfs of SIZE bytes over the directory; goes away with the test's process. */
+static void make_small(struct dir *d, const char *size)
+{
+	char options[64];
+
+	cr_assert_eq(unshare(CLONE_NEWNS), 0);
+	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	snprintf(options, sizeof(options), "size=%s", size);
+	cr_assert_eq(mount("tmpfs", d->path, "tmpfs", 0, options), 0);
+	close(d->fd);
+	d->fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert_geq(d->fd, 0);
+}
+
+static void unmake(struct dir *d)
+{
+	close(d->fd);
+	cr_assert_eq(umount2(d->path, MNT_DETACH), 0);
+	rmdir(d->path);
+	d->path[0] = 0;
+}
+
+/* Takes all the space that is left but LEAVE bytes. */
+static void fill_up(const struct dir *d, size_t leave)
+{
+	int fd = openat(d->fd, "filler", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	static const char bytes[4096];
+	struct stat st;
+
+	cr_assert_geq(fd, 0);
+	while (write(fd, bytes, sizeof(bytes)) > 0)
+		;
+	cr_assert_eq(fstat(fd, &st), 0);
+	cr_assert_geq((size_t)st.st_size, leave);
+	cr_assert_eq(ftruncate(fd, st.st_size - (off_t)leave), 0);
+	close(fd);
+}
+
+/* Commits until it fails: how many there are then. */
+static uint64_t commit_until_full(struct catalog *c, uint64_t n)
+{
+	int rc;
+
+	while ((rc = commit_numbered(c, n + 1)) == 0)
+		n++;
+	cr_assert_eq(rc, -ENOSPC);
+	return n;
+}
+
+Test(full, commits_fail_and_recover)
+{
+	struct dir d = dir_make();
+	struct catalog *c;
+	uint64_t n;
+
+	be_quiet();
+	make_small(&d, "2m");
+	c = open_quick(&d);
+	cr_assert_not_null(c);
+	fill_up(&d, 600000);
+	n = commit_until_full(c, 0);
+	cr_assert_gt(n, 100);
+	for (int i = 0; i < 20; i++)
+		cr_assert_eq(commit_numbered(c, n + 1), n % 10 == 9 ? 0 : -ENOSPC);
+	cr_assert_eq(count_numbered(c), (int64_t)n, "reads are right");
+	cr_assert_eq(unlinkat(d.fd, "filler", 0), 0);
+	cr_assert_eq(commit_numbered(c, n + 1), 0);
+	n++;
+	fill_up(&d, 0);
+	n = commit_until_full(c, n);
+	cr_assert_eq(count_numbered(c), (int64_t)n);
+	cr_assert_eq(unlinkat(d.fd, "filler", 0), 0);
+	catalog_close(c);
+	c = open_quick(&d);
+	cr_assert_not_null(c);
+	cr_assert_eq(count_numbered(c), (int64_t)n);
+	catalog_close(c);
+	unmake(&d);
+}
+
+/* The reserve: names can be removed although nothing can be added. */
+Test(full, deletions_still_work)
+{
+	struct dir d = dir_make();
+	struct catalog *c;
+	uint64_t n;
+
+	be_quiet();
+	make_small(&d, "2m");
+	c = open_quick(&d);
+	cr_assert_not_null(c);
+	cr_assert_eq(commit_numbered(c, 1), 0);
+	fill_up(&d, 0);
+	n = commit_until_full(c, 1);
+	for (uint64_t i = 0; i < 500; i++) {
+		CLEANUP(batch) struct batch b = {0};
+
+		batch_begin(&b, c);
+		batch_del_entry(&b, 77, "something", 9);
+		batch_del_inode(&b, CATALOG_FIRST_LOWER_INO + i);
+		cr_assert_eq(catalog_commit(c, &b), 0, "deletion %llu", (unsigned long long)i);
+		cr_assert_eq(commit_numbered(c, n + 1), -ENOSPC);
+	}
+	cr_assert_eq(count_numbered(c), (int64_t)n);
+	catalog_close(c);
+	unmake(&d);
+}
+
+/* No room for LMDB's pages: the journal keeps everything until there is. */
+Test(full, checkpoint_fails_and_nothing_is_lost)
+{
+	struct dir d = dir_make();
+	struct catalog *c;
+	uint64_t n = 0;
+
+	be_quiet();
+	make_small(&d, "4m");
+	c = open_quick(&d);
+	cr_assert_not_null(c);
+	while (n < 1000)
+		cr_assert_eq(commit_numbered(c, ++n), 0);
+	fill_up(&d, 20000);
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(catalog_checkpoint(c), -ENOSPC);
+		cr_assert_eq(c->applied, 0);
+		cr_assert_eq(count_numbered(c), (int64_t)n);
+		cr_assert_eq(commit_numbered(c, n + 1), 0, "into the blocks that are reserved");
+		n++;
+	}
+	catalog_close(c);
+	c = open_quick(&d);
+	cr_assert_not_null(c, "opens on the full disk");
+	cr_assert_eq(count_numbered(c), (int64_t)n);
+	cr_assert_eq(unlinkat(d.fd, "filler", 0), 0);
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	cr_assert_eq(c->applied, n);
+	cr_assert_eq(count_numbered(c), (int64_t)n);
+	catalog_close(c);
+	unmake(&d);
+}
+
+Test(full, no_room_for_a_catalog)
+{
+	struct dir d = dir_make();
+	struct err err = {0};
+	struct catalog_options options = {
+		.mode = CATALOG_WRITE, .create = true, .no_threads = true};
+	struct catalog *c = NULL;
+
+	make_small(&d, "64k");
+	for (size_t leave = 0; leave < 65536; leave += 4096) {
+		int rc;
+
+		fill_up(&d, leave);
+		rc = catalog_open(d.fd, &options, &c, &err);
+		if (rc == 0)
+			catalog_close(c);
+		else
+			cr_assert_eq(rc, -ENOSPC, "%zu: %s", leave, err_text(&err));
+		err_done(&err);
+		cr_assert_eq(unlinkat(d.fd, "filler", 0), 0);
+		/* Whatever was left by the attempt, the next one with room works. */
+		c = open_quick(&d);
+		if (c != NULL) {
+			cr_assert_eq(count_numbered(c), 0);
+			catalog_close(c);
+		}
+		for (int i = 0; i < 4; i++)
+			unlinkat(d.fd,
+				 (const char *[]){CATALOG_FILE, JOURNAL_FILE, LOCK_FILE,
+						  SUM_FILE}[i],
+				 0);
+		cr_assert_eq(file_size(&d, CATALOG_FILE_NEW), -1);
+	}
+	unmake(&d);
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tests of ownership: one owner, dead owners, forks, the gate. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "catalog/internal.h"
+#include "helper.h"
+
+static void assert_busy(const struct dir *d, pid_t owner)
+{
+	CLEANUP(err) struct err err = {0};
+	char word[32];
+
+	cr_assert_eq(open_error(d, CATALOG_WRITE, &err), -EBUSY);
+	snprintf(word, sizeof(word), "process %d ", (int)owner);
+	cr_assert_not_null(strstr(err_text(&err), word), "%s", err_text(&err));
+}
+
+Test(lock, second_owner_is_refused)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	struct catalog *c = open_quick(&d);
+
+	cr_assert_not_null(c);
+	assert_busy(&d, getpid());
+	assert_busy(&d, getpid());
+	cr_assert_eq(commit_numbered(c, 1), 0);
+	catalog_close(c);
+	cr_assert_eq(file_size(&d, LOCK_FILE), 0);
+	c = open_quick(&d);
+	cr_assert_not_null(c);
+	cr_assert_eq(count_numbered(c), 1);
+	catalog_close(c);
+}
+
+Test(lock, no_lock_file_without_a_catalog)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	CLEANUP(err) struct err err = {0};
+
+	cr_assert_eq(open_error(&d, CATALOG_WRITE, &err), -ENOENT);
+	cr_assert_not_null(strstr(err_text(&err), d.path));
+	cr_assert_eq(open_error(&d, CATALOG_SNAPSHOT, NULL), -ENOENT);
+	cr_assert_eq(file_size(&d, LOCK_FILE), -1);
+	cr_assert_eq(file_size(&d, CATALOG_FILE), -1);
+}
+
+/* Opens, says so, and waits to be killed. */
+static pid_t owner_start(const struct dir *d)
+{
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	cr_assert_eq(pipe(ready), 0);
+	pid = fork();
+	cr_assert_geq(pid, 0);
+	if (pid == 0) {
+		struct catalog *c = open_quick(d);
+
+		if (c == NULL || commit_numbered(c, 1) < 0 || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	cr_assert_eq(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return pid;
+}
+
+Test(lock, dead_owner_is_replaced)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	pid_t pid = owner_start(&d);
+	struct catalog *c;
+
+	assert_busy(&d, pid);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	cr_assert_gt(file_size(&d, LOCK_FILE), 0, "its text is still there");
+	c = open_quick(&d);
+	cr_assert_not_null(c);
+	cr_assert_eq(count_numbered(c), 1);
+	assert_busy(&d, getpid());
+	catalog_close(c);
+}
+
+/* As a daemon does: open, fork, the parent leaves, the child goes on. */
+Test(lock, survives_a_fork)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	struct catalog_options options = {.mode = CATALOG_WRITE, .create = true, .no_sync = true};
+	int ready[2], go_on[2];
+	pid_t parent, child;
+
+	cr_assert_eq(pipe(ready), 0);
+	cr_assert_eq(pipe(go_on), 0);
+	parent = fork();
+	if (parent == 0) {
+		struct catalog *c = NULL;
+		char byte;
+
+		/* The commit starts the thread, which must not be there at the fork. */
+		if (catalog_open(d.fd, &options, &c, NULL) < 0 || commit_numbered(c, 1) < 0 ||
+		    !c->has_thread)
+			_exit(1);
+		catalog_before_fork(c);
+		if (c->has_thread)
+			_exit(2);
+		child = fork();
+		if (child != 0) {
+			cr_assert_eq(write(ready[1], &child, sizeof(child)),
+				     (ssize_t)sizeof(child));
+			_exit(0);
+		}
+		if (catalog_owner_changed(c) < 0 || !c->has_thread || commit_numbered(c, 2) < 0 ||
+		    write(ready[1], "y", 1) != 1)
+			_exit(3);
+		close(go_on[1]);
+		if (read(go_on[0], &byte, 1) < 0)
+			_exit(4);
+		catalog_close(c);
+		_exit(0);
+	}
+	close(ready[1]);
+	cr_assert_eq(waitpid(parent, NULL, 0), parent);
+	cr_assert_eq(read(ready[0], &child, sizeof(child)), (ssize_t)sizeof(child));
+	{
+		char byte;
+
+		cr_assert_eq(read(ready[0], &byte, 1), 1);
+	}
+	assert_busy(&d, child);
+	close(go_on[1]);
+	/* Nobody waits for a grandchild: its lock says when it is gone. */
+	for (int i = 0; i < 1000 && open_error(&d, CATALOG_WRITE, NULL) == -EBUSY; i++)
+		usleep(10000);
+	{
+		CLEANUP(catalog) struct catalog *c = open_quick(&d);
+
+		cr_assert_not_null(c);
+		cr_assert_eq(count_numbered(c), 2);
+		cr_assert_eq(c->applied, 2, "the child closed it");
+	}
+}
+
+/* File systems without locks: the text decides. */
+static int own_by_text(const struct dir *d, const char *text, struct err *err)
+{
+	struct lock_file l = {.fd = -1};
+	int rc;
+
+	file_write(d, LOCK_FILE, text, strlen(text));
+	lock_without_locks = true;
+	rc = lock_own(&l, d->fd, err);
+	lock_without_locks = false;
+	if (rc == 0) {
+		cr_assert_not(l.has_locks);
+		cr_assert_eq(gate_shut(&l, true), 0);
+		gate_open(&l);
+		lock_release(&l);
+	}
+	return rc;
+}
+
+Test(lock, without_locks_the_text_decides)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	CLEANUP(err) struct err err = {0};
+	char boot[64] = {0}, host[64] = {0}, text[256];
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY);
+	pid_t dead = fork();
+
+	if (dead == 0)
+		_exit(0);
+	cr_assert_eq(waitpid(dead, NULL, 0), dead);
+	cr_assert_eq(read(fd, boot, 36), 36);
+	close(fd);
+	cr_assert_eq(gethostname(host, sizeof(host) - 1), 0);
+
+	cr_assert_eq(own_by_text(&d, "", NULL), 0);
+	cr_assert_eq(own_by_text(&d, "nonsense\n", NULL), 0);
+	snprintf(text, sizeof(text), "%d %s %s\n", (int)dead, host, boot);
+	cr_assert_eq(own_by_text(&d, text, NULL), 0, "dead");
+	snprintf(text, sizeof(text), "1 %s %s\n", host, boot);
+	cr_assert_eq(own_by_text(&d, text, &err), -EBUSY, "alive");
+	cr_assert_not_null(strstr(err_text(&err), "process 1 "));
+	snprintf(text, sizeof(text), "1 %s another-boot\n", host);
+	cr_assert_eq(own_by_text(&d, text, NULL), 0, "before the last boot");
+	err_done(&err);
+	cr_assert_eq(own_by_text(&d, "1 elsewhere another-boot\n", &err), -EBUSY);
+	cr_assert_not_null(strstr(err_text(&err), "host elsewhere"));
+	cr_assert_not_null(strstr(err_text(&err), "remove the file"));
+}
+
+Test(lock, gate_keeps_checkpoints_out)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	CLEANUP(catalog) struct catalog *c = open_quick(&d);
+	int a, b;
+
+	cr_assert_eq(commit_numbered(c, 1), 0);
+	a = gate_hold(d.fd);
+	b = gate_hold(d.fd);
+	cr_assert_geq(a, 0);
+	cr_assert_geq(b, 0, "snapshots do not exclude each other");
+	cr_assert_eq(checkpoint(c, false), -EBUSY);
+	cr_assert_eq(commit_numbered(c, 2), 0, "commits go on");
+	close(a);
+	cr_assert_eq(checkpoint(c, false), -EBUSY);
+	close(b);
+	cr_assert_eq(checkpoint(c, false), 0);
+	cr_assert_eq(c->applied, 2);
+	cr_assert_eq(gate_shut(&c->lock_file, false), 0);
+	cr_assert_eq(gate_hold_for(d.fd, 50), -EBUSY);
+	gate_open(&c->lock_file);
+}
