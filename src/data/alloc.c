@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fallocate(2): real where the file system has it, written zeros where not. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+
+#include "data/edit.h"
+
+static int mode_of(const struct edit *e)
+{
+	int mode = e->keep_size ? FALLOC_FL_KEEP_SIZE : 0;
+
+	if (e->kind == EDIT_PUNCH)
+		return FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	return e->kind == EDIT_ZERO ? mode | FALLOC_FL_ZERO_RANGE : mode;
+}
+
+/* What can be done by writing. Room past the end of a file that keeps its length cannot. */
+static int write_instead(const struct edit *e, int fd, uint64_t size)
+{
+	uint64_t end = edit_size(e, size);
+	uint64_t off = e->kind == EDIT_ALLOCATE ? size : e->off;
+
+	if (end > e->end)
+		end = e->end;
+	return off < end ? datafile_write_zeros(fd, off, end) : 0;
+}
+
+static int edit_fallocate(const struct edit *e, int fd)
+{
+	uint64_t size, now;
+	int r = datafile_size(fd, &size);
+
+	if (r < 0)
+		return r;
+	do {
+		r = fallocate(fd, mode_of(e), (off_t)e->off, (off_t)(e->end - e->off)) < 0 ? -errno
+											   : 0;
+	} while (r == -EINTR);
+	if (r == -EOPNOTSUPP || r == -ENOSYS)
+		r = write_instead(e, fd, size);
+	/* A large allocation may have come half the way. */
+	if (r < 0 && datafile_size(fd, &now) == 0 && now > size)
+		(void)datafile_resize(fd, size);
+	return r;
+}
+
+int edit_file(const struct edit *e, struct fdref *ref)
+{
+	switch (e->kind) {
+	case EDIT_WRITE:
+		return datafile_write(ref, e->bytes, (size_t)(e->end - e->off), e->off);
+	case EDIT_RESIZE:
+		return datafile_resize(ref->fd, e->end);
+	default:
+		return edit_fallocate(e, ref->fd);
+	}
+}
+
+int data_fallocate(struct data *d, struct inode_rec *rec, const struct data_source *src, int mode,
+		   off_t off, off_t len, struct batch *b, bool *ret_changed)
+{
+	struct edit e = {.off = (uint64_t)off};
+
+	if (off < 0 || len <= 0)
+		return -EINVAL;
+	if (len > INT64_MAX - off)
+		return -EFBIG;
+	e.end = e.off + (uint64_t)len;
+	switch (mode & ~FALLOC_FL_KEEP_SIZE) {
+	case 0:
+		e.kind = EDIT_ALLOCATE;
+		break;
+	case FALLOC_FL_ZERO_RANGE:
+		e.kind = EDIT_ZERO;
+		break;
+	case FALLOC_FL_PUNCH_HOLE:
+		if (!(mode & FALLOC_FL_KEEP_SIZE))
+			return -EOPNOTSUPP;
+		e.kind = EDIT_PUNCH;
+		return data_edit(d, rec, src, &e, b, ret_changed);
+	default:
+		return -EOPNOTSUPP;
+	}
+	e.keep_size = mode & FALLOC_FL_KEEP_SIZE;
+	return data_edit(d, rec, src, &e, b, ret_changed);
+}

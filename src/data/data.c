@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store itself: opening it, attributes of its files, deleting them, statistics. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "data/path.h"
+#include "data/private.h"
+
+#define DEFAULT_CHUNK_SHIFT 17
+#define MAX_FDS		    4096
+
+static size_t default_max_fds(void)
+{
+	struct rlimit limit;
+	rlim_t n = 64;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+		n = limit.rlim_cur / 4;
+	if (n > MAX_FDS)
+		n = MAX_FDS;
+	return n > 0 ? (size_t)n : 1;
+}
+
+static void data_free(struct data *d)
+{
+	fdcache_free(d->fds);
+	unsynced_done(&d->unsynced);
+	if (d->dirfd >= 0)
+		close(d->dirfd);
+	free(d);
+}
+
+int data_open(int dirfd, struct catalog *c, const struct data_options *options,
+	      struct data **ret_data, struct err *err)
+{
+	struct data *d;
+	size_t max = options->max_fds > 0 ? options->max_fds : default_max_fds();
+
+	if (options->chunk_shift != 0 && (options->chunk_shift < 9 || options->chunk_shift > 30))
+		return err_set(err, EINVAL, "chunks of 2^%d bytes are not possible",
+			       options->chunk_shift);
+	d = calloc(1, sizeof(*d));
+	if (d == NULL)
+		return err_errno(err, ENOMEM, "cannot open the data files");
+	unsynced_init(&d->unsynced);
+	d->catalog = c;
+	d->read_only = options->read_only;
+	d->chunk_shift = options->chunk_shift != 0 ? options->chunk_shift : DEFAULT_CHUNK_SHIFT;
+	d->whole_max = options->whole_max != 0 ? options->whole_max : 1u << d->chunk_shift;
+	/* Not dup(): flushing takes a descriptor that can be read, which O_PATH cannot. */
+	d->dirfd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d->dirfd < 0 || fdcache_new(d->dirfd, d->read_only, max, &d->fds) < 0) {
+		int code = d->dirfd < 0 ? errno : ENOMEM;
+
+		data_free(d);
+		return err_errno(err, code, "cannot open the directory of the data files");
+	}
+	*ret_data = d;
+	return 0;
+}
+
+void data_close(struct data *d)
+{
+	if (d != NULL)
+		data_free(d);
+}
+
+bool data_is_plain(const struct inode_rec *rec)
+{
+	return rec->where == BYTES_FILE;
+}
+
+/* Without opening a file for it: listings ask for all files of a directory. */
+static int stat_file(struct data *d, uint64_t ino, struct stat *ret_st)
+{
+	CLEANUP(fdref) struct fdref *ref = fdcache_peek(d->fds, ino);
+	char path[DATA_PATH_SIZE];
+	int r;
+
+	if (ref != NULL)
+		return fstat(ref->fd, ret_st) < 0 ? -errno : 0;
+	data_path(ino, path);
+	r = fstatat(d->dirfd, path, ret_st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	if (r == -ENOENT) {
+		log_error("data file %016" PRIx64 " is missing", ino);
+		return -EIO;
+	}
+	return r;
+}
+
+static uint64_t blocks_of(uint64_t size)
+{
+	return size / 512 + (size % 512 != 0);
+}
+
+/* Lower blocks are counted as if none had been copied, but never more than the length has. */
+static uint64_t chunks_blocks(const struct inode_rec *rec, const struct stat *st)
+{
+	uint64_t all = blocks_of((uint64_t)st->st_size);
+	uint64_t lower = rec->attr.blocks > 0 ? rec->attr.blocks : blocks_of(rec->lower_size);
+	uint64_t n = (uint64_t)st->st_blocks + lower;
+
+	return n < all ? n : all;
+}
+
+int data_attr(struct data *d, const struct inode_rec *rec, struct attr *a)
+{
+	struct stat st;
+	int r;
+
+	if (rec->where == BYTES_INLINE || rec->where == BYTES_LOWER) {
+		a->size = rec->attr.size;
+		a->blocks = blocks_of(a->size);
+		if (rec->where == BYTES_LOWER && rec->attr.blocks > 0)
+			a->blocks = rec->attr.blocks;
+		return 0;
+	}
+	r = stat_file(d, rec->attr.ino, &st);
+	if (r < 0)
+		return r;
+	a->size = (uint64_t)st.st_size;
+	a->blocks = rec->where == BYTES_FILE ? (uint64_t)st.st_blocks : chunks_blocks(rec, &st);
+	a->mtime = st.st_mtim;
+	a->ctime = timespec_cmp(&rec->attr.ctime, &st.st_ctim) > 0 ? rec->attr.ctime : st.st_ctim;
+	return 0;
+}
+
+int data_set_mtime(struct data *d, const struct inode_rec *rec, const struct timespec *mtime)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, *mtime};
+	CLEANUP(fdref) struct fdref *ref = NULL;
+	int r;
+
+	if (rec->where != BYTES_FILE && rec->where != BYTES_CHUNKS)
+		return 0;
+	if (d->read_only)
+		return -EROFS;
+	r = datafile_get(d, rec->attr.ino, &ref);
+	if (r < 0)
+		return r;
+	if (futimens(ref->fd, times) < 0)
+		return -errno;
+	unsynced_written(d, ref);
+	return 0;
+}
+
+int data_delete(struct data *d, uint64_t ino)
+{
+	int r;
+
+	if (d->read_only)
+		return -EROFS;
+	r = data_path_remove(d->dirfd, ino);
+	if (r == 0)
+		fdcache_drop(d->fds, ino);
+	return r;
+}
+
+void data_to_text(struct data *d, struct buf *out)
+{
+	struct fdcache_counts n;
+
+	fdcache_count(d->fds, &n);
+	buf_printf(out,
+		   "data files open: %zu of at most %zu, %" PRIu64 " hits, %" PRIu64 " misses\n",
+		   n.open, n.max, n.hits, n.misses);
+	buf_printf(out,
+		   "data moved: %" PRIu64 " bytes copied, %" PRIu64 " chunks filled, %" PRIu64
+		   " reflinks\n",
+		   (uint64_t)d->stats.copied_bytes, (uint64_t)d->stats.filled_chunks,
+		   (uint64_t)d->stats.reflinks);
+	buf_printf(out,
+		   "data files begun: %" PRIu64 " from the catalog, %" PRIu64
+		   " by whole copy, %" PRIu64 " by chunks\n",
+		   (uint64_t)d->stats.moved_inline, (uint64_t)d->stats.moved_whole,
+		   (uint64_t)d->stats.moved_chunks);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bytes of upper files: inline in the catalog, in data files, or composed by chunk maps. */
+#ifndef PLYFS_DATA_DATA_H
+#define PLYFS_DATA_DATA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "catalog/catalog.h"
+
+/*
+ * A file begins inline (or as the bytes of a lower file) and moves to a data file of its own when
+ * it outgrows DATA_INLINE_MAX. A large lower file moves by chunks: a write copies only the chunks
+ * that it touches in part, into a sparse data file as long as the file; the chunk map says which
+ * chunks are there. Small lower files, and all where the file systems can reflink, move whole.
+ *
+ * Whatever is moved is invisible until the caller commits: these functions put bytes into the data
+ * file first and the records that make them visible into the caller's batch. So a crash between
+ * the two, or a commit that fails, leaves the old content. Bytes that are in a data file already
+ * are changed in place, in FILE and in CHUNKS: there a crash can leave a write half done. One that
+ * made a CHUNKS file longer is taken back by data_truncate() to the old length, which needs no
+ * record.
+ *
+ * Calling rules. The caller holds the inode's data lock: shared for functions marked [S],
+ * exclusive for [X]. Functions that take a `struct batch` may change REC (where, attr.size,
+ * lower_size, chunk_shift) and add to the batch, and say so in RET_CHANGED: then the caller puts
+ * REC into the same batch and commits it before anything else is done to the file. On failure REC
+ * and the batch are as they were. mtime, ctime of INLINE and LOWER files are the caller's; those of
+ * FILE and CHUNKS are kept by the data file itself.
+ */
+struct data;
+
+#define DATA_INLINE_MAX 4096
+
+/* The lower file under a LOWER or CHUNKS record; borrowed. Reading past its end returns 0. */
+struct data_source {
+	ssize_t (*read)(void *arg, void *bytes, size_t size, off_t off);
+	/* SEEK_DATA or SEEK_HOLE, as lseek(2) or -errno; one that cannot tell says -EOPNOTSUPP. */
+	off_t (*seek)(void *arg, off_t off, int whence);
+	void *arg;
+	int fd; /* for reflink and copy_file_range; -1 when it has none */
+};
+
+struct data_options {
+	bool read_only;
+	size_t max_fds; /* descriptors kept open; 0: a quarter of RLIMIT_NOFILE, at most 4096 */
+	uint8_t chunk_shift; /* 0: the default (128 KiB chunks); tests use small ones */
+	uint32_t whole_max;  /* lower files up to this size are copied whole; 0: one chunk */
+};
+
+/* Opens the store in the directory DIRFD (`.plyfs/data`, borrowed). C outlives it. */
+int data_open(int dirfd, struct catalog *c, const struct data_options *options,
+	      struct data **ret_data, struct err *err);
+void data_close(struct data *d); /* NULL is fine */
+DEFINE_CLEANUP_PTR(struct data, data, data_close)
+
+/* True when REC's bytes can be written by data_write() under the shared lock. */
+bool data_is_plain(const struct inode_rec *rec);
+
+/* [S] Bytes read, short only at the end of the file, or -errno. SRC as REC needs it, else NULL. */
+ssize_t data_read(struct data *d, const struct inode_rec *rec, const struct data_source *src,
+		  void *bytes, size_t size, off_t off);
+
+/*
+ * [X], or [S] when data_is_plain(). Writes all SIZE bytes or fails: -ENOSPC, -EFBIG, -EIO... After
+ * a failure the length is the old one; bytes before it that were to be replaced in place may be.
+ */
+int data_write(struct data *d, struct inode_rec *rec, const struct data_source *src,
+	       const void *bytes, size_t size, off_t off, struct batch *b, bool *ret_changed);
+
+/* [X] Sets the length. Shrinking a lower file, or growing it, copies nothing. */
+int data_truncate(struct data *d, struct inode_rec *rec, const struct data_source *src,
+		  uint64_t size, struct batch *b, bool *ret_changed);
+
+/*
+ * [X] fallocate(2) with mode 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]; where the
+ * backing file system has no such mode, zeros are written; others are -EOPNOTSUPP.
+ */
+int data_fallocate(struct data *d, struct inode_rec *rec, const struct data_source *src, int mode,
+		   off_t off, off_t len, struct batch *b, bool *ret_changed);
+
+/* [S] SEEK_DATA or SEEK_HOLE. */
+off_t data_seek(struct data *d, const struct inode_rec *rec, const struct data_source *src,
+		off_t off, int whence);
+
+/* [S] Completes A (size, blocks, and for FILE and CHUNKS mtime and the later of the two ctimes). */
+int data_attr(struct data *d, const struct inode_rec *rec, struct attr *a);
+
+/* [S] Sets the mtime of a FILE or CHUNKS file; nothing for others, where it is the record's. */
+int data_set_mtime(struct data *d, const struct inode_rec *rec, const struct timespec *mtime);
+
+/* [S] fdatasync of the data file; 0 at once when there is none. */
+int data_sync(struct data *d, const struct inode_rec *rec);
+/* All data files written since they were last synced. */
+int data_sync_all(struct data *d);
+/*
+ * Those of them on which records depend that were put into batches since: old bytes were moved into
+ * them, or their first bytes written. To be called before catalog_sync(), so that no record can
+ * survive a power cut without the bytes that it makes visible. Costs nothing when there are none.
+ */
+int data_sync_moved(struct data *d);
+
+/* [X] Deletes the data file, if any, and closes its descriptor. No error for a missing one. */
+int data_delete(struct data *d, uint64_t ino);
+
+/* Moves LEN bytes between descriptors: reflink, copy_file_range, then read and write; keeps holes. */
+int data_copy_range(int from, off_t from_off, int to, off_t to_off, uint64_t len);
+
+/* Statistics: open descriptors, hits, misses. */
+void data_to_text(struct data *d, struct buf *out);
+
+#endif

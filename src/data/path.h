@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names of data files: two hex digits of the low byte, then the inode number in sixteen. */
+#ifndef PLYFS_DATA_PATH_H
+#define PLYFS_DATA_PATH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* "ff/00000000000000ff" and its NUL. */
+#define DATA_PATH_SIZE 20
+/* Data files are spread over this many directories, made when they are first needed. */
+#define DATA_DIRS 256
+
+static inline unsigned int data_path_dir(uint64_t ino)
+{
+	return (unsigned int)(ino % DATA_DIRS);
+}
+
+/* The path of INO's data file, relative to the store's directory. */
+void data_path(uint64_t ino, char ret_path[DATA_PATH_SIZE]);
+
+/* The name of one of the directories. */
+void data_path_dir_name(unsigned int dir, char ret_name[3]);
+
+/*
+ * Makes INO's data file, empty and new: one that a crash has left there is removed first. RET_FD
+ * is open for reading and writing. Any thread, but one at a time for an INO.
+ */
+int data_path_create(int dirfd, uint64_t ino, int *ret_fd);
+
+/* Opens INO's data file; -ENOENT when it has none. */
+int data_path_open(int dirfd, uint64_t ino, bool read_only, int *ret_fd);
+
+/* Removes it; 0 also when there is none. */
+int data_path_remove(int dirfd, uint64_t ino);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of data/ share. Nobody else includes this. */
+#ifndef PLYFS_DATA_PRIVATE_H
+#define PLYFS_DATA_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "data/data.h"
+#include "data/fdcache.h"
+#include "data/sync.h"
+
+/* Events since the store was opened; for people, and for tests that count bytes. */
+struct data_stats {
+	_Atomic uint64_t copied_bytes; /* of old content, by any means that takes time */
+	_Atomic uint64_t filled_chunks;
+	_Atomic uint64_t moved_inline, moved_whole, moved_chunks, reflinks; /* files */
+};
+
+struct data {
+	int dirfd;		 /* owned */
+	struct catalog *catalog; /* borrowed */
+	bool read_only;
+	uint8_t chunk_shift;
+	uint32_t whole_max;
+	struct fdcache *fds; /* owned */
+	struct unsynced unsynced;
+	struct data_stats stats;
+};
+
+/* As fdcache_get() of a file that REC says is there: a missing one is -EIO and a log line. */
+int datafile_get(struct data *d, uint64_t ino, struct fdref **ret_ref);
+
+/*
+ * datafile.c: one data file. All transfers are whole: short ones are continued, interrupted ones
+ * repeated. Offsets and sizes were checked by the callers.
+ */
+
+/* Returns how many bytes were there, or -errno. */
+ssize_t datafile_pread(int fd, void *bytes, size_t size, uint64_t off);
+int datafile_pwrite(int fd, const void *bytes, size_t size, uint64_t off);
+int datafile_write_zeros(int fd, uint64_t off, uint64_t end);
+int datafile_size(int fd, uint64_t *ret_size);
+int datafile_resize(int fd, uint64_t size);
+/* Writes, and takes the file back to its old length when that fails. Locks REF->growing. */
+int datafile_write(struct fdref *ref, const void *bytes, size_t size, uint64_t off);
+
+/*
+ * copy.c: LEN bytes of SRC from OFF on, to TO at TO_OFF. What is a hole in SRC becomes one in TO,
+ * whatever TO held there. -EIO when SRC ends early. COPIED (may be NULL) counts bytes that are not
+ * holes.
+ */
+int copy_from(const struct data_source *src, uint64_t off, int to, uint64_t to_off, uint64_t len,
+	      _Atomic uint64_t *copied);
+/* Makes TO share all bytes of FROM. False when the file system cannot; TO is then still empty. */
+bool copy_reflink(int from, int to);
+
+/* inline.c: the content of a small file, zeros up to CONTENT's DATA_INLINE_MAX bytes. */
+int inline_load(struct data *d, const struct inode_rec *rec, uint8_t *ret_content);
+/* The same of a small lower file. */
+int inline_from_lower(const struct inode_rec *rec, const struct data_source *src,
+		      uint8_t *ret_content);
+
+/*
+ * SIZE bytes of a lower file, which must all be there: one that has become shorter than its record
+ * says is damaged (-EIO), and must not turn into zeros without a word.
+ */
+int source_read(const struct data_source *src, void *bytes, size_t size, uint64_t off);
+
+#endif
