@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How layers are opened. The only list of backends. */
+#ifndef PLYFS_LAYER_BACKENDS_H
+#define PLYFS_LAYER_BACKENDS_H
+
+#include <stdbool.h>
+
+#include "layer/layer.h"
+
+struct layer_options {
+	uint32_t trust;	   /* enum layer_trust */
+	bool hide_private; /* the directory is our own upper: its `.plyfs` is not shown */
+	bool noxattr;	   /* never ask the backing file system for xattrs (noxattrs=1) */
+	/*
+	 * The tree is detached with open_tree(2) where that is allowed, so that mounts placed over
+	 * or below it later (our own among them) are not seen. Without it look-ups stay on the one
+	 * mount (RESOLVE_NO_XDEV).
+	 */
+	bool detach;
+};
+
+/*
+ * Opens the plain directory FD (a directory descriptor, taken over on success and on failure; PATH
+ * is for messages) with every whiteout format in it, mixed. Never reads more than the root.
+ */
+int layer_open_dir(int fd, const char *path, const struct layer_options *options,
+		   struct layer **ret_layer, struct err *err);
+
+/*
+ * Opens a plyfs upper (the directory FD, which holds `.plyfs`) as a layer, from a snapshot of its
+ * catalog. Its data files are read in place. FD is taken over.
+ */
+int layer_open_upper(int fd, const char *path, const struct layer_options *options,
+		     struct layer **ret_layer, struct err *err);
+
+/*
+ * The right one of the two: an upper when the directory holds `.plyfs`, else a plain directory.
+ * (What else lies in an upper's directory is a layer of its own: see stack_open() in union/.)
+ */
+int layer_open_auto(int fd, const char *path, const struct layer_options *options,
+		    struct layer **ret_layer, struct err *err);
+bool layer_is_upper(int fd);
+
+/*
+ * A layer from text, for tests; one line a node, fields separated by blanks, parents first:
+ *
+ *	dir PATH MODE UID:GID [opaque] [redirect=/x] [xattr:NAME=VALUE]...
+ *	file PATH MODE UID:GID [data=TEXT] [size=N] [metacopy] [redirect=/x] [link=ID] [xattr:..]...
+ *	symlink PATH TARGET
+ *	char|block PATH MODE MAJ:MIN		fifo|socket PATH MODE
+ *	whiteout PATH
+ *
+ * link=ID: files with one ID are one inode. "." is the root.
+ */
+int layer_open_mem(const char *text, const char *path, uint32_t trust, struct layer **ret_layer,
+		   struct err *err);
+
+/* Logs every call on INNER (taken over) and its result at debug level. */
+int layer_open_trace(struct layer *inner, struct layer **ret_layer, struct err *err);
+
+#endif

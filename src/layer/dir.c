@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A plain directory as a layer, with every format of whiteouts in it, mixed.
+ *
+ * What makes it cheap: a directory's marks are read once, when its node is made; its names are read
+ * once for the whiteouts among them, when the first of them is looked up or when it is listed. From
+ * then on looking up an ordinary file is one system call.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/statfs.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "layer/dir.h"
+
+#define STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
+
+/* Attributes with the layer's override applied. */
+static int read_attr(const struct dir_layer *l, int fd, const char *name, const struct stat *st,
+		     struct attr *ret_attr)
+{
+	attr_from_stat(st, ret_attr);
+	return dir_override(l, fd, name, ret_attr);
+}
+
+/* Opens a new node's directory and reads its marks; moves its redirect to *RET_REDIRECT. */
+static int read_node(struct dir_node *n, int parent_fd, char **ret_redirect)
+{
+	CLEANUP(overlay_marks) struct overlay_marks marks = {0};
+	int fd = dir_open_node(n, parent_fd);
+	int r;
+
+	if (fd == -EXDEV) {
+		log_warn("%s: %s is on another mount and shown empty", n->layer->base.path,
+			 n->name);
+		n->empty = true;
+		return 0;
+	}
+	if (fd < 0)
+		return fd;
+	r = n->layer->noxattr ? 0 : overlay_read_marks(fd, NULL, &marks);
+	if (r == 0 && !marks.opaque)
+		r = aufs_opaque(fd);
+	/* Without search permission nothing in it can be reached, a mark no more than a name. */
+	if (r == -EACCES)
+		r = 0;
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	n->opaque = marks.opaque || r > 0;
+	n->xwhiteout = marks.xwhiteout;
+	*ret_redirect = steal_ptr(&marks.redirect);
+	dir_fd_install(n, fd);
+	return 0;
+}
+
+static void set_redirect(struct layer_entry *e, char *redirect)
+{
+	if (redirect == NULL)
+		return;
+	e->flags |= LAYER_REDIRECT;
+	e->redirect = redirect;
+}
+
+static int lookup_dir(struct dir_node *parent, int fd, const char *name, const struct stat *st,
+		      bool hides, struct layer_entry *ret_entry)
+{
+	CLEANUP(dir_node) struct dir_node *n = NULL;
+	CLEANUP(free) char *redirect = NULL;
+	int r = read_attr(parent->layer, fd, name, st, &ret_entry->attr);
+
+	if (r == 0)
+		r = dir_node_new(parent->layer, parent, name, st, &n);
+	if (r == 0)
+		r = read_node(n, fd, &redirect);
+	if (r < 0)
+		return r;
+	n->opaque |= hides;
+	if (n->opaque)
+		ret_entry->flags |= LAYER_OPAQUE;
+	set_redirect(ret_entry, steal_ptr(&redirect));
+	ret_entry->dir = dir_node_handle(steal_ptr(&n));
+	return 0;
+}
+
+/* Its xattrs are looked at only when they could be marks. */
+static int lookup_regular(struct dir_node *parent, int fd, const char *name, const struct stat *st,
+			  struct layer_entry *ret_entry)
+{
+	const struct dir_layer *l = parent->layer;
+	CLEANUP(overlay_marks) struct overlay_marks marks = {0};
+	bool may_hide = parent->xwhiteout && overlay_may_be_whiteout(st);
+	bool may_copy = overlay_may_be_metacopy(st) || (l->base.trust & LAYER_TRUST_METACOPY) != 0;
+	int r = 0;
+
+	if ((may_hide || may_copy) && !l->noxattr)
+		r = overlay_read_marks(fd, name, &marks);
+	if (r < 0)
+		return r;
+	if (may_hide && marks.whiteout) {
+		ret_entry->flags = LAYER_WHITEOUT;
+		return 0;
+	}
+	if (marks.metacopy) {
+		ret_entry->flags |= LAYER_METACOPY;
+		set_redirect(ret_entry, steal_ptr(&marks.redirect));
+	}
+	return read_attr(l, fd, name, st, &ret_entry->attr);
+}
+
+/*
+ * NAME in N, of which FD is a descriptor. A whiteout of a name beside the name itself hides only
+ * what is below: OCI applies a layer's whiteouts before its files.
+ */
+static int lookup_in(struct dir_node *n, int fd, const char *name, struct layer_entry *ret_entry)
+{
+	int hides = dir_node_hides(n, fd, name);
+	struct stat st;
+	int r;
+
+	if (hides < 0)
+		return hides;
+	r = sys_fstatat(fd, name, &st, STAT_FLAGS);
+	if ((r == -ENOENT && hides) || (r == 0 && overlay_is_whiteout(&st))) {
+		ret_entry->flags = LAYER_WHITEOUT;
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	if (S_ISDIR(st.st_mode))
+		return lookup_dir(n, fd, name, &st, hides, ret_entry);
+	if (S_ISREG(st.st_mode))
+		return lookup_regular(n, fd, name, &st, ret_entry);
+	attr_from_stat(&st, &ret_entry->attr);
+	return 0;
+}
+
+static int lookup(struct layer *l, struct layer_dir *dir, const char *name,
+		  struct layer_entry *ret_entry)
+{
+	struct dir_node *n = dir_node_of(dir);
+	int fd = dir_node_enter(n, name);
+	int r;
+
+	(void)l;
+	if (fd < 0)
+		return fd;
+	r = lookup_in(n, fd, name, ret_entry);
+	dir_fd_put(n);
+	return r;
+}
+
+static int root(struct layer *l, struct layer_dir **ret_dir)
+{
+	*ret_dir = dir_node_handle(dir_node_ref(dir_layer_of(l)->root));
+	return 0;
+}
+
+static int stat_in(const struct dir_layer *l, int fd, const char *name, struct attr *ret_attr)
+{
+	struct stat st;
+	int r;
+
+	r = name != NULL ? sys_fstatat(fd, name, &st, STAT_FLAGS) : sys_fstat(fd, &st);
+	if (r < 0)
+		return r;
+	if (overlay_is_whiteout(&st))
+		return -ENOENT;
+	return read_attr(l, fd, name, &st, ret_attr);
+}
+
+static int getattr(struct layer *l, struct layer_dir *dir, const char *name, struct attr *ret_attr)
+{
+	struct dir_node *n = dir_node_of(dir);
+	int fd, r;
+
+	if (n->empty && name == NULL) {
+		name = n->name;
+		n = n->parent;
+	}
+	fd = dir_node_enter(n, name);
+	if (fd < 0)
+		return fd;
+	r = stat_in(dir_layer_of(l), fd, name, ret_attr);
+	dir_fd_put(n);
+	return r;
+}
+
+static int dir_entry(struct layer *l, struct layer_dir *dir, struct layer_entry *ret_entry)
+{
+	struct dir_node *n = dir_node_of(dir);
+	int r = getattr(l, dir, NULL, &ret_entry->attr);
+
+	if (r < 0)
+		return r;
+	if (n->opaque)
+		ret_entry->flags |= LAYER_OPAQUE;
+	ret_entry->dir = dir_node_handle(dir_node_ref(n));
+	return 0;
+}
+
+static ssize_t readlink_in(struct dir_layer *l, int fd, const char *name, char *target, size_t size)
+{
+	ssize_t n = sys_readlinkat(fd, name, target, size);
+
+	if (n == -EINVAL)
+		return dir_override_readlink(l, fd, name, target, size);
+	if (n < 0)
+		return n;
+	if ((size_t)n >= size)
+		return -ENAMETOOLONG;
+	target[n] = '\0';
+	return n;
+}
+
+static ssize_t dir_readlink(struct layer *l, struct layer_dir *dir, const char *name, char *target,
+			    size_t size)
+{
+	struct dir_node *n = dir_node_of(dir);
+	ssize_t r;
+	int fd;
+
+	if (name == NULL)
+		return -EINVAL;
+	if (size == 0)
+		return -ENAMETOOLONG;
+	fd = dir_node_enter(n, name);
+	if (fd < 0)
+		return fd;
+	r = readlink_in(dir_layer_of(l), fd, name, target, size);
+	dir_fd_put(n);
+	return r;
+}
+
+static int dir_statfs(struct layer *l, struct statvfs *ret_st)
+{
+	struct statvfs st;
+
+	if (fstatvfs(dir_layer_of(l)->root->fd, &st) < 0)
+		return -errno;
+	*ret_st = st;
+	return 0;
+}
+
+static int identity(struct layer *l, struct hash128 *ret_id)
+{
+	*ret_id = dir_layer_of(l)->id;
+	return 0;
+}
+
+static void dir_ref(struct layer_dir *dir)
+{
+	dir_node_ref(dir_node_of(dir));
+}
+
+static void dir_unref(struct layer_dir *dir)
+{
+	dir_node_unref(dir_node_of(dir));
+}
+
+static void dir_close(struct layer *l)
+{
+	dir_node_unref(dir_layer_of(l)->root);
+	free(l->path);
+	free(l);
+}
+
+static const struct layer_ops dir_ops = {
+	.kind = "dir",
+	.root = root,
+	.lookup = lookup,
+	.dir_entry = dir_entry,
+	.list = dir_list,
+	.getattr = getattr,
+	.readlink = dir_readlink,
+	.getxattr = dir_getxattr,
+	.listxattr = dir_listxattr,
+	.open = dir_open,
+	.statfs = dir_statfs,
+	.identity = identity,
+	.dir_ref = dir_ref,
+	.dir_unref = dir_unref,
+	.file_read = dir_file_read,
+	.file_seek = dir_file_seek,
+	.file_fd = dir_file_fd,
+	.file_close = dir_file_close,
+	.close = dir_close,
+};
+
+/*
+ * The inode's number and the moment it was made: a copy or a replacement has others, a renamed or
+ * remounted directory the same. The device number is left out, for it changes between boots.
+ */
+static struct hash128 identity_of(int fd, const struct stat *st)
+{
+	struct {
+		uint64_t ino, seconds, nanoseconds;
+	} id = {.ino = st->st_ino};
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &stx) == 0 &&
+	    (stx.stx_mask & STATX_BTIME) != 0) {
+		id.seconds = (uint64_t)stx.stx_btime.tv_sec;
+		id.nanoseconds = stx.stx_btime.tv_nsec;
+	}
+	return hash128(&id, sizeof(id));
+}
+
+/* FUSE and overlayfs may number an inode anew after their caches have let it go. */
+static bool numbers_anew(int fd)
+{
+	struct statfs st;
+
+	return fstatfs(fd, &st) == 0 &&
+	       (st.f_type == FUSE_SUPER_MAGIC || st.f_type == OVERLAYFS_SUPER_MAGIC);
+}
+
+/* The descriptor of a layer's root: readable, and where allowed of a mount of its own. */
+static int open_root(int fd, bool detach)
+{
+	CLEANUP(fd) int clone = detach ? sys_open_tree_clone(fd) : -1;
+
+	return sys_open_in(clone >= 0 ? clone : fd, ".", O_RDONLY | O_DIRECTORY, true);
+}
+
+/* Fills in what is known of the root once its node has its descriptor. */
+static int read_root(struct dir_layer *l, const struct stat *st)
+{
+	CLEANUP(overlay_marks) struct overlay_marks marks = {0};
+	struct dir_node *n = l->root;
+	int r = 0;
+
+	l->id = identity_of(n->fd, st);
+	l->loose_ino = numbers_anew(n->fd);
+	if (!l->noxattr) {
+		l->override = dir_override_kind(n->fd);
+		r = overlay_read_marks(n->fd, NULL, &marks);
+	}
+	if (r == 0)
+		r = aufs_opaque(n->fd);
+	n->opaque = marks.opaque || r > 0;
+	n->xwhiteout = marks.xwhiteout;
+	return r < 0 ? r : 0;
+}
+
+static int open_layer(struct dir_layer *l, int fd, bool detach)
+{
+	CLEANUP(fd) int own = open_root(fd, detach);
+	struct stat st;
+	int r;
+
+	if (own < 0)
+		return own;
+	r = sys_fstat(own, &st);
+	if (r == 0)
+		r = dir_node_new(l, NULL, NULL, &st, &l->root);
+	if (r < 0)
+		return r;
+	dir_fd_pin(l->root, steal_fd(&own));
+	return read_root(l, &st);
+}
+
+int layer_open_dir(int fd, const char *path, const struct layer_options *options,
+		   struct layer **ret_layer, struct err *err)
+{
+	CLEANUP(fd) int given = fd;
+	CLEANUP(layer) struct layer *l = calloc(1, sizeof(struct dir_layer));
+	int r;
+
+	if (l == NULL)
+		return err_errno(err, ENOMEM, "%s", path);
+	l->ops = &dir_ops;
+	l->caps = LAYER_CAP_FD;
+	l->trust = options->trust;
+	l->path = strdup(path);
+	if (l->path == NULL)
+		return err_errno(err, ENOMEM, "%s", path);
+	dir_layer_of(l)->hide_private = options->hide_private;
+	dir_layer_of(l)->noxattr = options->noxattr;
+	atomic_init(&dir_layer_of(l)->may_noatime, true);
+	dir_fds_set_budget();
+	r = open_layer(dir_layer_of(l), given, options->detach);
+	if (r < 0)
+		return err_errno(err, -r, "%s: cannot be read as a layer", path);
+	*ret_layer = steal_ptr(&l);
+	return 0;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Open files of a plain-directory layer. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/sys.h"
+#include "layer/dir.h"
+
+struct dir_file {
+	struct layer_file base;
+	int fd; /* owned */
+};
+
+static struct dir_file *file_of(struct layer_file *f)
+{
+	return (struct dir_file *)f;
+}
+
+/*
+ * The caller knows that NAME is a regular file. If it no longer is, that shows here, and what took
+ * its place is not waited for: O_NONBLOCK for a fifo without writers.
+ */
+static int open_regular(struct dir_layer *l, int dirfd, const char *name)
+{
+	CLEANUP(fd) int fd = dir_open_in(l, dirfd, name, O_RDONLY | O_NONBLOCK);
+	struct stat st;
+	int r;
+
+	if (fd == -ELOOP || fd == -ENXIO || fd == -EXDEV)
+		return -ESTALE;
+	if (fd < 0)
+		return fd;
+	r = sys_fstat(fd, &st);
+	if (r < 0)
+		return r;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	return S_ISREG(st.st_mode) ? steal_fd(&fd) : -ESTALE;
+}
+
+int dir_open(struct layer *l, struct layer_dir *dir, const char *name, struct layer_file **ret_file)
+{
+	struct dir_node *n = dir_node_of(dir);
+	CLEANUP(free) struct dir_file *f = calloc(1, sizeof(*f));
+	int dirfd;
+
+	if (f == NULL)
+		return -ENOMEM;
+	if (name == NULL)
+		return -EISDIR;
+	dirfd = dir_node_enter(n, name);
+	if (dirfd < 0)
+		return dirfd;
+	f->base.layer = l;
+	f->fd = open_regular(dir_layer_of(l), dirfd, name);
+	dir_fd_put(n);
+	if (f->fd < 0)
+		return f->fd;
+	*ret_file = &steal_ptr(&f)->base;
+	return 0;
+}
+
+ssize_t dir_file_read(struct layer_file *f, void *bytes, size_t size, off_t off)
+{
+	return sys_pread_full(file_of(f)->fd, bytes, size, off);
+}
+
+off_t dir_file_seek(struct layer_file *f, off_t off, int whence)
+{
+	if (whence != SEEK_DATA && whence != SEEK_HOLE)
+		return -EINVAL;
+	return sys_lseek(file_of(f)->fd, off, whence);
+}
+
+int dir_file_fd(struct layer_file *f)
+{
+	return file_of(f)->fd;
+}
+
+void dir_file_close(struct layer_file *f)
+{
+	close(file_of(f)->fd);
+	free(f);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Listings of a plain directory, and the whiteouts found on the way. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/sys.h"
+#include "layer/dir.h"
+
+enum { DIRENTS_SIZE = 32 * 1024 };
+
+/*
+ * Calls FN with every entry of the directory FD but "." and "..". The directory is opened anew: the
+ * position of a shared descriptor is nobody's.
+ */
+static int each_entry(struct dir_layer *l, int fd,
+		      int (*fn)(const struct linux_dirent64 *d, void *arg), void *arg)
+{
+	CLEANUP(fd) int own = dir_open_in(l, fd, ".", O_RDONLY | O_DIRECTORY);
+	CLEANUP(free) void *bytes = NULL;
+
+	if (own < 0)
+		return own;
+	bytes = malloc(DIRENTS_SIZE);
+	if (bytes == NULL)
+		return -ENOMEM;
+	for (;;) {
+		ssize_t n = sys_getdents(own, bytes, DIRENTS_SIZE);
+		struct sys_dirents it = sys_dirents_of(bytes, n > 0 ? (size_t)n : 0);
+		const struct linux_dirent64 *d;
+
+		if (n <= 0)
+			return (int)n;
+		while ((d = sys_dirents_next(&it)) != NULL) {
+			int r = 0;
+
+			if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+				r = fn(d, arg);
+			if (r < 0)
+				return r;
+		}
+		if (it.bad)
+			return -EBADMSG;
+	}
+}
+
+static int scan_entry(const struct linux_dirent64 *d, void *arg)
+{
+	if (aufs_reserved(d->d_name))
+		aufs_set_add(arg, d->d_name);
+	return 0;
+}
+
+int dir_scan_hidden(struct dir_node *n, int fd, struct aufs_set *ret_set)
+{
+	CLEANUP(aufs_set) struct aufs_set set = {0};
+	int r = each_entry(n->layer, fd, scan_entry, &set);
+
+	if (r == 0)
+		r = aufs_set_sort(&set);
+	if (r < 0)
+		return r;
+	*ret_set = set;
+	set = (struct aufs_set){0};
+	return 0;
+}
+
+struct listing {
+	struct dir_node *node;
+	int fd;
+	struct layer_list *list;
+	size_t first; /* index of the first of ours in `list` */
+	struct aufs_set hidden;
+};
+
+/* What a listing says of an entry's type; DT_UNKNOWN where a mark can make it something else. */
+static uint8_t listed_type(const struct listing *ls, const struct linux_dirent64 *d)
+{
+	const struct dir_layer *l = ls->node->layer;
+	struct stat st;
+
+	if (d->d_type == DT_CHR) {
+		if (sys_fstatat(ls->fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return DT_UNKNOWN;
+		return overlay_is_whiteout(&st) ? DT_WHT : DT_CHR;
+	}
+	if (d->d_type == DT_REG && (ls->node->xwhiteout || l->override != OVERRIDE_NONE))
+		return DT_UNKNOWN;
+	/* A whiteout of the BSDs, which Linux keeps on disk but gives no meaning. */
+	return d->d_type == DT_WHT ? DT_UNKNOWN : d->d_type;
+}
+
+static int list_entry(const struct linux_dirent64 *d, void *arg)
+{
+	struct listing *ls = arg;
+
+	if (aufs_reserved(d->d_name)) {
+		aufs_set_add(&ls->hidden, d->d_name);
+		return 0;
+	}
+	if (dir_node_private(ls->node, d->d_name))
+		return 0;
+	return layer_list_add(ls->list, d->d_name, strlen(d->d_name), d->d_ino, listed_type(ls, d),
+			      false);
+}
+
+/* Adds the names that only whiteouts mention. */
+static int list_hidden(struct listing *ls)
+{
+	const struct aufs_set *hidden = &ls->hidden;
+	CLEANUP(free) bool *shown = NULL;
+	size_t i;
+	int r = 0;
+
+	if (hidden->n == 0)
+		return 0;
+	shown = calloc(hidden->n, sizeof(*shown));
+	if (shown == NULL)
+		return -ENOMEM;
+	for (i = ls->first; i < ls->list->n; i++) {
+		const char *text = (const char *)ls->list->text.data;
+		ptrdiff_t at = aufs_set_find(hidden, text + ls->list->names[i].off);
+
+		if (at >= 0)
+			shown[at] = true;
+	}
+	for (i = 0; i < hidden->n && r == 0; i++) {
+		const char *name = hidden->names[i];
+
+		if (!shown[i] && !dir_node_private(ls->node, name))
+			r = layer_list_add(ls->list, name, strlen(name), 0, DT_WHT, false);
+	}
+	return r;
+}
+
+static int list_node(struct listing *ls)
+{
+	int r = each_entry(ls->node->layer, ls->fd, list_entry, ls);
+
+	if (r == 0)
+		r = aufs_set_sort(&ls->hidden);
+	if (r == 0)
+		r = list_hidden(ls);
+	if (r == 0)
+		dir_node_keep_hidden(ls->node, &ls->hidden);
+	aufs_set_done(&ls->hidden);
+	return r;
+}
+
+int dir_list(struct layer *l, struct layer_dir *dir, struct layer_list *list)
+{
+	struct listing ls = {.node = dir_node_of(dir), .list = list, .first = list->n};
+	int r;
+
+	(void)l;
+	if (ls.node->empty)
+		return 0;
+	ls.fd = dir_fd_get(ls.node);
+	if (ls.fd < 0)
+		return ls.fd;
+	r = list_node(&ls);
+	dir_fd_put(ls.node);
+	return r;
+}
