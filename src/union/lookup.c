@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Looking names and paths up. */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "union/bytes.h"
+#include "union/search.h"
+
+void union_ref_done(struct union_ref *r)
+{
+	union_dir_unref(r->dir);
+	union_data_free(r->data);
+	*r = (struct union_ref){0};
+}
+
+/* The number of links is the sum of no one's: several layers' sub-directories may be the same. */
+static void fix_dir_attr(const struct union_dir *dir, struct attr *attr)
+{
+	attr->ino = dir->ino;
+	if (dir->n_parts > 1)
+		attr->nlink = 1;
+}
+
+static int getattr_dir(struct union_dir *dir, struct attr *ret_attr)
+{
+	struct attr attr = {.mode = S_IFDIR | 0755, .nlink = 2, .blksize = 4096};
+
+	if (dir->n_parts > 0) {
+		const struct part *top = &dir->parts[0];
+		int r = layer_getattr(dir->stack->layers[top->layer], top->dir, NULL, &attr);
+
+		if (r < 0)
+			return r;
+	}
+	fix_dir_attr(dir, &attr);
+	*ret_attr = attr;
+	return 0;
+}
+
+/* The reference DIR (taken over) as the result of a look-up. */
+static int ref_of_dir(struct union_dir *dir, struct union_ref *ret_ref)
+{
+	CLEANUP(union_dir) struct union_dir *d = dir;
+	struct attr attr;
+	int r = getattr_dir(d, &attr);
+
+	if (r < 0)
+		return r;
+	*ret_ref = (struct union_ref){.attr = attr, .dir = steal_ptr(&d)};
+	return 0;
+}
+
+static int ref_of_parts(struct union_dir *parent, const char *name, struct search *q,
+			struct union_ref *ret_ref)
+{
+	struct attr attr = q->attr;
+	struct union_dir *dir;
+	int r = node_obtain(parent, name, &q->dirs, attr.ino, &dir);
+
+	if (r < 0)
+		return r;
+	fix_dir_attr(dir, &attr);
+	*ret_ref = (struct union_ref){.attr = attr, .dir = dir};
+	return 0;
+}
+
+static int ref_of_file(struct union_dir *dir, const char *name, struct search *q,
+		       struct union_ref *ret_ref)
+{
+	struct union_ref ref = {.part = q->at};
+	int r = origin_replace(dir->stack, 0, &q->file_layer, &q->file);
+
+	if (r < 0)
+		return r;
+	if (r > 0)
+		ref.part = part_origin(q->file_layer, q->at);
+	ref.attr = q->file.attr;
+	ref.attr.ino = entry_ino(dir->stack, q->file_layer, &q->file);
+	if ((q->file.flags & LAYER_METACOPY) != 0 && S_ISREG(ref.attr.mode)) {
+		r = bytes_find(dir, name, ref.part, q->file_layer, &q->file, &ref.data);
+		if (r < 0)
+			return r;
+	}
+	ref.dir = union_dir_ref(dir);
+	*ret_ref = ref;
+	return 0;
+}
+
+int union_lookup(struct union_dir *dir, const char *name, struct union_ref *ret_ref)
+{
+	struct budget budget = {.steps = BUDGET_STEPS};
+	struct union_dir *have = node_find(dir, name);
+	CLEANUP(search) struct search q;
+	int r;
+
+	search_begin(&q, dir->stack, &budget, dir->parts, dir->n_parts, name);
+	if (have != NULL)
+		return ref_of_dir(have, ret_ref);
+	r = search_run(&q);
+	if (r < 0)
+		return r;
+	if (q.dirs.n > 0)
+		return ref_of_parts(dir, name, &q, ret_ref);
+	return ref_of_file(dir, name, &q, ret_ref);
+}
+
+int union_exists(struct union_dir *dir, const char *name)
+{
+	struct budget budget = {.steps = BUDGET_STEPS};
+	CLEANUP(search) struct search q;
+	const struct part *part;
+	struct layer_entry e;
+	int r;
+
+	search_begin(&q, dir->stack, &budget, dir->parts, dir->n_parts, name);
+	r = search_next(&q, &part, &e);
+	if (r <= 0)
+		return r;
+	r = (e.flags & LAYER_WHITEOUT) == 0;
+	layer_entry_done(dir->stack->layers[part->layer], &e);
+	return r;
+}
+
+/* The next component of *PATH into NAME: 1, 0 at the end, or what is wrong with it. */
+static int next_component(const char **path, char name[NAME_MAX + 1])
+{
+	const char *p = *path;
+	size_t len = strcspn(p, "/");
+
+	if (*p == '\0')
+		return 0;
+	if (len > NAME_MAX)
+		return -ENAMETOOLONG;
+	memcpy(name, p, len);
+	name[len] = '\0';
+	if (len == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return -EINVAL;
+	*path = p + len + (p[len] == '/');
+	return 1;
+}
+
+int union_walk(struct stack *s, const char *path, struct union_ref *ret_ref)
+{
+	CLEANUP(union_ref) struct union_ref at = {0};
+	char name[NAME_MAX + 1];
+	int r = ref_of_dir(union_root(s), &at);
+
+	while (r >= 0) {
+		struct union_ref next;
+
+		r = next_component(&path, name);
+		if (r <= 0)
+			break;
+		if (!attr_is_dir(&at.attr))
+			return -ENOTDIR;
+		r = union_lookup(at.dir, name, &next);
+		if (r < 0)
+			break;
+		union_ref_done(&at);
+		at = next;
+	}
+	if (r < 0)
+		return r;
+	*ret_ref = at;
+	at = (struct union_ref){0};
+	return 0;
+}
+
+/* Attributes of a file, its number the union's. */
+static int getattr_file(struct union_dir *dir, const struct target *t, uint32_t part,
+			const char *name, struct attr *ret_attr)
+{
+	uint32_t layer = dir->parts[part_index(part)].layer;
+	struct layer_entry e = {0};
+	struct attr attr;
+	int r;
+
+	/* Only entries tell which numbers of an upper are the union's. */
+	if ((part & PART_ORIGIN) == 0 && (t->layer->caps & LAYER_CAP_BY_ORIGIN) != 0) {
+		r = layer_lookup(t->layer, t->dir, name, &e);
+		if (r < 0)
+			return r;
+		attr = e.attr;
+		attr.ino = entry_ino(dir->stack, layer, &e);
+		layer_entry_done(t->layer, &e);
+	} else {
+		r = layer_getattr(t->layer, t->dir, t->name, &attr);
+		if (r < 0)
+			return r;
+		if ((part & PART_ORIGIN) == 0)
+			attr.ino = stack_ino(dir->stack, layer, attr.ino, false);
+	}
+	*ret_attr = attr;
+	return 0;
+}
+
+int union_getattr(struct union_dir *dir, const char *name, uint32_t part, struct attr *ret_attr)
+{
+	CLEANUP(target) struct target t = {0};
+	int r;
+
+	if (name == NULL)
+		return getattr_dir(dir, ret_attr);
+	r = target_of(dir, name, part, &t);
+	return r < 0 ? r : getattr_file(dir, &t, part, name, ret_attr);
+}

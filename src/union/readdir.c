@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Merged listings: made once a directory, kept while they are used. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "union/merge.h"
+
+/*
+ * A listing is read in pieces, and between two of them nobody holds it. So those that nobody holds
+ * stay until they are old and too many: memory is bounded by what was listed lately.
+ */
+#define KEEP_BYTES   (16 << 20)
+#define KEEP_SECONDS 5
+
+struct listing {
+	struct union_list list; /* first: what users hold */
+	struct union_dir *dir;	/* borrowed */
+	size_t bytes;
+	/* The rest is protected by stack.lists.lock. */
+	uint32_t users;
+	time_t used;		       /* seconds; when it was last given back */
+	struct listing *older, *newer; /* in stack.lists while nobody uses it */
+};
+
+static time_t seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return now.tv_sec;
+}
+
+/* The listing with its names and their texts, in one piece of memory. */
+static struct listing *listing_new(struct union_dir *dir, const struct merge *m)
+{
+	size_t names = m->n * sizeof(struct union_name), text = 0;
+	struct union_name *to;
+	struct listing *l;
+	char *p;
+
+	for (size_t i = 0; i < m->n; i++)
+		text += m->names[i].len + (size_t)1;
+	l = malloc(sizeof(*l) + names + text);
+	if (l == NULL)
+		return NULL;
+	to = (struct union_name *)(l + 1);
+	p = (char *)to + names;
+	for (size_t i = 0; i < m->n; i++) {
+		to[i] = m->names[i];
+		to[i].name = p;
+		memcpy(p, m->names[i].name, to[i].len);
+		p[to[i].len] = '\0';
+		p += to[i].len + 1;
+	}
+	*l = (struct listing){
+		.list = {.names = to, .n = m->n},
+		.dir = dir,
+		.bytes = sizeof(*l) + names + text,
+	};
+	return l;
+}
+
+static void unused_add(struct listings *t, struct listing *l)
+{
+	l->older = t->newest;
+	l->newer = NULL;
+	if (t->newest != NULL)
+		t->newest->newer = l;
+	else
+		t->oldest = l;
+	t->newest = l;
+	t->bytes += l->bytes;
+}
+
+static void unused_del(struct listings *t, struct listing *l)
+{
+	if (l->older != NULL)
+		l->older->newer = l->newer;
+	else
+		t->oldest = l->newer;
+	if (l->newer != NULL)
+		l->newer->older = l->older;
+	else
+		t->newest = l->older;
+	t->bytes -= l->bytes;
+}
+
+/* Takes the oldest unused listing out if it may go; the caller frees it without the lock. */
+static struct listing *evict_locked(struct listings *t, bool any)
+{
+	struct listing *l = t->oldest;
+
+	if (l == NULL)
+		return NULL;
+	if (!any && (t->bytes <= KEEP_BYTES || seconds_now() - l->used < KEEP_SECONDS))
+		return NULL;
+	unused_del(t, l);
+	l->dir->listing = NULL;
+	return l;
+}
+
+static struct listing *use_locked(struct listings *t, struct listing *l)
+{
+	if (l != NULL && l->users++ == 0)
+		unused_del(t, l);
+	return l;
+}
+
+static struct listing *listing_use(struct union_dir *dir)
+{
+	struct listings *t = &dir->stack->lists;
+	struct listing *l;
+
+	pthread_mutex_lock(&t->lock);
+	l = use_locked(t, dir->listing);
+	pthread_mutex_unlock(&t->lock);
+	return l;
+}
+
+/* Makes FRESH the listing of its node, or takes the one that another thread made meanwhile. */
+static struct listing *listing_publish(struct listing *fresh)
+{
+	struct listings *t = &fresh->dir->stack->lists;
+	struct listing *l;
+
+	pthread_mutex_lock(&t->lock);
+	l = use_locked(t, fresh->dir->listing);
+	if (l == NULL) {
+		fresh->users = 1;
+		fresh->dir->listing = fresh;
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (l == NULL)
+		return fresh;
+	free(fresh);
+	return l;
+}
+
+int union_list_get(struct union_dir *dir, const struct union_list **ret_list)
+{
+	CLEANUP(merge) struct merge m = {0};
+	struct listing *l = listing_use(dir);
+	int r;
+
+	if (l == NULL) {
+		r = merge_dir(dir, &m);
+		if (r < 0)
+			return r;
+		l = listing_new(dir, &m);
+		if (l == NULL)
+			return -ENOMEM;
+		l = listing_publish(l);
+	}
+	*ret_list = &l->list;
+	return 0;
+}
+
+void union_list_put(struct union_dir *dir, const struct union_list *list)
+{
+	struct listings *t = &dir->stack->lists;
+	struct listing *l = dir->listing, *old = NULL;
+
+	/* While LIST is in use it is the node's. */
+	(void)list;
+	pthread_mutex_lock(&t->lock);
+	if (--l->users == 0) {
+		l->used = seconds_now();
+		unused_add(t, l);
+		old = evict_locked(t, false);
+	}
+	pthread_mutex_unlock(&t->lock);
+	free(old);
+}
+
+void listing_drop(struct union_dir *dir)
+{
+	struct listings *t = &dir->stack->lists;
+	struct listing *l;
+
+	pthread_mutex_lock(&t->lock);
+	l = dir->listing;
+	if (l != NULL)
+		unused_del(t, l);
+	dir->listing = NULL;
+	pthread_mutex_unlock(&t->lock);
+	free(l);
+}
+
+void stack_trim(struct stack *s)
+{
+	struct listing *l;
+
+	do {
+		pthread_mutex_lock(&s->lists.lock);
+		l = evict_locked(&s->lists, true);
+		pthread_mutex_unlock(&s->lists.lock);
+		free(l);
+	} while (l != NULL);
+}
