@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attributes: getattr, setattr, readlink, statfs. */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "attr/acl.h"
+#include "fs/bytes.h"
+#include "fs/change.h"
+
+int attr_load(struct fs *fs, struct inode *inode, struct attr *ret_attr)
+{
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	struct attr attr;
+	int r = record_load(fs, inode->ino, &rec);
+
+	if (r == 0) {
+		attr = rec.attr;
+		r = data_attr(fs->data, &rec, &attr);
+	} else if (r == -ENOENT) {
+		if (inode->dir == NULL)
+			return -ESTALE;
+		r = union_getattr(inode->dir, S_ISDIR(inode->type) ? NULL : inode->name,
+				  inode->part, &attr);
+		attr.ino = inode->ino;
+		if (r == 0 && inode->gone)
+			attr.nlink = 0;
+	}
+	if (r == 0)
+		*ret_attr = attr;
+	return r;
+}
+
+void attr_show(const struct fs *fs, struct attr *attr)
+{
+	const struct fs_options *o = fs->options;
+
+	attr->uid = o->squash_to_root && !o->uids.squash ? 0 : idmap_to_shown(&o->uids, attr->uid);
+	attr->gid = o->squash_to_root && !o->gids.squash ? 0 : idmap_to_shown(&o->gids, attr->gid);
+	if (o->ino32)
+		attr->ino = (attr->ino ^ (attr->ino >> 32)) & UINT32_MAX;
+	if (o->static_nlink && S_ISDIR(attr->mode) && attr->nlink > 1)
+		attr->nlink = 1;
+	if (attr->blksize == 0)
+		attr->blksize = 4096;
+	/* Directories of the catalog have no bytes; programs expect more than none. */
+	if (S_ISDIR(attr->mode) && attr->size == 0)
+		attr->size = 4096;
+}
+
+int fs_getattr(struct fs *fs, uint64_t ino, struct attr *ret_attr)
+{
+	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
+	struct attr attr;
+	int r;
+
+	if (h.inode == NULL)
+		return -ESTALE;
+	r = attr_load(fs, h.inode, &attr);
+	if (r < 0)
+		return r;
+	attr_show(fs, &attr);
+	*ret_attr = attr;
+	return 0;
+}
+
+static bool ids_are_squashed(const struct fs *fs)
+{
+	return fs->options->squash_to_root || fs->options->uids.squash || fs->options->gids.squash;
+}
+
+/* A new owner; with squashed ids nobody has one, and asking for it is no error. */
+static int set_owner(struct change *ch, struct inode_rec *rec, uint32_t set, const struct attr *to)
+{
+	const struct fs_options *o = ch->fs->options;
+	uint32_t uid = rec->attr.uid, gid = rec->attr.gid;
+	int r = 0;
+
+	if (!(set & (FS_SET_UID | FS_SET_GID)))
+		return 0;
+	if (!ids_are_squashed(ch->fs)) {
+		if (set & FS_SET_UID)
+			r = idmap_to_disk(&o->uids, to->uid, &uid);
+		if (r == 0 && (set & FS_SET_GID))
+			r = idmap_to_disk(&o->gids, to->gid, &gid);
+		if (r < 0)
+			return r;
+	}
+	rec->attr.uid = uid;
+	rec->attr.gid = gid;
+	rec_kill_suidgid(rec);
+	change_kill_caps(ch, rec);
+	return 0;
+}
+
+/* chmod changes what the access ACL says, where there is one. */
+static int set_mode(struct change *ch, struct inode *inode, struct inode_rec *rec, uint32_t mode)
+{
+	CLEANUP(buf) struct buf acl = {0};
+	char old[XATTR_ACL_MAX];
+	ssize_t len;
+	int r;
+
+	rec->attr.mode = (rec->attr.mode & S_IFMT) | (mode & 07777);
+	if (!(rec->flags & INODE_HAS_ACL))
+		return 0;
+	len = xattr_load(ch->fs, inode, ACL_XATTR_ACCESS, old, sizeof(old));
+	if (len == -ENODATA)
+		return 0;
+	if (len < 0)
+		return (int)len;
+	r = acl_chmod(old, (size_t)len, rec->attr.mode, &acl);
+	if (r < 0)
+		return r;
+	batch_put_xattr(&ch->batch, rec->attr.ino, ACL_XATTR_ACCESS, acl.data, acl.len);
+	return 0;
+}
+
+static int set_times(struct change *ch, struct inode_rec *rec, uint32_t set, const struct attr *to)
+{
+	bool own = rec->where == BYTES_FILE || rec->where == BYTES_CHUNKS;
+	bool mtime = set & (FS_SET_MTIME | FS_SET_MTIME_NOW);
+
+	if (set & FS_SET_ATIME)
+		rec->attr.atime = to->atime;
+	if (set & FS_SET_ATIME_NOW)
+		rec->attr.atime = ch->now;
+	if (set & FS_SET_MTIME)
+		rec->attr.mtime = to->mtime;
+	if (set & FS_SET_MTIME_NOW)
+		rec->attr.mtime = ch->now;
+	rec->attr.ctime = set & FS_SET_CTIME ? to->ctime : ch->now;
+	return mtime && own ? data_set_mtime(ch->fs->data, rec, &rec->attr.mtime) : 0;
+}
+
+static int apply_attrs(struct change *ch, struct inode *inode, uint32_t set, const struct attr *to,
+		       struct inode_rec *rec)
+{
+	int r;
+
+	if (set & FS_SET_SIZE) {
+		rec->attr.mtime = ch->now;
+		change_kill_caps(ch, rec);
+	}
+	if (set & FS_SET_KILL_SUIDGID)
+		rec_kill_suidgid(rec);
+	if ((set & FS_SET_KILL_SGID) && !S_ISDIR(rec->attr.mode))
+		rec->attr.mode &= ~(uint32_t)S_ISGID;
+	r = set_owner(ch, rec, set, to);
+	if (r == 0 && (set & FS_SET_MODE))
+		r = set_mode(ch, inode, rec, to->mode);
+	if (r == 0)
+		r = set_times(ch, rec, set, to);
+	return r;
+}
+
+static int setattr_locked(struct fs *fs, struct inode *inode, uint32_t set, const struct attr *to,
+			  struct attr *ret_attr)
+{
+	CLEANUP(change) struct change ch = {0};
+	struct inode_rec *rec;
+	int r = change_prepare(&ch, fs);
+
+	if (r < 0)
+		return r;
+	if (set & FS_SET_SIZE)
+		r = bytes_truncate(&ch, inode, to->size, &rec);
+	else {
+		change_lock(&ch);
+		r = change_rec(&ch, inode, &rec);
+	}
+	if (r == 0)
+		r = apply_attrs(&ch, inode, set, to, rec);
+	if (r == 0)
+		r = change_commit(&ch);
+	if (r < 0)
+		return r;
+	*ret_attr = rec->attr;
+	return data_attr(fs->data, rec, ret_attr);
+}
+
+int fs_setattr(struct fs *fs, uint64_t ino, uint32_t set, const struct attr *attr,
+	       struct attr *ret_attr)
+{
+	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
+	CLEANUP(rwlock) pthread_rwlock_t *lock = NULL;
+	struct attr out;
+	int r;
+
+	if (h.inode == NULL)
+		return -ESTALE;
+	if (S_ISREG(h.inode->type)) {
+		lock = fs_data_lock(fs, ino);
+		pthread_rwlock_wrlock(lock);
+	} else if (set & FS_SET_SIZE) {
+		return S_ISDIR(h.inode->type) ? -EISDIR : -EINVAL;
+	}
+	r = setattr_locked(fs, h.inode, set, attr, &out);
+	if (r < 0)
+		return r;
+	attr_show(fs, &out);
+	*ret_attr = out;
+	return 0;
+}
+
+ssize_t fs_readlink(struct fs *fs, uint64_t ino, char *target, size_t size)
+{
+	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	ssize_t len;
+	int r;
+
+	if (h.inode == NULL)
+		return -ESTALE;
+	if (!S_ISLNK(h.inode->type))
+		return -EINVAL;
+	r = record_load(fs, ino, &rec);
+	if (r == -ENOENT && h.inode->dir != NULL)
+		return union_readlink(h.inode->dir, h.inode->name, h.inode->part, target, size);
+	if (r < 0)
+		return r;
+	len = catalog_inline(fs->catalog, ino, 0, target, size);
+	if (len >= 0 && (size_t)len >= size)
+		return -ENAMETOOLONG;
+	if (len >= 0)
+		target[len] = '\0';
+	return len;
+}
+
+int fs_statfs(struct fs *fs, struct statvfs *ret_st)
+{
+	struct statvfs st;
+	int r = 0;
+
+	if (fs->upper_fd >= 0)
+		r = fstatvfs(fs->upper_fd, &st) < 0 ? -errno : 0;
+	else
+		r = union_statfs(fs->stack, &st);
+	if (r < 0)
+		return r;
+	/* Names are the catalog's: what the backing file system allows is of no meaning. */
+	st.f_namemax = NAME_MAX;
+	*ret_st = st;
+	return 0;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bytes move first and without the write lock; the record follows under it. */
+#include <errno.h>
+
+#include "fs/bytes.h"
+
+int bytes_source(struct fs *fs, const struct inode *inode, const struct inode_rec *rec,
+		 struct lower_held *ret_held, struct data_source *ret_source,
+		 const struct data_source **ret_src)
+{
+	int r;
+
+	*ret_src = NULL;
+	if (rec->where != BYTES_LOWER && rec->where != BYTES_CHUNKS)
+		return 0;
+	/* An emptied lower file has nothing to read: its lower part may even be gone. */
+	if (rec->lower_size == 0 && inode->dir == NULL)
+		return 0;
+	r = lower_file_get(&fs->lower_files, inode, &ret_held->file);
+	if (r < 0)
+		return r;
+	ret_held->files = &fs->lower_files;
+	lower_file_source(ret_held->file, ret_source);
+	*ret_src = ret_source;
+	return 0;
+}
+
+/* What is done to the bytes, as data/ does it. */
+struct byte_op {
+	enum { OP_TRUNCATE, OP_WRITE, OP_FALLOCATE } kind;
+	const void *bytes;
+	uint64_t size;
+	off_t off;
+	int mode;
+};
+
+static int run_op(struct change *ch, const struct byte_op *op, struct inode_rec *rec,
+		  const struct data_source *src)
+{
+	struct data *d = ch->fs->data;
+	bool changed = false;
+
+	switch (op->kind) {
+	case OP_TRUNCATE:
+		return data_truncate(d, rec, src, op->size, &ch->batch, &changed);
+	case OP_WRITE:
+		return data_write(d, rec, src, op->bytes, op->size, op->off, &ch->batch, &changed);
+	case OP_FALLOCATE:
+		return data_fallocate(d, rec, src, op->mode, op->off, (off_t)op->size, &ch->batch,
+				      &changed);
+	}
+	return -EINVAL;
+}
+
+/* Where the bytes are, and nothing else, goes from one record to the other. */
+static void move_place(struct inode_rec *from, struct inode_rec *to)
+{
+	to->where = from->where;
+	to->attr.size = from->attr.size;
+	to->attr.blocks = from->attr.blocks;
+	to->lower_size = from->lower_size;
+	to->chunk_shift = from->chunk_shift;
+	free(to->origin);
+	to->origin = steal_ptr(&from->origin);
+}
+
+/*
+ * The record that data/ works on is a copy: chmod and its kin may change the real one meanwhile,
+ * for they do not take the data lock of other types, and under the write lock the real one is read
+ * again. The place of the bytes changes only under the data lock, which the caller holds.
+ */
+static int run(struct change *ch, struct inode *inode, const struct byte_op *op,
+	       struct inode_rec **ret_rec)
+{
+	CLEANUP(inode_rec) struct inode_rec copy = {0};
+	CLEANUP(lower_held) struct lower_held held = {&ch->fs->lower_files, NULL};
+	const struct data_source *src;
+	struct data_source source;
+	int r;
+
+	if (!S_ISREG(inode->type))
+		return S_ISDIR(inode->type) ? -EISDIR : -EINVAL;
+	r = record_peek(ch->fs, inode, &copy);
+	if (r == 0)
+		r = bytes_source(ch->fs, inode, &copy, &held, &source, &src);
+	if (r == 0)
+		r = run_op(ch, op, &copy, src);
+	if (r < 0)
+		return r;
+	change_lock(ch);
+	r = change_rec(ch, inode, ret_rec);
+	if (r == 0)
+		move_place(&copy, *ret_rec);
+	return r;
+}
+
+int bytes_truncate(struct change *ch, struct inode *inode, uint64_t size,
+		   struct inode_rec **ret_rec)
+{
+	return run(ch, inode, &(struct byte_op){.kind = OP_TRUNCATE, .size = size}, ret_rec);
+}
+
+int bytes_write(struct change *ch, struct inode *inode, const void *bytes, size_t size, off_t off,
+		struct inode_rec **ret_rec)
+{
+	struct byte_op op = {.kind = OP_WRITE, .bytes = bytes, .size = size, .off = off};
+
+	return run(ch, inode, &op, ret_rec);
+}
+
+int bytes_fallocate(struct change *ch, struct inode *inode, int mode, off_t off, off_t len,
+		    struct inode_rec **ret_rec)
+{
+	struct byte_op op = {.kind = OP_FALLOCATE, .mode = mode, .off = off, .size = (uint64_t)len};
+
+	return run(ch, inode, &op, ret_rec);
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bytes of files: read, write, fallocate, copy, seek, fsync. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/bytes.h"
+
+#ifndef SEEK_DATA
+#define SEEK_DATA 3
+#define SEEK_HOLE 4
+#endif
+
+static int check_regular(const struct inode *inode)
+{
+	if (inode == NULL)
+		return -ESTALE;
+	if (S_ISREG(inode->type))
+		return 0;
+	return S_ISDIR(inode->type) ? -EISDIR : -EINVAL;
+}
+
+/*
+ * With the atime option, the rule of relatime: an access time is moved when it is not after the last
+ * change, or a day old. Lower files keep theirs, for reading must not copy anything up. An access time
+ * that cannot be kept is no reason to fail a read.
+ */
+static void touch_atime(struct fs *fs, struct inode *inode, const struct inode_rec *rec)
+{
+	CLEANUP(change) struct change ch = {0};
+	struct attr attr = rec->attr;
+	struct inode_rec *kept;
+
+	if (!fs->options->atime || data_attr(fs->data, rec, &attr) < 0 ||
+	    change_prepare(&ch, fs) < 0)
+		return;
+	if (timespec_cmp(&attr.atime, &attr.mtime) > 0 &&
+	    timespec_cmp(&attr.atime, &attr.ctime) > 0 &&
+	    ch.now.tv_sec - attr.atime.tv_sec < 24 * 60 * 60)
+		return;
+	change_lock(&ch);
+	if (change_rec(&ch, inode, &kept) == 0) {
+		kept->attr.atime = ch.now;
+		change_commit(&ch);
+	}
+}
+
+ssize_t fs_read(struct fs *fs, uint64_t ino, void *bytes, size_t size, off_t off)
+{
+	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	CLEANUP(lower_held) struct lower_held held = {&fs->lower_files, NULL};
+	CLEANUP(rwlock) pthread_rwlock_t *lock = NULL;
+	const struct data_source *src;
+	struct data_source source;
+	ssize_t n;
+	int r = check_regular(h.inode);
+
+	if (r < 0)
+		return r;
+	lock = fs_data_lock(fs, ino);
+	pthread_rwlock_rdlock(lock);
+	r = record_load(fs, ino, &rec);
+	if (r == -ENOENT) {
+		r = lower_file_get(&fs->lower_files, h.inode, &held.file);
+		return r < 0 ? r : lower_file_read(held.file, bytes, size, off);
+	}
+	if (r == 0)
+		r = bytes_source(fs, h.inode, &rec, &held, &source, &src);
+	n = r < 0 ? r : data_read(fs->data, &rec, src, bytes, size, off);
+	if (n >= 0)
+		touch_atime(fs, h.inode, &rec);
+	return n;
+}
+
+/*
+ * The usual write: into the file's own data file, whose size and times are kept by itself, with no
+ * set-id bits or capabilities to clear. Nothing of the catalog changes. 1 when done, 0 when the long way
+ * must be taken.
+ */
+static int write_in_place(struct fs *fs, uint64_t ino, const void *bytes, size_t size, off_t off,
+			  bool kill)
+{
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	CLEANUP(rwlock) pthread_rwlock_t *lock = fs_data_lock(fs, ino);
+	bool changed = false;
+	int r;
+
+	pthread_rwlock_rdlock(lock);
+	r = record_load(fs, ino, &rec);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (!data_is_plain(&rec) || (rec.flags & INODE_HAS_CAPS))
+		return 0;
+	if (kill && (rec.attr.mode & (S_ISUID | S_ISGID)))
+		return 0;
+	r = data_write(fs->data, &rec, NULL, bytes, size, off, NULL, &changed);
+	return r < 0 ? r : 1;
+}
+
+static int write_by_change(struct fs *fs, struct inode *inode, const void *bytes, size_t size,
+			   off_t off, bool kill)
+{
+	CLEANUP(rwlock) pthread_rwlock_t *lock = fs_data_lock(fs, inode->ino);
+	CLEANUP(change) struct change ch = {0};
+	struct inode_rec *rec;
+	int r;
+
+	pthread_rwlock_wrlock(lock);
+	r = change_prepare(&ch, fs);
+	if (r == 0)
+		r = bytes_write(&ch, inode, bytes, size, off, &rec);
+	if (r < 0)
+		return r;
+	rec->attr.mtime = rec->attr.ctime = ch.now;
+	if (kill)
+		rec_kill_suidgid(rec);
+	change_kill_caps(&ch, rec);
+	return change_commit(&ch);
+}
+
+ssize_t fs_write(struct fs *fs, uint64_t ino, const void *bytes, size_t size, off_t off, bool kill)
+{
+	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
+	int r = check_regular(h.inode);
+
+	if (r < 0)
+		return r;
+	if (fs->read_only)
+		return -EROFS;
+	if (off < 0 || size > (size_t)(INT64_MAX - off))
+		return -EFBIG;
+	r = write_in_place(fs, ino, bytes, size, off, kill);
+	if (r == 0)
+		r = write_by_change(fs, h.inode, bytes, size, off, kill);
+	return r < 0 ? r : (ssize_t)size;
+}
+
+int fs_fallocate(struct fs *fs, uint64_t ino, int mode, off_t off, off_t len)
+{
+	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
+	CLEANUP(rwlock) pthread_rwlock_t *lock = NULL;
+	CLEANUP(change) struct change ch = {0};
+	struct inode_rec *rec;
+	int r = check_regular(h.inode);
+
+	if (r < 0)
+		return r;
+	if (off < 0 || len <= 0)
+		return -EINVAL;
+	lock = fs_data_lock(fs, ino);
+	pthread_rwlock_wrlock(lock);
+	r = change_prepare(&ch, fs);
+	if (r == 0)
+		r = bytes_fallocate(&ch, h.inode, mode, off, len, &rec);
+	if (r < 0)
+		return r;
+	/* Set-id bits are the kernel's business here: it sends a setattr of its own first. */
+	rec->attr.mtime = rec->attr.ctime = ch.now;
+	change_kill_caps(&ch, rec);
+	return change_commit(&ch);
+}
+
+#define COPY_STEP (256 * 1024)
+
+ssize_t fs_copy_range(struct fs *fs, uint64_t from, off_t from_off, uint64_t to, off_t to_off,
+		      size_t len)
+{
+	CLEANUP(free) char *bytes = malloc(COPY_STEP);
+	size_t done = 0;
+
+	if (bytes == NULL)
+		return -ENOMEM;
+	while (done < len) {
+		size_t want = len - done < COPY_STEP ? len - done : COPY_STEP;
+		ssize_t n = fs_read(fs, from, bytes, want, from_off + (off_t)done);
+
+		if (n > 0)
+			n = fs_write(fs, to, bytes, (size_t)n, to_off + (off_t)done, false);
+		if (n < 0)
+			return done > 0 ? (ssize_t)done : n;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+off_t fs_lseek(struct fs *fs, uint64_t ino, off_t off, int whence)
+{
+	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	CLEANUP(lower_held) struct lower_held held = {&fs->lower_files, NULL};
+	CLEANUP(rwlock) pthread_rwlock_t *lock = NULL;
+	const struct data_source *src;
+	struct data_source source;
+	int r = check_regular(h.inode);
+
+	if (r < 0)
+		return r;
+	if (whence != SEEK_DATA && whence != SEEK_HOLE)
+		return -EINVAL;
+	lock = fs_data_lock(fs, ino);
+	pthread_rwlock_rdlock(lock);
+	r = record_load(fs, ino, &rec);
+	if (r == -ENOENT) {
+		r = lower_file_get(&fs->lower_files, h.inode, &held.file);
+		return r < 0 ? r : lower_file_seek(held.file, off, whence);
+	}
+	if (r == 0)
+		r = bytes_source(fs, h.inode, &rec, &held, &source, &src);
+	return r < 0 ? r : data_seek(fs->data, &rec, src, off, whence);
+}
+
+int fs_fsync(struct fs *fs, uint64_t ino, bool datasync)
+{
+	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	CLEANUP(rwlock) pthread_rwlock_t *lock = NULL;
+	int r;
+
+	(void)datasync;
+	if (h.inode == NULL)
+		return -ESTALE;
+	if (fs->read_only || fs->options->no_sync)
+		return 0;
+	if (S_ISREG(h.inode->type)) {
+		lock = fs_data_lock(fs, ino);
+		pthread_rwlock_rdlock(lock);
+		r = record_load(fs, ino, &rec);
+		if (r == 0)
+			r = data_sync(fs->data, &rec);
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
+	return catalog_sync(fs->catalog);
+}
+
+int fs_syncfs(struct fs *fs)
+{
+	int r;
+
+	if (fs->read_only || fs->options->no_sync)
+		return 0;
+	r = data_sync_all(fs->data);
+	return r < 0 ? r : catalog_sync(fs->catalog);
+}

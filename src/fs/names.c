@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Looking names up: the catalog first, then the layers. */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "fs/private.h"
+
+int name_check(const char *name)
+{
+	size_t len = strnlen(name, NAME_MAX + 1);
+
+	if (len > NAME_MAX)
+		return -ENAMETOOLONG;
+	if (len == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return -EINVAL;
+	return strchr(name, '/') != NULL ? -EINVAL : 0;
+}
+
+/* The inode of a record, its lower part found again where it has one. */
+static int inode_of_rec(struct fs *fs, const struct inode_rec *rec, struct inode **ret_inode)
+{
+	struct inode *inode = inodes_find(&fs->inodes, rec->attr.ino);
+	CLEANUP(union_ref) struct union_ref ref = {0};
+	const char *slash;
+	int r;
+
+	if (inode == NULL) {
+		r = record_lower(fs, rec, &ref);
+		if (r < 0)
+			return r;
+		slash = rec->origin != NULL ? strrchr(rec->origin, '/') : NULL;
+		inode = inodes_obtain(&fs->inodes, rec->attr.ino, rec->attr.mode,
+				      ref.dir != NULL ? &ref : NULL,
+				      slash != NULL ? slash + 1 : rec->origin);
+	}
+	if (inode == NULL)
+		return -ENOMEM;
+	*ret_inode = inode;
+	return 0;
+}
+
+int inode_of_entry(struct fs *fs, uint64_t ino, struct inode **ret_inode, struct attr *ret_attr)
+{
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	struct attr attr;
+	int r = record_load(fs, ino, &rec);
+
+	/* A name without an inode is damage, not a missing name. */
+	if (r < 0)
+		return r == -ENOENT ? -EUCLEAN : r;
+	attr = rec.attr;
+	r = data_attr(fs->data, &rec, &attr);
+	if (r == 0)
+		r = inode_of_rec(fs, &rec, ret_inode);
+	if (r == 0)
+		*ret_attr = attr;
+	return r;
+}
+
+/*
+ * A lower name without an entry. Copying an inode up puts its name into the catalog, so what is
+ * found here has no record, unless it is another name of a hard link that was copied up.
+ */
+static int resolve_lower(struct fs *fs, struct inode *dir, const char *name,
+			 struct inode **ret_inode, struct attr *ret_attr)
+{
+	CLEANUP(union_ref) struct union_ref ref = {0};
+	struct inode *inode;
+	struct attr attr;
+	int r = union_lookup(dir->dir, name, &ref);
+
+	if (r < 0)
+		return r;
+	if (fs->catalog != NULL && ref.attr.nlink > 1 && !S_ISDIR(ref.attr.mode)) {
+		r = inode_of_entry(fs, ref.attr.ino, ret_inode, ret_attr);
+		if (r != -EUCLEAN)
+			return r;
+	}
+	attr = ref.attr;
+	inode = inodes_obtain(&fs->inodes, attr.ino, attr.mode, &ref, name);
+	if (inode == NULL)
+		return -ENOMEM;
+	*ret_inode = inode;
+	*ret_attr = attr;
+	return 0;
+}
+
+int name_resolve(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,
+		 struct attr *ret_attr)
+{
+	struct entry_rec entry;
+	int r = -ENOENT;
+
+	if (!S_ISDIR(dir->type))
+		return -ENOTDIR;
+	if (fs->catalog != NULL)
+		r = catalog_entry(fs->catalog, dir->ino, name, strlen(name), &entry);
+	if (r == 0)
+		return entry_is_whiteout(&entry)
+			       ? -ENOENT
+			       : inode_of_entry(fs, entry.ino, ret_inode, ret_attr);
+	if (r != -ENOENT || dir->dir == NULL || dir->gone)
+		return r;
+	return resolve_lower(fs, dir, name, ret_inode, ret_attr);
+}
+
+void entry_fill(struct fs *fs, struct inode *inode, const struct attr *attr,
+		struct fs_entry *ret_entry)
+{
+	inodes_count(&fs->inodes, inode);
+	ret_entry->ino = inode->ino;
+	ret_entry->attr = *attr;
+	attr_show(fs, &ret_entry->attr);
+}
+
+int fs_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *ret_entry)
+{
+	CLEANUP(held) struct held dir = {fs, inode_get(fs, parent)};
+	CLEANUP(held) struct held found = {fs, NULL};
+	struct attr attr;
+	int r = name_check(name);
+
+	if (r < 0)
+		return r;
+	if (dir.inode == NULL)
+		return -ESTALE;
+	r = name_resolve(fs, dir.inode, name, &found.inode, &attr);
+	if (r == 0)
+		entry_fill(fs, found.inode, &attr, ret_entry);
+	return r;
+}
+
+struct inode *inode_get(struct fs *fs, uint64_t ino)
+{
+	return inodes_find(&fs->inodes, ino);
+}
+
+/* The last user of an inode without a name takes its record and its bytes along. */
+static void inode_reap(struct fs *fs, struct inode *inode)
+{
+	CLEANUP(batch) struct batch b = {0};
+
+	lower_file_drop(&fs->lower_files, inode->ino);
+	if (inode->orphan && fs->catalog != NULL && !fs->read_only) {
+		batch_begin(&b, fs->catalog);
+		batch_del_entries(&b, inode->ino);
+		batch_del_inode(&b, inode->ino);
+		/* Bytes first: a record without bytes is cleared at the next mount, the
+		 * reverse would be lost space. */
+		if (data_delete(fs->data, inode->ino) == 0)
+			catalog_commit(fs->catalog, &b);
+	}
+	inode_free(inode);
+}
+
+void inode_put(struct fs *fs, struct inode *inode)
+{
+	if (inodes_drop(&fs->inodes, inode, 0))
+		inode_reap(fs, inode);
+}
+
+void fs_forget(struct fs *fs, uint64_t ino, uint64_t n)
+{
+	struct inode *inode = inode_get(fs, ino);
+
+	if (inode == NULL)
+		return;
+	/* The root stays: the kernel forgets it once, at the end. */
+	if (inodes_drop(&fs->inodes, inode, ino == FS_ROOT_INO ? 0 : n))
+		inode_reap(fs, inode);
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening and closing a file system. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/log.h"
+#include "fs/open.h"
+
+/* Directory cookies of a mount without an upper; any constant does. */
+#define SEED_WITHOUT_UPPER UINT64_C(0x706c796673)
+
+static size_t descriptor_share(void)
+{
+	struct rlimit rl;
+	size_t n = 256;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0)
+		n = rl.rlim_cur / 4;
+	return n < 16 ? 16 : n > 4096 ? 4096 : n;
+}
+
+static int fs_init(struct fs *fs)
+{
+	int r = inodes_init(&fs->inodes);
+
+	if (r == 0)
+		r = lower_files_init(&fs->lower_files, descriptor_share());
+	if (r == 0)
+		r = -pthread_mutex_init(&fs->write_lock, NULL);
+	for (size_t i = 0; r == 0 && i < FS_DATA_LOCKS; i++)
+		r = -pthread_rwlock_init(&fs->data_locks[i], NULL);
+	return r;
+}
+
+pthread_rwlock_t *fs_data_lock(struct fs *fs, uint64_t ino)
+{
+	return &fs->data_locks[(ino ^ (ino >> 7)) % FS_DATA_LOCKS];
+}
+
+static int open_root(struct fs *fs, struct err *err)
+{
+	struct union_ref ref = {0};
+	struct inode *root;
+
+	fs->root = union_root(fs->stack);
+	if (fs->root == NULL)
+		return err_set(err, ENOMEM, "out of memory");
+	ref.dir = union_dir_ref(fs->root);
+	root = inodes_obtain(&fs->inodes, FS_ROOT_INO, S_IFDIR, &ref, "");
+	/* This first reference is kept until the end. */
+	return root != NULL ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+/* Orphans of a crash, and of a mount that was cut off, are given back. */
+static void clear_orphans(struct fs *fs)
+{
+	CLEANUP(free) uint64_t *inos = NULL;
+	CLEANUP(batch) struct batch b = {0};
+	size_t n = 0;
+	int r = catalog_orphans(fs->catalog, &inos, &n);
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		if (data_delete(fs->data, inos[i]) < 0)
+			continue;
+		batch_begin(&b, fs->catalog);
+		batch_del_entries(&b, inos[i]);
+		batch_del_inode(&b, inos[i]);
+		r = catalog_commit(fs->catalog, &b);
+	}
+	if (r < 0)
+		log_warn("upper %s: orphans could not be removed; the next mount tries again",
+			 fs->options->upper);
+}
+
+static int open_stack(struct fs *fs, struct layers *l, struct err *err)
+{
+	uint64_t seed = fs->catalog != NULL ? catalog_seed(fs->catalog) : SEED_WITHOUT_UPPER;
+	struct layer **layers = steal_ptr(&l->layers);
+	int r = stack_new(layers, l->n, l->n_data, seed, &fs->stack, err);
+
+	free(layers);
+	l->n = l->cap = 0;
+	return r < 0 ? r : open_root(fs, err);
+}
+
+/* The upper's own directory as a layer: in the stack when anything lies in it, else by itself. */
+static int open_all(struct fs *fs, struct err *err)
+{
+	const struct fs_options *o = fs->options;
+	CLEANUP(layers) struct layers layers = {0};
+	struct layer *rest = NULL;
+	int r = 0;
+
+	if (o->upper != NULL) {
+		r = open_directory(o->upper, "upper", &fs->upper_fd, err);
+		if (r == 0 && fstat(fs->upper_fd, &fs->upper_st) < 0)
+			r = err_errno(err, errno, "upper %s", o->upper);
+		if (r == 0)
+			r = layers_open_upper_rest(o, fs->upper_fd, &layers, &rest, err);
+	}
+	CLEANUP(layer) struct layer *alone = layers.n_own == 0 ? rest : NULL;
+
+	if (r == 0)
+		r = layers_open(o, fs->upper_fd, &layers, err);
+	if (r == 0 && o->upper != NULL)
+		r = fs_upper_open(fs, err);
+	if (r == 0)
+		r = open_stack(fs, &layers, err);
+	if (r < 0 || fs->catalog == NULL)
+		return r;
+	r = fs_upper_check_stack(fs, &layers, err);
+	if (r < 0 || fs->read_only)
+		return r;
+	r = fs_upper_make_root(fs, rest, err);
+	if (r == 0)
+		clear_orphans(fs);
+	return r;
+}
+
+int fs_open(const struct fs_options *options, struct fs **ret_fs, struct err *err)
+{
+	CLEANUP(fs) struct fs *fs = calloc(1, sizeof(*fs));
+	int r;
+
+	if (fs == NULL)
+		return err_set(err, ENOMEM, "out of memory");
+	fs->options = options;
+	fs->upper_fd = -1;
+	fs->read_only = options->upper == NULL || options->read_only;
+	if (options->n_lower <= options->n_data_only)
+		return err_set(err, EINVAL,
+			       "no lower layer is given: name at least one with -o lowerdir=DIR");
+	if (fs_init(fs) < 0)
+		return err_set(err, ENOMEM, "out of memory");
+	r = open_all(fs, err);
+	if (r < 0)
+		return r;
+	*ret_fs = steal_ptr(&fs);
+	return 0;
+}
+
+int fs_start(struct fs *fs)
+{
+	if (fs->catalog == NULL || fs->read_only)
+		return 0;
+	return catalog_owner_changed(fs->catalog);
+}
+
+void fs_close(struct fs *fs)
+{
+	if (fs == NULL)
+		return;
+	lower_files_done(&fs->lower_files);
+	inodes_done(&fs->inodes);
+	union_dir_unref(fs->root);
+	stack_free(fs->stack);
+	if (fs->data != NULL && !fs->read_only && !fs->options->no_sync)
+		data_sync_all(fs->data);
+	/* Data before the catalog, which it reads. */
+	data_close(fs->data);
+	catalog_close(fs->catalog);
+	if (fs->upper_fd >= 0)
+		close(fs->upper_fd);
+	pthread_mutex_destroy(&fs->write_lock);
+	for (size_t i = 0; i < FS_DATA_LOCKS; i++)
+		pthread_rwlock_destroy(&fs->data_locks[i]);
+	free(fs);
+}
+
+bool fs_read_only(const struct fs *fs)
+{
+	return fs->read_only;
+}
+
+bool fs_is_snapshot(const struct fs *fs)
+{
+	return fs->snapshot;
+}
+
+void fs_to_text(struct fs *fs, struct buf *out)
+{
+	buf_printf(out, "inodes held: %zu\n", inodes_held(&fs->inodes));
+	stack_to_text(fs->stack, out);
+	if (fs->catalog != NULL)
+		catalog_to_text(fs->catalog, out);
+	if (fs->data != NULL)
+		data_to_text(fs->data, out);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The steps of opening a file system. */
+#ifndef PLYFS_FS_OPEN_H
+#define PLYFS_FS_OPEN_H
+
+#include "fs/private.h"
+
+/* The layers of a mount while they are collected: topmost first. */
+struct layers {
+	struct layer **layers; /* owned, and what they point to, until a stack takes them */
+	size_t n, cap;
+	size_t n_data; /* data-only ones at the end */
+	size_t n_own;  /* the first ones, which belong to the upper itself: 0 or 1 */
+};
+void layers_done(struct layers *l);
+DEFINE_CLEANUP(struct layers, layers, layers_done)
+
+/* Opens the directory PATH, by the kernel's rules; WHAT ("lower layer") for messages. */
+int open_directory(const char *path, const char *what, int *ret_fd, struct err *err);
+
+/* Opens all lowers of OPTIONS and adds them to L; refuses one directory twice and loops with the
+ * upper, whose directory is UPPER_FD (-1: none). */
+int layers_open(const struct fs_options *options, int upper_fd, struct layers *l, struct err *err);
+
+/* What lies in the upper's directory beside `.plyfs`, as the topmost layer of L where there is
+ * anything; RET_LAYER (owned when not in L) is that directory as a layer in any case. */
+int layers_open_upper_rest(const struct fs_options *options, int upper_fd, struct layers *l,
+			   struct layer **ret_layer, struct err *err);
+
+/* Opens or makes the catalog and data store of the upper; sets snapshot and read_only. */
+int fs_upper_open(struct fs *fs, struct err *err);
+
+/*
+ * For a writable upper whose stack is open: a new one gets the root's record (from ROOT, the upper's
+ * own directory) and the identity of the layers under it; an old one is checked against them.
+ */
+int fs_upper_check_stack(struct fs *fs, const struct layers *l, struct err *err);
+int fs_upper_make_root(struct fs *fs, struct layer *root, struct err *err);
+
+/* Identities of the layers under an upper, as text, one line a layer, topmost first. */
+int stack_describe(const struct fs *fs, size_t n_own, struct buf *out, struct err *err);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening the lower layers: paths, loops, uppers among them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/open.h"
+#include "layer/backends.h"
+
+void layers_done(struct layers *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		layer_close(l->layers[i]);
+	free(l->layers);
+	l->layers = NULL;
+	l->n = l->cap = 0;
+}
+
+/* Takes LAYER over in any case. */
+static int layers_add(struct layers *l, struct layer *layer, struct err *err)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap == 0 ? 16 : l->cap * 2;
+		struct layer **grown = reallocarray(l->layers, cap, sizeof(struct layer *));
+
+		if (grown == NULL) {
+			layer_close(layer);
+			return err_set(err, ENOMEM, "out of memory");
+		}
+		l->layers = grown;
+		l->cap = cap;
+	}
+	l->layers[l->n++] = layer;
+	return 0;
+}
+
+int open_directory(const char *path, const char *what, int *ret_fd, struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	/* A directory that may be searched but not listed is still a layer. */
+	if (fd < 0 && errno == EACCES)
+		fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(err, errno, "%s %s", what, path);
+	*ret_fd = fd;
+	return 0;
+}
+
+static int same_directory(int fd, const struct stat *as)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return st.st_dev == as->st_dev && st.st_ino == as->st_ino;
+}
+
+/* Is the directory FD below (or the same as) the one that ABOVE describes? 1, 0, -errno. */
+static int is_below(int fd, const struct stat *above)
+{
+	CLEANUP(fd) int at = openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat st, last = {0};
+
+	while (at >= 0) {
+		int up, same = same_directory(at, above);
+
+		if (same != 0)
+			return same;
+		if (fstat(at, &st) < 0)
+			return -errno;
+		if (st.st_dev == last.st_dev && st.st_ino == last.st_ino)
+			return 0;
+		last = st;
+		up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(at);
+		at = up;
+	}
+	/* What lies above and may not be searched cannot be compared. */
+	return errno == EACCES ? 0 : -errno;
+}
+
+static int check_loop(const char *path, int fd, const struct fs_options *o, int upper_fd,
+		      struct err *err)
+{
+	struct stat lower, upper;
+	int r;
+
+	if (upper_fd < 0)
+		return 0;
+	if (fstat(fd, &lower) < 0 || fstat(upper_fd, &upper) < 0)
+		return err_errno(err, errno, "lower layer %s", path);
+	r = is_below(upper_fd, &lower);
+	if (r > 0)
+		return err_set(err, ELOOP,
+			       "upper %s lies in the lower layer %s: choose an upper outside of it",
+			       o->upper, path);
+	if (r == 0)
+		r = is_below(fd, &upper);
+	if (r > 0)
+		return err_set(err, ELOOP,
+			       "lower layer %s lies in the upper %s: choose an upper outside of it",
+			       path, o->upper);
+	return r < 0 ? err_errno(err, -r, "lower layer %s", path) : 0;
+}
+
+/* One identity a lower, to find a directory that is given twice. */
+struct seen {
+	dev_t dev;
+	ino_t ino;
+	const char *path;
+};
+
+static int compare_seen(const void *a, const void *b)
+{
+	const struct seen *x = a, *y = b;
+
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
+static int check_twice(struct seen *seen, size_t n, struct err *err)
+{
+	qsort(seen, n, sizeof(*seen), compare_seen);
+	for (size_t i = 1; i < n; i++) {
+		if (compare_seen(&seen[i - 1], &seen[i]) == 0)
+			return err_set(err, ELOOP,
+				       "lower layers %s and %s are one directory: name it once",
+				       seen[i - 1].path, seen[i].path);
+	}
+	return 0;
+}
+
+static struct layer_options options_of(const struct fs_options *o)
+{
+	struct layer_options lo = {.detach = true, .noxattr = o->no_xattr};
+
+	if (o->follow_redirect)
+		lo.trust |= LAYER_TRUST_REDIRECT;
+	if (o->follow_metacopy)
+		lo.trust |= LAYER_TRUST_METACOPY;
+	return lo;
+}
+
+/* With -o debug every layer tells what it is asked. */
+static int maybe_trace(const struct fs_options *o, struct layer **layer, struct err *err)
+{
+	if (!o->trace_layers)
+		return 0;
+	return layer_open_trace(steal_ptr(layer), layer, err);
+}
+
+/* Does LAYER have any name at all? 1, 0, -errno. */
+static int has_names(struct layer *layer)
+{
+	CLEANUP(layer_list) struct layer_list list = {0};
+	struct layer_dir *dir;
+	int r = layer_root(layer, &dir);
+
+	if (r < 0)
+		return r;
+	r = layer_readdir(layer, dir, &list);
+	layer_dir_unref(layer, dir);
+	return r < 0 ? r : list.n > 0;
+}
+
+/* A directory, and where it is an upper also what lies beside its catalog. FD is taken over. */
+static int add_directory(const struct fs_options *o, int fd, const char *path, struct layers *l,
+			 struct err *err)
+{
+	struct layer_options lo = options_of(o);
+	CLEANUP(layer) struct layer *layer = NULL;
+	bool upper = layer_is_upper(fd);
+	CLEANUP(fd) int rest = upper ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+	int r = layer_open_auto(fd, path, &lo, &layer, err);
+
+	if (r == 0)
+		r = maybe_trace(o, &layer, err);
+	if (r == 0)
+		r = layers_add(l, steal_ptr(&layer), err);
+	if (r < 0 || !upper)
+		return r;
+	lo.hide_private = true;
+	r = layer_open_dir(steal_fd(&rest), path, &lo, &layer, err);
+	if (r < 0)
+		return r;
+	r = has_names(layer);
+	if (r < 0)
+		return err_errno(err, -r, "lower layer %s", path);
+	return r > 0 ? layers_add(l, steal_ptr(&layer), err) : 0;
+}
+
+int layers_open(const struct fs_options *o, int upper_fd, struct layers *l, struct err *err)
+{
+	CLEANUP(free) struct seen *seen = calloc(o->n_lower + 1, sizeof(*seen));
+	struct stat st;
+	int fd, r;
+
+	if (seen == NULL)
+		return err_set(err, ENOMEM, "out of memory");
+	for (size_t i = 0; i < o->n_lower; i++) {
+		const char *path = o->lower[i];
+		size_t before = l->n;
+
+		r = open_directory(path, "lower layer", &fd, err);
+		if (r < 0)
+			return r;
+		r = check_loop(path, fd, o, upper_fd, err);
+		if (r == 0 && fstat(fd, &st) < 0)
+			r = err_errno(err, errno, "lower layer %s", path);
+		if (r < 0) {
+			close(fd);
+			return r;
+		}
+		seen[i] = (struct seen){st.st_dev, st.st_ino, path};
+		r = add_directory(o, fd, path, l, err);
+		if (r < 0)
+			return r;
+		if (i >= o->n_lower - o->n_data_only)
+			l->n_data += l->n - before;
+	}
+	return check_twice(seen, o->n_lower, err);
+}
+
+int layers_open_upper_rest(const struct fs_options *o, int upper_fd, struct layers *l,
+			   struct layer **ret_layer, struct err *err)
+{
+	struct layer_options lo = options_of(o);
+	CLEANUP(layer) struct layer *layer = NULL;
+	int fd = openat(upper_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return err_errno(err, errno, "upper %s", o->upper);
+	lo.hide_private = true;
+	r = layer_open_dir(fd, o->upper, &lo, &layer, err);
+	if (r < 0)
+		return r;
+	r = has_names(layer);
+	if (r < 0)
+		return err_errno(err, -r, "upper %s", o->upper);
+	*ret_layer = layer;
+	if (r > 0) {
+		r = layers_add(l, steal_ptr(&layer), err);
+		l->n_own = 1;
+		return r;
+	}
+	layer = NULL;
+	return 0;
+}

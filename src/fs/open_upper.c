@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening the upper: its catalog, its data, its root, and the layers it was made over. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "fs/change.h"
+#include "fs/open.h"
+
+#define SUPER_STACK "stack"
+
+static int open_private(struct fs *fs, bool create, const char *name, int at, int *ret_fd)
+{
+	int fd;
+
+	(void)fs;
+	if (create && mkdirat(at, name, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+static int explain_upper(const struct fs *fs, int r, struct err *err)
+{
+	const char *path = fs->options->upper;
+
+	if (r == -EROFS)
+		return err_set(
+			err, EROFS,
+			"upper %s is on a read-only file system: choose another, or mount with -o ro",
+			path);
+	if (r == -EACCES || r == -EPERM)
+		return err_set(err, -r, "upper %s cannot be written by this user", path);
+	return err_errno(err, -r, "upper %s", path);
+}
+
+static int open_catalog(struct fs *fs, int dir, enum catalog_mode mode, struct err *err)
+{
+	struct catalog_options co = {
+		.mode = mode,
+		.create = mode == CATALOG_WRITE,
+		.no_sync = fs->options->no_sync,
+	};
+	int r = catalog_open(dir, &co, &fs->catalog, err);
+
+	if (r < 0 && r != -EBUSY && r != -ENOENT)
+		err_wrap(err, "upper %s", fs->options->upper);
+	return r;
+}
+
+static int open_data(struct fs *fs, int dir, struct err *err)
+{
+	struct data_options o = {.read_only = fs->read_only};
+	CLEANUP(fd) int fd = -1;
+	int r = open_private(fs, !fs->read_only, "data", dir, &fd);
+
+	if (r < 0)
+		return explain_upper(fs, r, err);
+	return data_open(fd, fs->catalog, &o, &fs->data, err);
+}
+
+int fs_upper_open(struct fs *fs, struct err *err)
+{
+	bool write = !fs->options->read_only;
+	CLEANUP(fd) int dir = -1;
+	int r = open_private(fs, write, ".plyfs", fs->upper_fd, &dir);
+
+	/* Asked for read-only, an upper without a catalog is a directory like a lower one. */
+	if (r == -ENOENT && !write) {
+		fs->read_only = true;
+		return 0;
+	}
+	if (r < 0)
+		return explain_upper(fs, r, err);
+	fs->read_only = !write;
+	r = open_catalog(fs, dir, write ? CATALOG_WRITE : CATALOG_SNAPSHOT, err);
+	if (r == -EBUSY && write) {
+		err_done(err);
+		fs->read_only = fs->snapshot = true;
+		r = open_catalog(fs, dir, CATALOG_SNAPSHOT, err);
+	}
+	if (r == -ENOENT && fs->read_only) {
+		err_done(err);
+		return 0;
+	}
+	return r < 0 ? r : open_data(fs, dir, err);
+}
+
+int stack_describe(const struct fs *fs, size_t n_own, struct buf *out, struct err *err)
+{
+	for (size_t i = n_own; i < stack_count(fs->stack); i++) {
+		struct layer *layer = stack_layer(fs->stack, i);
+		struct hash128 id;
+		int r = layer_identity(layer, &id);
+
+		/* A layer without an identity of its own is known by its path. */
+		if (r == -EOPNOTSUPP)
+			id = hash128(layer->path, strlen(layer->path));
+		else if (r < 0)
+			return err_errno(err, -r, "layer %s", layer->path);
+		buf_printf(out, "%016" PRIx64 "%016" PRIx64 " %s\n", id.high, id.low, layer->path);
+	}
+	return buf_ok(out) ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+/* One line of a description, without its end; advances *TEXT. */
+static const char *next_line(const char **text, size_t *ret_len)
+{
+	const char *line = *text;
+
+	*ret_len = strcspn(line, "\n");
+	*text = line + *ret_len + (line[*ret_len] == '\n');
+	return line;
+}
+
+#define ID_LEN 32
+
+/* Names the first layer that differs. */
+static int compare_stacks(const struct fs *fs, const char *was, const char *is, struct err *err)
+{
+	for (size_t n = 1; *was != '\0' || *is != '\0'; n++) {
+		size_t was_len, is_len;
+		const char *a = next_line(&was, &was_len), *b = next_line(&is, &is_len);
+
+		if (was_len > ID_LEN && is_len > ID_LEN && memcmp(a, b, ID_LEN) == 0)
+			continue;
+		return err_set(
+			err, ESTALE,
+			"upper %s was made over other layers: layer %zu from the top was \"%.*s\" and is \"%.*s\" now; "
+			"mount it over the layers it was made over, or take these with -o lower_changed=accept",
+			fs->options->upper, n, was_len > ID_LEN ? (int)was_len - ID_LEN - 1 : 0,
+			a + (was_len > ID_LEN ? ID_LEN + 1 : 0),
+			is_len > ID_LEN ? (int)is_len - ID_LEN - 1 : 0,
+			b + (is_len > ID_LEN ? ID_LEN + 1 : 0));
+	}
+	return 0;
+}
+
+static int put_stack(struct fs *fs, const struct buf *now, struct err *err)
+{
+	CLEANUP(batch) struct batch b = {0};
+	int r;
+
+	batch_begin(&b, fs->catalog);
+	batch_put_super(&b, SUPER_STACK, now->data, now->len);
+	r = catalog_commit(fs->catalog, &b);
+	return r < 0 ? err_errno(err, -r, "upper %s", fs->options->upper) : 0;
+}
+
+int fs_upper_check_stack(struct fs *fs, const struct layers *l, struct err *err)
+{
+	CLEANUP(buf) struct buf was = {0};
+	CLEANUP(buf) struct buf now = {0};
+	int r = stack_describe(fs, l->n_own, &now, err);
+
+	if (r < 0)
+		return r;
+	r = catalog_super(fs->catalog, SUPER_STACK, &was);
+	if (r < 0 && r != -ENOENT)
+		return err_errno(err, -r, "upper %s", fs->options->upper);
+	if (r == 0 && buf_cstr(&was) != NULL && buf_cstr(&now) != NULL) {
+		r = compare_stacks(fs, buf_cstr(&was), buf_cstr(&now), err);
+		if (r < 0 && !fs->options->any_lower)
+			return r;
+		if (r == 0)
+			return 0;
+		log_warn("%s", err_text(err));
+		err_done(err);
+	}
+	return fs->read_only ? 0 : put_stack(fs, &now, err);
+}
+
+/* One xattr of the upper's directory into the record of the root. */
+static int copy_root_xattr(struct layer *l, struct layer_dir *dir, const char *name,
+			   struct change *ch, struct inode_rec *rec)
+{
+	CLEANUP(free) char *value = NULL;
+	ssize_t len = layer_getxattr(l, dir, NULL, name, NULL, 0);
+
+	if (len < 0)
+		return 0;
+	value = malloc((size_t)len + 1);
+	if (value == NULL)
+		return -ENOMEM;
+	len = layer_getxattr(l, dir, NULL, name, value, (size_t)len + 1);
+	if (len < 0)
+		return 0;
+	batch_put_xattr(&ch->batch, rec->attr.ino, name, value, (size_t)len);
+	rec->flags |= INODE_HAS_XATTRS;
+	if (strncmp(name, "system.posix_acl_", 17) == 0)
+		rec->flags |= INODE_HAS_ACL;
+	return 0;
+}
+
+static int copy_root(struct layer *l, struct layer_dir *dir, struct change *ch,
+		     const struct attr *attr)
+{
+	CLEANUP(buf) struct buf names = {0};
+	struct inode_rec *rec;
+	size_t at = 0;
+	int r = change_new(ch, CATALOG_ROOT_INO, attr->mode, attr->uid, attr->gid, &rec);
+
+	if (r < 0)
+		return r;
+	rec->attr.atime = ch->fs->upper_st.st_atim;
+	rec->attr.mtime = ch->fs->upper_st.st_mtim;
+	rec->attr.ctime = ch->fs->upper_st.st_ctim;
+	rec->parent = CATALOG_ROOT_INO;
+	rec->origin = strdup("");
+	if (rec->origin == NULL)
+		return -ENOMEM;
+	r = layer_listxattr(l, dir, NULL, &names);
+	while (r == 0 && at < names.len) {
+		const char *name = (const char *)names.data + at;
+
+		r = copy_root_xattr(l, dir, name, ch, rec);
+		at += strlen(name) + 1;
+	}
+	return r;
+}
+
+/* How many sub-directories the root shows is known only where one layer alone makes it. */
+static uint32_t root_nlink(struct fs *fs)
+{
+	struct attr attr;
+
+	if (union_dir_parts(fs->root) == 0)
+		return 2;
+	if (union_dir_parts(fs->root) > 1 || union_getattr(fs->root, NULL, 0, &attr) < 0)
+		return 1;
+	return attr.nlink;
+}
+
+int fs_upper_make_root(struct fs *fs, struct layer *root, struct err *err)
+{
+	CLEANUP(inode_rec) struct inode_rec have = {0};
+	CLEANUP(change) struct change ch = {0};
+	struct layer_dir *dir;
+	struct attr attr;
+	int r = catalog_inode(fs->catalog, CATALOG_ROOT_INO, &have);
+
+	if (r != -ENOENT)
+		return r < 0 ? err_errno(err, -r, "upper %s", fs->options->upper) : 0;
+	r = layer_root(root, &dir);
+	if (r < 0)
+		return err_errno(err, -r, "upper %s", fs->options->upper);
+	r = layer_getattr(root, dir, NULL, &attr);
+	if (r == 0)
+		r = change_begin(&ch, fs);
+	if (r == 0)
+		r = copy_root(root, dir, &ch, &attr);
+	if (r == 0) {
+		ch.recs[0]->attr.nlink = root_nlink(fs);
+		r = change_commit(&ch);
+	}
+	layer_dir_unref(root, dir);
+	return r < 0 ? err_errno(err, -r, "upper %s", fs->options->upper) : 0;
+}

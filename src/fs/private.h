@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of fs/ share. Nobody else includes this. */
+#ifndef PLYFS_FS_PRIVATE_H
+#define PLYFS_FS_PRIVATE_H
+
+#include <pthread.h>
+
+#include "catalog/catalog.h"
+#include "data/data.h"
+#include "fs/fs.h"
+#include "fs/inode.h"
+#include "fs/lower.h"
+#include "union/union.h"
+
+/*
+ * Lock order, outermost first (doc/locking.md has the reasons):
+ *
+ *	1. a data lock (fs_data_lock): the bytes of an inode, shared to read and to write in place,
+ *	   exclusive to move them or to change their length. Never two at once.
+ *	2. write_lock: names, records, everything that reads the catalog in order to change it.
+ *	   Nothing under it waits for bytes to be copied or for a disk to be flushed.
+ *	3. inodes.lock, lower_files.lock and the locks inside catalog, data, union and layer: leaves.
+ *
+ * Readers take none of 1 and 2 but the shared data lock for bytes.
+ */
+#define FS_DATA_LOCKS 128
+
+struct fs {
+	const struct fs_options *options; /* borrowed */
+	struct stack *stack;		  /* owned */
+	struct union_dir *root;		  /* owned */
+	struct catalog *catalog;	  /* owned; NULL without an upper */
+	struct data *data;		  /* owned; NULL without an upper */
+	int upper_fd;			  /* the upper's directory, -1 without */
+	struct stat upper_st;		  /* as it was before anything of ours was put into it */
+	bool read_only;
+	bool snapshot;
+	struct inodes inodes;
+	struct lower_files lower_files;
+	pthread_mutex_t write_lock;
+	pthread_rwlock_t data_locks[FS_DATA_LOCKS];
+};
+
+/* The inode INO with a reference, to be given back by inode_put(); NULL: -ESTALE. */
+struct inode *inode_get(struct fs *fs, uint64_t ino);
+void inode_put(struct fs *fs, struct inode *inode);
+
+/* An inode held by an operation, given back at the end of the scope. */
+struct held {
+	struct fs *fs;
+	struct inode *inode;
+};
+static inline void held_put(struct held *h)
+{
+	if (h->inode != NULL)
+		inode_put(h->fs, h->inode);
+	h->inode = NULL;
+}
+DEFINE_CLEANUP(struct held, held, held_put)
+
+pthread_rwlock_t *fs_data_lock(struct fs *fs, uint64_t ino);
+static inline void rwlock_release(pthread_rwlock_t **lock)
+{
+	if (*lock != NULL)
+		pthread_rwlock_unlock(*lock);
+}
+DEFINE_CLEANUP(pthread_rwlock_t *, rwlock, rwlock_release)
+
+/* Number of a directory of the union: the root of the union is FS_ROOT_INO. */
+uint64_t fs_dir_ino(const struct fs *fs, const struct union_dir *dir);
+
+/* record.c: records of inodes, for reading. */
+
+/* The inode's record; -ENOENT when it has none (it is a lower one). */
+int record_load(struct fs *fs, uint64_t ino, struct inode_rec *ret_rec);
+/* The inode's record, or the one that copy-up would make of it, without making it. */
+int record_peek(struct fs *fs, struct inode *inode, struct inode_rec *ret_rec);
+/* The lower part that a record's origin names. Nothing there: an empty ref and 0. */
+int record_lower(struct fs *fs, const struct inode_rec *rec, struct union_ref *ret_ref);
+
+/* attrs.c */
+
+/* Attributes with stored ids. */
+int attr_load(struct fs *fs, struct inode *inode, struct attr *ret_attr);
+/* As the mount shows them: ids mapped, ino32, static_nlink. */
+void attr_show(const struct fs *fs, struct attr *attr);
+
+/* xattrs.c: the stored value, wherever it is committed; ids not mapped. As fs_getxattr(). */
+ssize_t xattr_load(struct fs *fs, struct inode *inode, const char *name, void *value, size_t size);
+
+/* names.c */
+
+/* A name that was resolved: the inode with a reference, and its attributes with stored ids. */
+int name_resolve(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,
+		 struct attr *ret_attr);
+/* 0, -EINVAL, -ENAMETOOLONG. */
+int name_check(const char *name);
+/* Fills RET_ENTRY and counts the look-up. */
+void entry_fill(struct fs *fs, struct inode *inode, const struct attr *attr,
+		struct fs_entry *ret_entry);
+/* The inode of a record that is known to exist. */
+int inode_of_entry(struct fs *fs, uint64_t ino, struct inode **ret_inode, struct attr *ret_attr);
+
+/* dirs.c: 0 when the directory shows no name; -ENOTEMPTY. */
+int dir_check_empty(struct fs *fs, struct inode *dir);
+
+#endif
