@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program: which command is meant. */
+#include <string.h>
+
+#include "cli/commands.h"
+
+static const struct {
+	const char *name;
+	int (*run)(const struct invocation *by, int argc, char **argv);
+} commands[] = {
+	{"mount", cmd_mount},
+	{"umount", cmd_umount},
+	{"unmount", cmd_umount},
+	{"help", cmd_help},
+	{"version", cmd_version},
+};
+
+static int dispatch(const struct invocation *by, int argc, char **argv)
+{
+	/* Under the other name there are no commands: a SOURCE could be called like one. */
+	bool ours = argc > 1 && !by->as_fuse_overlayfs;
+
+	for (size_t i = 0; ours && i < sizeof(commands) / sizeof(*commands); i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(by, argc - 1, argv + 1);
+	return cmd_compat(by, argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 0 ? argv[0] : "plyfs", *slash = strrchr(name, '/');
+	struct invocation by = {.name = slash != NULL ? slash + 1 : name};
+	int status;
+
+	inherited_note(&by.inherited);
+	by.as_fuse_overlayfs = strcmp(by.name, "fuse-overlayfs") == 0;
+	status = dispatch(&by, argc, argv);
+	inherited_done(&by.inherited);
+	return status;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who sent a request, and what the protocol does not tell about him. */
+#ifndef PLYFS_FRONT_CALLER_H
+#define PLYFS_FRONT_CALLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "front/private.h"
+
+struct fs_caller caller_of(fuse_req_t req);
+
+/*
+ * True when the caller has CAP_FSETID, so that what he does to a file leaves its set-id bits. The
+ * protocol says so for writes and truncation only. A caller that cannot be looked at (another pid
+ * namespace, a thread that has ended) has it when he is root.
+ */
+bool caller_has_fsetid(fuse_req_t req);
+
+/* True when the caller is in group GID. */
+bool caller_in_group(fuse_req_t req, uint32_t gid);
+
+/*
+ * Clears the set-id bits of INO, as the kernel does for a change of bytes by one without
+ * CAP_FSETID, for requests in which the kernel leaves it to us without saying who asks.
+ */
+void caller_kill_suidgid(fuse_req_t req, struct front *f, uint64_t ino);
+
+/* "CapEff:" of a /proc/PID/status text; false when there is none. */
+bool caller_parse_caps(const char *status, uint64_t *ret_caps);
+
+#endif

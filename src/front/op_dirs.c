@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operations on directories. */
+#include <errno.h>
+
+#include "front/ops.h"
+#include "front/reply.h"
+
+/* The smallest entry of a READDIRPLUS answer: 128 bytes of attributes, 24 and a name. */
+#define PLUS_MIN 152
+
+/* An answer being filled. */
+struct listing {
+	struct front *front;
+	fuse_req_t req;
+	char *bytes;
+	size_t size, used;
+	uint64_t *counted; /* inodes whose look-up the answer stands for */
+	size_t n_counted;
+};
+
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct front *f = op_begin(req, FRONT_OP_OPENDIR);
+
+	reply_open(req, f, f->zero_opendir, fi);
+}
+
+static bool emit(void *arg, const struct fs_dirent *d)
+{
+	struct listing *l = arg;
+	struct stat st = {.st_ino = d->ino, .st_mode = (mode_t)d->dtype << 12};
+	size_t left = l->size - l->used;
+	size_t need = fuse_add_direntry(l->req, l->bytes + l->used, left, d->name, &st,
+					(off_t)d->cookie);
+
+	if (need > left)
+		return false;
+	l->used += need;
+	return true;
+}
+
+/* An entry that does not fit is not written: fs/ must then not count its look-up. */
+static bool emit_plus(void *arg, const struct fs_dirent *d)
+{
+	struct listing *l = arg;
+	struct fuse_entry_param param = {0};
+	size_t left = l->size - l->used, need;
+
+	if (d->attr != NULL) {
+		struct fs_entry entry = {.ino = d->ino, .attr = *d->attr};
+
+		reply_fill_entry(l->front, &entry, &param);
+	} else {
+		param.attr.st_ino = d->ino;
+		param.attr.st_mode = (mode_t)d->dtype << 12;
+	}
+	need = fuse_add_direntry_plus(l->req, l->bytes + l->used, left, d->name, &param,
+				      (off_t)d->cookie);
+	if (need > left)
+		return false;
+	l->used += need;
+	if (d->attr != NULL)
+		l->counted[l->n_counted++] = d->ino;
+	return true;
+}
+
+static void give_back(const struct listing *l)
+{
+	for (size_t i = 0; i < l->n_counted; i++)
+		fs_forget(l->front->fs, l->counted[i], 1);
+}
+
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct front *f = op_begin(req, FRONT_OP_READDIR);
+	struct listing l = {.front = f, .req = req, .size = size, .bytes = scratch_bytes(f, size)};
+	int r = l.bytes == NULL ? -ENOMEM : fs_readdir(f->fs, ino, (uint64_t)off, emit, &l);
+
+	/* What was found before an error is an answer; the error comes with the next request. */
+	reply_bytes(req, l.used > 0 ? (ssize_t)l.used : r, l.bytes);
+}
+
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
+{
+	struct front *f = op_begin(req, FRONT_OP_READDIRPLUS);
+	struct listing l = {.front = f, .req = req, .size = size, .bytes = scratch_bytes(f, size)};
+	int r = -ENOMEM;
+
+	l.counted = scratch_inos(f, size / PLUS_MIN + 1);
+	if (l.bytes != NULL && l.counted != NULL)
+		r = fs_readdirplus(f->fs, ino, (uint64_t)off, emit_plus, &l);
+	if (reply_bytes(req, l.used > 0 ? (ssize_t)l.used : r, l.bytes) < 0)
+		give_back(&l);
+}
+
+void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct front *f = op_begin(req, FRONT_OP_FSYNCDIR);
+
+	reply_result(req, f->options->no_fsync ? -ENOSYS : fs_fsync(f->fs, ino, datasync != 0));
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operations on the bytes of files. */
+#include <errno.h>
+
+#include "front/caller.h"
+#include "front/ops.h"
+#include "front/reply.h"
+
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct front *f = op_begin(req, FRONT_OP_OPEN);
+
+	reply_open(req, f, f->zero_open, fi);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct front *f = op_begin(req, FRONT_OP_READ);
+	void *bytes = scratch_bytes(f, size);
+	ssize_t r = bytes == NULL ? -ENOMEM : fs_read(f->fs, ino, bytes, size, off);
+
+	reply_bytes(req, r, bytes);
+}
+
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t off,
+	      struct fuse_file_info *fi)
+{
+	struct front *f = op_begin(req, FRONT_OP_WRITE);
+	bool kill = false;
+
+#if FRONT_FUSE_3_18
+	kill = fi->kill_suidgid;
+#endif
+	reply_written(req, fs_write(f->fs, ino, bytes, size, off, kill));
+}
+
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct front *f = op_begin(req, FRONT_OP_FSYNC);
+
+	/* ENOSYS: the kernel takes it as success and does not ask again. */
+	reply_result(req, f->options->no_fsync ? -ENOSYS : fs_fsync(f->fs, ino, datasync != 0));
+}
+
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
+		  struct fuse_file_info *fi)
+{
+	struct front *f = op_begin(req, FRONT_OP_FALLOCATE);
+	int r = fs_fallocate(f->fs, ino, mode, off, len);
+
+	if (r == 0)
+		caller_kill_suidgid(req, f, ino);
+	reply_result(req, r);
+}
+
+void op_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_off,
+			struct fuse_file_info *from_fi, fuse_ino_t to, off_t to_off,
+			struct fuse_file_info *to_fi, size_t len, int flags)
+{
+	struct front *f = op_begin(req, FRONT_OP_COPY);
+	ssize_t r = -EINVAL;
+
+	if (flags == 0)
+		r = fs_copy_range(f->fs, from, from_off, to, to_off, len);
+	if (r > 0)
+		caller_kill_suidgid(req, f, to);
+	reply_written(req, r);
+}
+
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	struct front *f = op_begin(req, FRONT_OP_LSEEK);
+
+	reply_lseek(req, fs_lseek(f->fs, ino, off, whence));
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operations on names. */
+#include <sys/sysmacros.h>
+
+#include "front/caller.h"
+#include "front/ops.h"
+#include "front/reply.h"
+
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct front *f = op_begin(req, FRONT_OP_LOOKUP);
+	struct fs_entry entry;
+	int r = fs_lookup(f->fs, parent, name, &entry);
+
+	reply_lookup(req, f, r, &entry);
+}
+
+void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	struct front *f = op_begin(req, FRONT_OP_FORGET);
+
+	fs_forget(f->fs, ino, nlookup);
+	reply_none(req);
+}
+
+void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	struct front *f = op_begin(req, FRONT_OP_FORGET);
+
+	for (size_t i = 0; i < count; i++)
+		fs_forget(f->fs, forgets[i].ino, forgets[i].nlookup);
+	reply_none(req);
+}
+
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	struct front *f = op_begin(req, FRONT_OP_MKNOD);
+	struct fs_caller who = caller_of(req);
+	struct fs_entry entry;
+	int r = fs_mknod(f->fs, &who, parent, name, mode, major(rdev), minor(rdev), &entry);
+
+	reply_entry(req, f, r, &entry);
+}
+
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct front *f = op_begin(req, FRONT_OP_MKDIR);
+	struct fs_caller who = caller_of(req);
+	struct fs_entry entry;
+	int r = fs_mkdir(f->fs, &who, parent, name, mode, &entry);
+
+	reply_entry(req, f, r, &entry);
+}
+
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct front *f = op_begin(req, FRONT_OP_SYMLINK);
+	struct fs_caller who = caller_of(req);
+	struct fs_entry entry;
+	int r = fs_symlink(f->fs, &who, parent, name, target, &entry);
+
+	reply_entry(req, f, r, &entry);
+}
+
+void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
+{
+	struct front *f = op_begin(req, FRONT_OP_TMPFILE);
+	struct fs_caller who = caller_of(req);
+	struct fs_entry entry;
+	int r = fs_tmpfile(f->fs, &who, parent, mode, &entry);
+
+	reply_opened_entry(req, f, r, &entry, fi);
+}
+
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
+{
+	struct front *f = op_begin(req, FRONT_OP_LINK);
+	struct fs_entry entry;
+	int r = fs_link(f->fs, ino, new_parent, new_name, &entry);
+
+	reply_entry(req, f, r, &entry);
+}
+
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct front *f = op_begin(req, FRONT_OP_UNLINK);
+
+	reply_result(req, fs_unlink(f->fs, parent, name));
+}
+
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct front *f = op_begin(req, FRONT_OP_RMDIR);
+
+	reply_result(req, fs_rmdir(f->fs, parent, name));
+}
+
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+	       const char *new_name, unsigned int flags)
+{
+	struct front *f = op_begin(req, FRONT_OP_RENAME);
+	struct fs_caller who = caller_of(req);
+
+	reply_result(req, fs_rename(f->fs, &who, parent, name, new_parent, new_name, flags));
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a mount can be told apart from its file system; filled by cli/, read by front/. */
+#ifndef PLYFS_FRONT_OPTIONS_H
+#define PLYFS_FRONT_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/cleanup.h"
+
+/* Seconds that never pass: the mount is the only one that changes its tree. */
+#define FRONT_TIMEOUT_ENDLESS 1e9
+
+#define FRONT_MAX_THREADS 256
+
+/* front_options_init() gives the defaults. */
+struct front_options {
+	char *mountpoint;      /* owned; a directory, or /dev/fd/N: a /dev/fuse already mounted */
+	char *fsname;	       /* owned; the source shown by mount(8); NULL: plyfs */
+	char *subtype;	       /* owned; the type shown is fuse.SUBTYPE; NULL: plyfs */
+	char **mount;	       /* owned array of owned mount options for the kernel or libfuse */
+	size_t n_mount;
+	double timeout;	       /* seconds that names and attributes stay valid; 0: never cached */
+	unsigned int threads;  /* 0: by the number of processors */
+	unsigned int max_read; /* bytes; 0: as the kernel likes */
+	bool acl;	       /* the kernel checks POSIX ACLs */
+	bool writeback;	       /* the kernel gathers writes */
+	bool io_uring;	       /* requests come by io_uring where library and kernel can */
+	bool no_fsync;	       /* fsync(2) is not worth a request: nothing would be synced */
+	bool debug;	       /* every request is logged */
+};
+
+void front_options_init(struct front_options *o);
+void front_options_done(struct front_options *o);
+
+/* Adds a mount option (copied). 0 or -ENOMEM. */
+int front_options_add(struct front_options *o, const char *option);
+
+DEFINE_CLEANUP(struct front_options, front_options, front_options_done)
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of front/ share. Nobody else includes this. */
+#ifndef PLYFS_FRONT_PRIVATE_H
+#define PLYFS_FRONT_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "front/fuse.h"
+#include "front/options.h"
+#include "front/session.h"
+#include "front/stats.h"
+
+/* The largest read and write; more than 256 pages the kernel does not send by default. */
+#define FRONT_MAX_WRITE (1 << 20)
+
+struct worker {
+	struct front *front;
+	pthread_t thread;
+	bool started;
+};
+
+struct front {
+	struct fs *fs;			     /* borrowed */
+	const struct front_options *options; /* borrowed */
+	struct fuse_session *session;	     /* owned */
+	char *mountpoint;		     /* owned; absolute, or /dev/fd/N */
+	bool mounted;			     /* by us, and not yet unmounted by us */
+	dev_t dev;			     /* st_dev of the mount, 0 while unknown */
+	int signal_fd;			     /* the blocked signals */
+	int done_fd;			     /* an eventfd: the last worker has ended */
+
+	/* Set by the answer to INIT, before other requests; constant afterwards. */
+	bool init_done;
+	bool zero_open, zero_opendir; /* the kernel opens without asking */
+
+	atomic_bool stop; /* no more requests are to be received */
+	atomic_uint running;
+	struct worker *workers; /* owned */
+	unsigned int n_workers;
+
+	pthread_key_t scratch_key; /* struct scratch of each thread */
+	struct front_stats stats;
+};
+
+/*
+ * Memory of a thread for the answers it builds: no allocation a request. At least SIZE bytes,
+ * aligned to a page; NULL: out of memory. Valid until the next call in this thread. Works in any
+ * thread, also those that libfuse starts for io_uring.
+ */
+void *scratch_bytes(struct front *f, size_t size);
+/* A second array: numbers of the inodes that a READDIRPLUS answer has counted. */
+uint64_t *scratch_inos(struct front *f, size_t n);
+void scratch_free(void *scratch);
+
+/* negotiate.c: libfuse's init callback; USERDATA is the front. */
+void negotiate(void *userdata, struct fuse_conn_info *conn);
+
+/* mount.c */
+int mount_session(struct front *f, struct err *err);
+/* Writes back and unmounts while the workers still serve; the connection may live on if busy. */
+void mount_detach(struct front *f);
+/* The mount's own st_dev is noted: what else is mounted there later is not ours to unmount. */
+void mount_note_dev(struct front *f);
+
+/* loop.c */
+
+/* Answers one request. 1, 0: the connection has ended, -EAGAIN: none was there. */
+struct loop_buf {
+	void *mem;
+	size_t size;
+};
+int loop_buf_init(struct loop_buf *b);
+void loop_buf_done(struct loop_buf *b);
+DEFINE_CLEANUP(struct loop_buf, loop_buf, loop_buf_done)
+int loop_step(struct front *f, struct loop_buf *b);
+/* Starts the workers; at least one, or -errno. */
+int loop_start(struct front *f);
+/* Tells the workers to stop, wakes them and waits until they have. */
+void loop_stop(struct front *f);
+
+/* control.c */
+
+/* Blocks and opens the signals; installs the handler that wakes a worker. */
+int control_init(struct front *f);
+/* Waits for INIT (-ECANCELED: a signal came first, -EPROTO: the kernel was refused). */
+int control_await_init(struct front *f);
+/* Handles signals until the workers have ended. */
+void control_run(struct front *f);
+/* Interrupts the read(2) of a worker. */
+void control_wake(pthread_t thread);
+
+#endif

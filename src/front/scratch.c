@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Buffers that a thread keeps from request to request. */
+#include "front/private.h"
+
+struct scratch {
+	void *bytes;
+	size_t size;
+	uint64_t *inos;
+	size_t n_inos;
+};
+
+void scratch_free(void *p)
+{
+	struct scratch *s = p;
+
+	if (s == NULL)
+		return;
+	free(s->bytes);
+	free(s->inos);
+	free(s);
+}
+
+static struct scratch *scratch_get(struct front *f)
+{
+	struct scratch *s = pthread_getspecific(f->scratch_key);
+
+	if (s != NULL)
+		return s;
+	s = calloc(1, sizeof(*s));
+	if (s != NULL && pthread_setspecific(f->scratch_key, s) != 0)
+		free(steal_ptr(&s));
+	return s;
+}
+
+void *scratch_bytes(struct front *f, size_t size)
+{
+	struct scratch *s = scratch_get(f);
+
+	if (s == NULL)
+		return NULL;
+	if (s->size < size) {
+		/* Most answers are small; one that is not asks for the largest there can be. */
+		size_t want = size <= 65536 ? 65536 : (size + 4095) & ~(size_t)4095;
+		void *bytes;
+
+		if (size > 65536 && want < FRONT_MAX_WRITE)
+			want = FRONT_MAX_WRITE;
+		bytes = aligned_alloc(4096, want);
+		if (bytes == NULL)
+			return NULL;
+		free(s->bytes);
+		s->bytes = bytes;
+		s->size = want;
+	}
+	return s->bytes;
+}
+
+uint64_t *scratch_inos(struct front *f, size_t n)
+{
+	struct scratch *s = scratch_get(f);
+
+	if (s == NULL)
+		return NULL;
+	if (s->n_inos < n) {
+		uint64_t *inos = reallocarray(NULL, n, sizeof(*inos));
+
+		if (inos == NULL)
+			return NULL;
+		free(s->inos);
+		s->inos = inos;
+		s->n_inos = n;
+	}
+	return s->inos;
+}
