@@ -1,0 +1,67 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Kernel overlayfs is the oracle: random stacks of layers in its format, mounted by both, show the
+# same trees.
+#
+#     overlay.sh [SEED...]
+. "$(dirname "$0")/../support/lib.sh"
+. "$SUPPORT_DIR/oracle.sh"
+in_private_ns "$@"
+build_oracle
+
+SEEDS=("$@")
+((${#SEEDS[@]} > 0)) || SEEDS=(11 12 13 14 15 16 17 18 "$((RANDOM * 32768 + RANDOM))")
+
+one_stack() {
+	local seed=$1 layers=$((2 + $1 % 5)) dir=$WORK/$1 lowers
+	mkdir -p "$dir/kernel" "$dir/mnt"
+	"$ORACLE" stack "$dir/stack" "$seed" "$layers" marks
+	lowers=$(lower_list "$dir/stack" "$layers")
+	mount -t overlay -o "ro,lowerdir=$lowers" overlay "$dir/kernel"
+	mount_plyfs "lowerdir=$lowers" "$dir/mnt"
+	"$ORACLE" cmp "$dir/kernel" "$dir/mnt" times kernel
+	umount_plyfs "$dir/mnt"
+	umount "$dir/kernel"
+	rm -rf "$dir"
+}
+
+# An upper that kernel overlayfs wrote, redirects and metacopies in it, opens as a lower layer and as an upper.
+written_by_kernel() {
+	local seed=$1 dir=$WORK/k$1 o
+	mkdir -p "$dir/kernel" "$dir/mnt" "$dir/upper" "$dir/work" "$dir/plain" "$dir/work2"
+	"$ORACLE" stack "$dir/stack" "$seed" 2
+	o=redirect_dir=on,metacopy=on,index=off,xino=off
+	mount -t overlay -o "lowerdir=$dir/stack/0:$dir/stack/1,upperdir=$dir/upper,workdir=$dir/work,$o" \
+		overlay "$dir/kernel"
+	cp -a "$dir/kernel/." "$dir/plain"
+	# Hard links are broken by copy-up there, so only what shows no links is compared.
+	find "$dir/kernel" -mindepth 1 -maxdepth 1 -type d | sort | while read -r d; do
+		mv "$d" "$d.moved"
+		mkdir "$d"
+		touch "$d/new"
+	done
+	find "$dir/kernel" -type f -links 1 | sort | awk 'NR % 3 == 0' | tr '\n' '\0' | xargs -0 -r chmod 0741
+	find "$dir/kernel" -type f -links 1 | sort | awk 'NR % 5 == 0' | tr '\n' '\0' | xargs -0 -r rm -f
+	umount "$dir/kernel"
+	mount -t overlay -o "ro,lowerdir=$dir/upper:$dir/stack/0:$dir/stack/1,redirect_dir=follow,metacopy=on" \
+		overlay "$dir/kernel"
+	mount_plyfs "lowerdir=$dir/upper:$dir/stack/0:$dir/stack/1,redirect_dir=on,metacopy=on" "$dir/mnt"
+	"$ORACLE" cmp "$dir/kernel" "$dir/mnt" times kernel
+	umount_plyfs "$dir/mnt"
+	# plyfs writes into its upper, and the kernel's mount still looks at the first one.
+	cp -a "$dir/upper" "$dir/upper2"
+	mount_plyfs "lowerdir=$dir/stack/0:$dir/stack/1,upperdir=$dir/upper2,workdir=$dir/work2,redirect_dir=on,metacopy=on" \
+		"$dir/mnt"
+	"$ORACLE" cmp "$dir/kernel" "$dir/mnt" times kernel
+	umount_plyfs "$dir/mnt"
+	umount "$dir/kernel"
+	rm -rf "$dir"
+}
+
+for seed in "${SEEDS[@]}"; do
+	run_test "stack, seed $seed" one_stack "$seed"
+done
+for seed in 21 22 23; do
+	run_test "upper written by kernel overlayfs, seed $seed" written_by_kernel "$seed"
+done
+finish

@@ -1,0 +1,214 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Bad input: one line on stderr that names the thing, exit status 1, nothing left mounted; and once
+# mounted, an error for the caller and a daemon that stays.
+. "$(dirname "$0")/../support/lib.sh"
+in_private_ns "$@"
+fuse_ready
+
+fresh() {
+	rm -rf "$WORK/t"
+	mkdir -p "$WORK/t"/{low,low2,upper,work,mnt}
+	echo text >"$WORK/t/low/file"
+	cd "$WORK/t"
+}
+
+# refused PATTERN ARG…: plyfs must refuse, in one line that has the pattern.
+refused() {
+	local pattern=$1 rc=0
+	shift
+	"$PLYFS" "$@" >out 2>err || rc=$?
+	((rc != 0)) || fail "accepted: $*"
+	((rc < 128)) || fail "died of a signal ($rc): $*"
+	eq "$(wc -l <err)" 1 "lines on stderr ($(cat err))"
+	grep -Eq -- "$pattern" err || fail "message lacks '$pattern': $(cat err)"
+	no_mounts "$WORK/t" || fail "something stayed mounted"
+	wait_until 5 no_daemons || fail "a daemon stayed"
+}
+
+as_nobody() {
+	setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+}
+
+missing_layer() {
+	fresh
+	refused "low9.*No such file" -o lowerdir=low:low9 mnt
+}
+
+unreadable_layer() {
+	fresh
+	chmod 700 low
+	chmod 755 .
+	local plyfs=$PLYFS
+	cat >as_user <<-END
+		#!/bin/sh
+		exec setpriv --reuid=65534 --regid=65534 --clear-groups "$plyfs" "\$@"
+	END
+	chmod 755 as_user
+	mkdir deep && mkdir deep/low && chmod 700 deep
+	chown 65534 mnt
+	PLYFS=$WORK/t/as_user refused "deep/low.*Permission denied" -o lowerdir=deep/low mnt
+}
+
+layer_is_file() {
+	fresh
+	refused "low/file.*Not a directory" -o lowerdir=low/file mnt
+}
+
+upper_missing() {
+	fresh
+	refused "upper nowhere.*No such file" -o lowerdir=low,upperdir=nowhere,workdir=work mnt
+}
+
+upper_not_writable() {
+	fresh
+	cat >as_user <<-END
+		#!/bin/sh
+		exec setpriv --reuid=65534 --regid=65534 --clear-groups "$PLYFS" "\$@"
+	END
+	chmod 755 as_user .
+	chown 65534 mnt
+	PLYFS=$WORK/t/as_user refused "upper upper cannot be written" \
+		-o lowerdir=low,upperdir=upper,workdir=work mnt
+}
+
+upper_read_only() {
+	fresh
+	mkdir ro
+	mount -t tmpfs -o ro none ro
+	local rc=0
+	"$PLYFS" -o lowerdir=low,upperdir=ro,workdir=work mnt 2>err || rc=$?
+	umount ro
+	eq "$rc" 1 "exit status"
+	eq "$(wc -l <err)" 1 "lines on stderr"
+	contains "$(cat err)" "read-only file system"
+}
+
+loops() {
+	fresh
+	mkdir low/u upper/l
+	refused "low/u.*lies in the lower layer low" -o lowerdir=low,upperdir=low/u,workdir=work mnt
+	refused "upper/l.*lies in the upper" -o lowerdir=upper/l,upperdir=upper,workdir=work mnt
+	refused "one directory" -o lowerdir=low:low2:low mnt
+	ln -s low link
+	refused "one directory" -o lowerdir=low:link mnt
+	refused "upper" -o lowerdir=low,upperdir=low,workdir=work mnt
+}
+
+bad_mountpoints() {
+	fresh
+	touch plain
+	refused "nowhere.*No such file" -o lowerdir=low nowhere
+	refused "plain.*[Nn]ot a directory" -o lowerdir=low plain
+	refused "mountpoint" -o lowerdir=low
+}
+
+bad_options() {
+	fresh
+	refused "uidmapping" -o lowerdir=low,uidmapping=0:0 mnt
+	refused "uidmapping" -o lowerdir=low,uidmapping=0:0:0 mnt
+	refused "gidmapping" -o lowerdir=low,gidmapping=a:b:c mnt
+	refused "gidmapping" -o lowerdir=low,gidmapping=0:0:10:5:100:10 mnt
+	refused "squash_to_uid" -o lowerdir=low,squash_to_uid=x mnt
+	refused "timeout" -o lowerdir=low,timeout=abc mnt
+	refused "no lower layer|lowerdir" -o lowerdir= mnt
+	refused "no lower layer|lowerdir" -o upperdir=upper,workdir=work mnt
+	refused "no lower layer|lowerdir" mnt
+	refused "frobnicate" --strict -o lowerdir=low,frobnicate mnt
+}
+
+no_dev_fuse() {
+	fresh
+	local rc=0
+	unshare -m sh -c 'mount -t tmpfs none /dev && exec "$0" -o lowerdir=low mnt' "$PLYFS" 2>err || rc=$?
+	eq "$rc" 1 "exit status"
+	eq "$(wc -l <err)" 1 "lines on stderr ($(cat err))"
+	contains "$(cat err)" "/dev/fuse"
+}
+
+no_fusermount() {
+	fresh
+	local rc=0
+	chmod 755 .
+	chown 65534 mnt
+	PATH=/nonexistent "$(command -v setpriv)" --reuid=65534 --regid=65534 --clear-groups \
+		"$PLYFS" -o lowerdir=low mnt 2>err || rc=$?
+	eq "$rc" 1 "exit status"
+	eq "$(wc -l <err)" 1 "lines on stderr ($(cat err))"
+	contains "$(cat err)" "fusermount3"
+}
+
+make_upper() {
+	fresh
+	mount_plyfs lowerdir=low,upperdir=upper,workdir=work mnt
+	for i in $(seq 50); do echo "$i" >"mnt/new$i"; done
+	umount_plyfs "$WORK/t/mnt" || umount_plyfs mnt
+}
+
+newer_catalog() {
+	make_upper
+	# The version of the format is the first thing in the super table; see doc/format.md.
+	python3 - upper/.plyfs/catalog.mdb <<-'END'
+		import sys
+		path = sys.argv[1]
+		data = open(path, 'rb').read()
+		key = b'format'
+		at = data.rfind(key)
+		assert at > 0
+		out = bytearray(data)
+		for i in range(len(data) - len(key)):
+		    if data[i:i + len(key)] == key:
+		        out[i + len(key):i + len(key) + 4] = (99).to_bytes(4, 'little')
+		open(path, 'wb').write(out)
+	END
+	rm -f upper/.plyfs/catalog.sum
+	refused "upper.*(newer|version)" -o lowerdir=low,upperdir=upper,workdir=work mnt
+}
+
+damaged_catalog() {
+	make_upper
+	cp -a upper saved
+	for size in 0 1 4095 4096 8192 20480; do
+		rm -rf upper && cp -a saved upper
+		truncate -s "$size" upper/.plyfs/catalog.mdb
+		refused "catalog" -o lowerdir=low,upperdir=upper,workdir=work mnt
+	done
+	rm -rf upper && cp -a saved upper
+	dd if=/dev/urandom of=upper/.plyfs/catalog.mdb bs=4096 count=2 conv=notrunc status=none
+	refused "catalog" -o lowerdir=low,upperdir=upper,workdir=work mnt
+}
+
+other_lowers() {
+	make_upper
+	refused "upper upper was made over other layers.*low" -o lowerdir=low2,upperdir=upper,workdir=work mnt
+	refused "low2" -o lowerdir=low2:low,upperdir=upper,workdir=work mnt
+	mount_plyfs lowerdir=low2,upperdir=upper,workdir=work,lower_changed=accept "$WORK/t/mnt"
+	eq "$(cat mnt/new7)" 7
+	umount_plyfs "$WORK/t/mnt"
+}
+
+lower_vanishes() {
+	fresh
+	for i in $(seq 20); do echo "$i" >"low/f$i"; done
+	head -c 200000 /dev/zero >low/big
+	mount_plyfs lowerdir=low,upperdir=upper,workdir=work "$WORK/t/mnt"
+	ls -l mnt >/dev/null
+	rm low/f3
+	truncate -s 10 low/big
+	echo 3 >/proc/sys/vm/drop_caches
+	refuses cat mnt/f3 2>/dev/null
+	cat mnt/big >/dev/null 2>&1 || true
+	refuses sh -c 'echo more >>mnt/f3' 2>/dev/null
+	eq "$(cat mnt/f4)" 4
+	rm -f mnt/f3 || true
+	echo fine >mnt/after
+	eq "$(cat mnt/after)" fine
+	umount_plyfs "$WORK/t/mnt"
+}
+
+for t in missing_layer unreadable_layer layer_is_file upper_missing upper_not_writable upper_read_only \
+	loops bad_mountpoints bad_options no_dev_fuse no_fusermount newer_catalog damaged_catalog \
+	other_lowers lower_vanishes; do
+	run_test "${t//_/ }" "$t"
+done
+finish
