@@ -16,8 +16,8 @@
 
 /*
  * Every function but acl_map_ids() first checks its ACL as acl_check() does. A buffer that is
- * returned into is replaced, not appended to, and may be the one that holds the ACL passed in; it is
- * untouched on failure (-EINVAL, -ENOMEM).
+ * returned into is replaced, not appended to, and may be the one that holds the ACL passed in; it
+ * is untouched on failure (-EINVAL, -ENOMEM).
  */
 
 #define ACL_XATTR_ACCESS  "system.posix_acl_access"
@@ -40,8 +40,8 @@ int acl_chmod(const void *acl, size_t len, uint32_t mode, struct buf *ret_acl);
 
 /*
  * A new object in a directory whose default ACL is DEF: its mode is masked by the ACL (the umask is
- * not used), and RET_ACCESS gets its access ACL, empty when the mode alone says it all. A symbolic link
- * inherits nothing.
+ * not used), and RET_ACCESS gets its access ACL, empty when the mode alone says it all. A symbolic
+ * link inherits nothing.
  */
 int acl_inherit(const void *def, size_t len, uint32_t *mode, struct buf *ret_access);
 

@@ -159,3 +159,10 @@ int idmap_to_disk(const struct idmap *m, uint32_t shown, uint32_t *ret_disk)
 	}
 	return -EOVERFLOW;
 }
+
+uint32_t idmap_owner(const struct idmap *m, uint32_t shown)
+{
+	uint32_t disk;
+
+	return idmap_to_disk(m, shown, &disk) == 0 ? disk : m->overflow;
+}

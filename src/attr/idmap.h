@@ -29,8 +29,8 @@ struct idmap {
  * are skipped, as containers/storage writes ":0:1000:1". Refused with -EINVAL and a sentence:
  * anything that is not a number, a count that is not a multiple of three, a length of 0, a range
  * that overflows 32 bits, overlapping ranges (on either side). OPTION names the option in messages
- * and says by its first letter, u or g, which overflow id is meant. RET_MAP's squash fields are left
- * alone; its old ranges are freed.
+ * and says by its first letter, u or g, which overflow id is meant. RET_MAP's squash fields are
+ * left alone; its old ranges are freed.
  */
 int idmap_parse(const char *text, const char *option, struct idmap *ret_map, struct err *err);
 void idmap_done(struct idmap *m);
@@ -41,5 +41,10 @@ DEFINE_CLEANUP(struct idmap, idmap, idmap_done)
 uint32_t idmap_to_shown(const struct idmap *m, uint32_t disk);
 /* The id to store for a shown one; -EOVERFLOW (as the kernel says) when no range holds it. */
 int idmap_to_disk(const struct idmap *m, uint32_t shown, uint32_t *ret_disk);
+/*
+ * The id to store for what the one with the id SHOWN makes: as above, and the overflow id for one whom no
+ * range holds. Engines set a container's root up as a user whom the container itself does not have.
+ */
+uint32_t idmap_owner(const struct idmap *m, uint32_t shown);
 
 #endif

@@ -76,7 +76,7 @@ bool journal_scan_next(struct journal_scan *scan, uint64_t seed, struct journal_
 {
 	struct journal_record record;
 
-	if (scan->off > scan->len || !record_at(scan, scan->off, seed, &record))
+	if (scan->off >= scan->len || !record_at(scan, scan->off, seed, &record))
 		return false;
 	if (scan->last_seq != 0 && record.seq != scan->last_seq + 1)
 		return false;

@@ -8,8 +8,8 @@
 
 /* How the program was called. */
 struct invocation {
-	const char *name;	    /* the last part of argv[0] */
-	bool as_fuse_overlayfs;	    /* that is "fuse-overlayfs" */
+	const char *name;	/* the last part of argv[0] */
+	bool as_fuse_overlayfs; /* that is "fuse-overlayfs" */
 	struct inherited inherited;
 };
 

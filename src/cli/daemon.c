@@ -77,8 +77,9 @@ static int await_child(pid_t child, int fd)
 		if (errno != EINTR)
 			return 1;
 	if (WIFSIGNALED(status))
-		fprintf(stderr, "plyfs: the daemon was ended by a signal (%s) before the mount was "
-				"ready\n",
+		fprintf(stderr,
+			"plyfs: the daemon was ended by a signal (%s) before the mount was "
+			"ready\n",
 			strsignal(WTERMSIG(status)));
 	return 1;
 }

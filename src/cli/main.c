@@ -8,11 +8,8 @@ static const struct {
 	const char *name;
 	int (*run)(const struct invocation *by, int argc, char **argv);
 } commands[] = {
-	{"mount", cmd_mount},
-	{"umount", cmd_umount},
-	{"unmount", cmd_umount},
-	{"help", cmd_help},
-	{"version", cmd_version},
+	{"mount", cmd_mount}, {"umount", cmd_umount},	{"unmount", cmd_umount},
+	{"help", cmd_help},   {"version", cmd_version},
 };
 
 static int dispatch(const struct invocation *by, int argc, char **argv)

@@ -15,7 +15,7 @@ struct option {
 	enum value value;
 	int (*set)(struct mount_options *o, const struct option *def, const char *value,
 		   struct err *err);
-	size_t offset; /* what a general setter sets */
+	size_t offset;	     /* what a general setter sets */
 	const char *allowed; /* set_ignored(): the values that are meant, " a b "; NULL: any */
 };
 
@@ -73,7 +73,7 @@ static int set_bool(struct mount_options *o, const struct option *def, const cha
 static int set_inverse(struct mount_options *o, const struct option *def, const char *value,
 		       struct err *err)
 {
-	bool on;
+	bool on = false;
 	int r = parse_bool(def, value, &on, err);
 
 	if (r == 0)
@@ -176,7 +176,7 @@ static int set_threads(struct mount_options *o, const struct option *def, const 
 static int set_threaded(struct mount_options *o, const struct option *def, const char *value,
 			struct err *err)
 {
-	bool on;
+	bool on = false;
 	int r = parse_bool(def, value, &on, err);
 
 	if (r == 0)

@@ -6,9 +6,9 @@
 #include "data/private.h"
 
 /*
- * The rule: a byte at or past lower_size is the data file's. Below it, the bit of its chunk decides:
- * set, it is the data file's; clear, the lower file's, and what the data file has there is never
- * looked at. The length is the data file's. lower_size never grows, so bits of chunks past it may
+ * The rule: a byte at or past lower_size is the data file's. Below it, the bit of its chunk
+ * decides: set, it is the data file's; clear, the lower file's, and what the data file has there is
+ * never looked at. The length is the data file's. lower_size never grows, so bits of chunks past it may
  * be anything.
  *
  * A map has at most CHUNKS_MAX chunks: huge lower files get larger chunks, so that no operation

@@ -106,7 +106,10 @@ int data_sync_moved(struct data *d);
 /* [X] Deletes the data file, if any, and closes its descriptor. No error for a missing one. */
 int data_delete(struct data *d, uint64_t ino);
 
-/* Moves LEN bytes between descriptors: reflink, copy_file_range, then read and write; keeps holes. */
+/*
+ * Copies LEN bytes between descriptors: by reflink, copy_file_range(2), or reading and writing.
+ * Holes stay holes. -EIO when FROM ends early; -EINVAL for ranges of one file that overlap.
+ */
 int data_copy_range(int from, off_t from_off, int to, off_t to_off, uint64_t len);
 
 /* Statistics: open descriptors, hits, misses. */

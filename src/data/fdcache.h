@@ -14,9 +14,9 @@
 
 /*
  * A descriptor is never closed while it is referenced: neither when there are too many of them
- * (then more than the maximum are open for a moment) nor when its file is deleted (then it is closed
- * with the last reference). There is one fdref an inode, so the lock in it is that of the data file.
- * Threads: all functions from any thread; no system call is made under the cache's lock.
+ * (then more than the maximum are open for a moment) nor when its file is deleted (then it is
+ * closed with the last reference). There is one fdref an inode, so the lock in it is that of the
+ * data file. Threads: all functions from any thread; no system call is made under the cache's lock.
  */
 struct fdcache;
 

@@ -86,14 +86,41 @@ bool caller_in_group(fuse_req_t req, uint32_t gid)
 	return found;
 }
 
-void caller_kill_suidgid(fuse_req_t req, struct front *f, uint64_t ino)
+uint32_t caller_kill_bits(fuse_req_t req, struct front *f, uint64_t ino)
 {
 	struct attr attr;
 
 	if (fs_getattr(f->fs, ino, &attr) < 0 || !S_ISREG(attr.mode))
+		return 0;
+	if (!(attr.mode & (S_ISUID | S_ISGID)))
+		return 0;
+	/* setattr_should_drop_sgid(): who may execute it as the group, or is not in it, clears it. */
+	if ((attr.mode & (S_ISGID | S_IXGRP)) == S_ISGID && !caller_in_group(req, attr.gid))
+		return FS_SET_KILL_SUIDGID | FS_SET_KILL_SGID;
+	return FS_SET_KILL_SUIDGID;
+}
+
+bool caller_may_kill_suidgid(struct front *f, uint64_t ino)
+{
+	struct attr attr;
+
+	if (fs_getattr(f->fs, ino, &attr) < 0 || !S_ISREG(attr.mode))
+		return false;
+	return (attr.mode & S_ISUID) || (attr.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP);
+}
+
+void caller_forget_mode(struct front *f, uint64_t ino)
+{
+	/* A negative offset: attributes only, which takes no lock that the request may hold. */
+	fuse_lowlevel_notify_inval_inode(f->session, ino, -1, 0);
+}
+
+void caller_kill_suidgid(fuse_req_t req, struct front *f, uint64_t ino)
+{
+	struct attr attr = {0};
+
+	if (!caller_may_kill_suidgid(f, ino) || caller_has_fsetid(req))
 		return;
-	if (!(attr.mode & S_ISUID) && (attr.mode & (S_ISGID | S_IXGRP)) != (S_ISGID | S_IXGRP))
-		return;
-	if (!caller_has_fsetid(req))
-		fs_setattr(f->fs, ino, FS_SET_KILL_SUIDGID, &attr, &attr);
+	if (fs_setattr(f->fs, ino, FS_SET_KILL_SUIDGID, &attr, &attr) == 0)
+		caller_forget_mode(f, ino);
 }

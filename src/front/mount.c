@@ -15,8 +15,6 @@
 #include "base/log.h"
 #include "front/ops.h"
 
-extern char **environ;
-
 /*
  * What libfuse prints, and fusermount3, which has our standard error: all of it is gathered in
  * memory while the mount is made, as one failure deserves one line.
@@ -190,10 +188,11 @@ static bool program_exists(const char *name)
 static int explain_failure(const char *mountpoint, const char *said, struct err *err)
 {
 	if (access("/dev/fuse", F_OK) < 0)
-		return err_set(err, ENODEV,
-			       "cannot mount on %s: there is no /dev/fuse (load the module fuse, or "
-			       "give this container the device)",
-			       mountpoint);
+		return err_set(
+			err, ENODEV,
+			"cannot mount on %s: there is no /dev/fuse (load the module fuse, or "
+			"give this container the device)",
+			mountpoint);
 	if (strstr(said, "fusermount3") != NULL && !program_exists("fusermount3"))
 		return err_set(err, EPERM,
 			       "cannot mount on %s: that needs privileges or fusermount3, which is "

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "front/caller.h"
 #include "front/ops.h"
 #include "front/reply.h"
 
@@ -55,11 +56,14 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
 		struct fuse_file_info *fi)
 {
 	struct front *f = op_begin(req, FRONT_OP_SETATTR);
+	uint32_t set = op_set_bits(to_set);
 	struct attr to, attr;
 	int r;
 
+	if (set & FS_SET_KILL_SUIDGID)
+		set |= caller_kill_bits(req, f, ino);
 	attr_from_stat(st, &to);
-	r = fs_setattr(f->fs, ino, op_set_bits(to_set), &to, &attr);
+	r = fs_setattr(f->fs, ino, set, &to, &attr);
 	reply_attr(req, f, r, &attr);
 }
 

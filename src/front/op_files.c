@@ -26,12 +26,20 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, of
 	      struct fuse_file_info *fi)
 {
 	struct front *f = op_begin(req, FRONT_OP_WRITE);
-	bool kill = false;
+	uint32_t kill = 0;
+	struct attr attr;
+	ssize_t r = 0;
 
 #if FRONT_FUSE_3_18
-	kill = fi->kill_suidgid;
+	if (fi->kill_suidgid)
+		kill = caller_kill_bits(req, f, ino);
 #endif
-	reply_written(req, fs_write(f->fs, ino, bytes, size, off, kill));
+	/* As the kernel does it: first the bits, then the bytes. */
+	if (kill != 0)
+		r = fs_setattr(f->fs, ino, kill, &attr, &attr);
+	if (r == 0)
+		r = fs_write(f->fs, ino, bytes, size, off, false);
+	reply_written(req, r);
 }
 
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)

@@ -15,10 +15,10 @@
 
 /* front_options_init() gives the defaults. */
 struct front_options {
-	char *mountpoint;      /* owned; a directory, or /dev/fd/N: a /dev/fuse already mounted */
-	char *fsname;	       /* owned; the source shown by mount(8); NULL: plyfs */
-	char *subtype;	       /* owned; the type shown is fuse.SUBTYPE; NULL: plyfs */
-	char **mount;	       /* owned array of owned mount options for the kernel or libfuse */
+	char *mountpoint; /* owned; a directory, or /dev/fd/N: a /dev/fuse already mounted */
+	char *fsname;	  /* owned; the source shown by mount(8); NULL: plyfs */
+	char *subtype;	  /* owned; the type shown is fuse.SUBTYPE; NULL: plyfs */
+	char **mount;	  /* owned array of owned mount options for the kernel or libfuse */
 	size_t n_mount;
 	double timeout;	       /* seconds that names and attributes stay valid; 0: never cached */
 	unsigned int threads;  /* 0: by the number of processors */

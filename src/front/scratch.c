@@ -38,7 +38,8 @@ void *scratch_bytes(struct front *f, size_t size)
 
 	if (s == NULL)
 		return NULL;
-	if (s->size < size) {
+	/* An empty answer needs a place too: NULL means that there is no memory. */
+	if (s->bytes == NULL || s->size < size) {
 		/* Most answers are small; one that is not asks for the largest there can be. */
 		size_t want = size <= 65536 ? 65536 : (size + 4095) & ~(size_t)4095;
 		void *bytes;

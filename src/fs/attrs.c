@@ -31,6 +31,14 @@ int attr_load(struct fs *fs, struct inode *inode, struct attr *ret_attr)
 	return r;
 }
 
+/* To 32 bits. 0 would be a name that readdir(3) passes over, and 1 is the root. */
+static uint64_t fold(uint64_t ino)
+{
+	uint64_t folded = (ino ^ (ino >> 32)) & UINT32_MAX;
+
+	return folded > FS_ROOT_INO || ino == FS_ROOT_INO ? folded : UINT32_MAX - folded;
+}
+
 void attr_show(const struct fs *fs, struct attr *attr)
 {
 	const struct fs_options *o = fs->options;
@@ -38,7 +46,7 @@ void attr_show(const struct fs *fs, struct attr *attr)
 	attr->uid = o->squash_to_root && !o->uids.squash ? 0 : idmap_to_shown(&o->uids, attr->uid);
 	attr->gid = o->squash_to_root && !o->gids.squash ? 0 : idmap_to_shown(&o->gids, attr->gid);
 	if (o->ino32)
-		attr->ino = (attr->ino ^ (attr->ino >> 32)) & UINT32_MAX;
+		attr->ino = fold(attr->ino);
 	if (o->static_nlink && S_ISDIR(attr->mode) && attr->nlink > 1)
 		attr->nlink = 1;
 	if (attr->blksize == 0)

@@ -71,14 +71,12 @@ static int new_rec(struct change *ch, const struct inode_rec *dir, const struct 
 		   struct inode_rec **ret_rec)
 {
 	const struct fs_options *o = ch->fs->options;
-	uint32_t uid, gid, mode = w->mode;
+	uint32_t uid = idmap_owner(&o->uids, w->who->uid);
+	uint32_t gid = idmap_owner(&o->gids, w->who->gid);
+	uint32_t mode = w->mode;
 	struct inode_rec *rec = NULL;
-	int r = idmap_to_disk(&o->uids, w->who->uid, &uid);
+	int r;
 
-	if (r == 0)
-		r = idmap_to_disk(&o->gids, w->who->gid, &gid);
-	if (r < 0)
-		return r;
 	if (dir->attr.mode & S_ISGID) {
 		gid = dir->attr.gid;
 		if (S_ISDIR(mode))

@@ -72,7 +72,7 @@ static int walk_start(struct walk *w, struct fs *fs, struct inode *dir, uint64_t
 	w->fs = fs;
 	w->dir = dir;
 	w->piece.end = true;
-	if (dir->dir != NULL && !dir->gone) {
+	if (dir->dir != NULL && !inode_removed(dir)) {
 		r = union_list_get(dir->dir, &w->list);
 		if (r < 0)
 			return r;

@@ -212,6 +212,14 @@ off_t fs_lseek(struct fs *fs, uint64_t ino, off_t off, int whence)
 	return r < 0 ? r : data_seek(fs->data, &rec, src, off, whence);
 }
 
+/* No record may be on the disk without the bytes that it makes visible, whosever they are. */
+static int sync_records(struct fs *fs)
+{
+	int r = data_sync_moved(fs->data);
+
+	return r < 0 ? r : catalog_sync(fs->catalog);
+}
+
 int fs_fsync(struct fs *fs, uint64_t ino, bool datasync)
 {
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
@@ -233,7 +241,7 @@ int fs_fsync(struct fs *fs, uint64_t ino, bool datasync)
 		if (r < 0 && r != -ENOENT)
 			return r;
 	}
-	return catalog_sync(fs->catalog);
+	return sync_records(fs);
 }
 
 int fs_syncfs(struct fs *fs)

@@ -35,6 +35,12 @@ struct inode {
 	char name[];		 /* the lower name; "" for directories and without a lower part */
 };
 
+/* A directory of which this is true shows nothing, whatever its lower part has. */
+static inline bool inode_removed(const struct inode *inode)
+{
+	return inode->gone || inode->orphan;
+}
+
 struct inodes {
 	pthread_mutex_t lock;
 	struct table table;

@@ -40,15 +40,16 @@ static int inode_of_rec(struct fs *fs, const struct inode_rec *rec, struct inode
 	return 0;
 }
 
-int inode_of_entry(struct fs *fs, uint64_t ino, struct inode **ret_inode, struct attr *ret_attr)
+/* The inode that has the record INO; -ENOENT when there is no such record. */
+static int inode_of_number(struct fs *fs, uint64_t ino, struct inode **ret_inode,
+			   struct attr *ret_attr)
 {
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
 	struct attr attr;
 	int r = record_load(fs, ino, &rec);
 
-	/* A name without an inode is damage, not a missing name. */
 	if (r < 0)
-		return r == -ENOENT ? -EUCLEAN : r;
+		return r;
 	attr = rec.attr;
 	r = data_attr(fs->data, &rec, &attr);
 	if (r == 0)
@@ -56,6 +57,14 @@ int inode_of_entry(struct fs *fs, uint64_t ino, struct inode **ret_inode, struct
 	if (r == 0)
 		*ret_attr = attr;
 	return r;
+}
+
+int inode_of_entry(struct fs *fs, uint64_t ino, struct inode **ret_inode, struct attr *ret_attr)
+{
+	int r = inode_of_number(fs, ino, ret_inode, ret_attr);
+
+	/* A name without an inode is damage, not a missing name. */
+	return r == -ENOENT ? -EUCLEAN : r;
 }
 
 /*
@@ -73,8 +82,8 @@ static int resolve_lower(struct fs *fs, struct inode *dir, const char *name,
 	if (r < 0)
 		return r;
 	if (fs->catalog != NULL && ref.attr.nlink > 1 && !S_ISDIR(ref.attr.mode)) {
-		r = inode_of_entry(fs, ref.attr.ino, ret_inode, ret_attr);
-		if (r != -EUCLEAN)
+		r = inode_of_number(fs, ref.attr.ino, ret_inode, ret_attr);
+		if (r != -ENOENT)
 			return r;
 	}
 	attr = ref.attr;
@@ -100,7 +109,7 @@ int name_resolve(struct fs *fs, struct inode *dir, const char *name, struct inod
 		return entry_is_whiteout(&entry)
 			       ? -ENOENT
 			       : inode_of_entry(fs, entry.ino, ret_inode, ret_attr);
-	if (r != -ENOENT || dir->dir == NULL || dir->gone)
+	if (r != -ENOENT || dir->dir == NULL || inode_removed(dir))
 		return r;
 	return resolve_lower(fs, dir, name, ret_inode, ret_attr);
 }

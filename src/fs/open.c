@@ -89,6 +89,7 @@ static int open_all(struct fs *fs, struct err *err)
 {
 	const struct fs_options *o = fs->options;
 	CLEANUP(layers) struct layers layers = {0};
+	CLEANUP(layer) struct layer *alone = NULL;
 	struct layer *rest = NULL;
 	int r = 0;
 
@@ -99,8 +100,8 @@ static int open_all(struct fs *fs, struct err *err)
 		if (r == 0)
 			r = layers_open_upper_rest(o, fs->upper_fd, &layers, &rest, err);
 	}
-	CLEANUP(layer) struct layer *alone = layers.n_own == 0 ? rest : NULL;
-
+	if (layers.n_own == 0)
+		alone = rest;
 	if (r == 0)
 		r = layers_open(o, fs->upper_fd, &layers, err);
 	if (r == 0 && o->upper != NULL)

@@ -13,6 +13,13 @@
 
 #define SUPER_STACK "stack"
 
+/* The sentence of an error that is none after all. */
+static void forget(struct err *err)
+{
+	if (err != NULL)
+		err_done(err);
+}
+
 static int open_private(struct fs *fs, bool create, const char *name, int at, int *ret_fd)
 {
 	int fd;
@@ -82,12 +89,12 @@ int fs_upper_open(struct fs *fs, struct err *err)
 	fs->read_only = !write;
 	r = open_catalog(fs, dir, write ? CATALOG_WRITE : CATALOG_SNAPSHOT, err);
 	if (r == -EBUSY && write) {
-		err_done(err);
+		forget(err);
 		fs->read_only = fs->snapshot = true;
 		r = open_catalog(fs, dir, CATALOG_SNAPSHOT, err);
 	}
 	if (r == -ENOENT && fs->read_only) {
-		err_done(err);
+		forget(err);
 		return 0;
 	}
 	return r < 0 ? r : open_data(fs, dir, err);
@@ -172,7 +179,7 @@ int fs_upper_check_stack(struct fs *fs, const struct layers *l, struct err *err)
 		if (r == 0)
 			return 0;
 		log_warn("%s", err_text(err));
-		err_done(err);
+		forget(err);
 	}
 	return fs->read_only ? 0 : put_stack(fs, &now, err);
 }

@@ -69,13 +69,13 @@ static int put_user_whiteout(struct change *ch, const struct fs_caller *who, con
 {
 	const struct fs_options *o = ch->fs->options;
 	struct inode_rec *rec;
-	uint32_t uid, gid;
-	int r = idmap_to_disk(&o->uids, who->uid, &uid);
+	uint32_t uid = idmap_owner(&o->uids, who->uid);
+	uint32_t gid = idmap_owner(&o->gids, who->gid);
+	int r;
 
-	if (r == 0)
-		r = idmap_to_disk(&o->gids, who->gid, &gid);
-	if (r == 0)
-		r = change_new(ch, catalog_new_ino(ch->fs->catalog), S_IFCHR, uid, gid, &rec);
+	if (at->dir_rec->attr.mode & S_ISGID)
+		gid = at->dir_rec->attr.gid;
+	r = change_new(ch, catalog_new_ino(ch->fs->catalog), S_IFCHR, uid, gid, &rec);
 	if (r == 0)
 		batch_put_entry(&ch->batch, at->dir->ino, at->name, strlen(at->name), rec->attr.ino,
 				DT_CHR);

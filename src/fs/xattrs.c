@@ -59,7 +59,8 @@ static ssize_t copy_out(const void *from, size_t len, void *value, size_t size)
 		return (ssize_t)len;
 	if (len > size)
 		return -ERANGE;
-	memcpy(value, from, len);
+	if (len > 0)
+		memcpy(value, from, len);
 	return (ssize_t)len;
 }
 

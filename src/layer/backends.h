@@ -28,14 +28,17 @@ int layer_open_dir(int fd, const char *path, const struct layer_options *options
 
 /*
  * Opens a plyfs upper (the directory FD, which holds `.plyfs`) as a layer, from a snapshot of its
- * catalog. Its data files are read in place. FD is taken over.
+ * catalog. Its data files are read in place. FD is taken over. It trusts its own redirects and
+ * metacopies, whatever OPTIONS say, and numbers of lower inodes in it are valid only above the
+ * layers that it was made over. What else lies in the directory is not shown: that is a plain
+ * directory (with hide_private), for the caller to stack below this layer.
  */
 int layer_open_upper(int fd, const char *path, const struct layer_options *options,
 		     struct layer **ret_layer, struct err *err);
 
 /*
  * The right one of the two: an upper when the directory holds `.plyfs`, else a plain directory.
- * (What else lies in an upper's directory is a layer of its own: see stack_open() in union/.)
+ * (What else lies in an upper's directory is a layer of its own: see layer_open_upper().)
  */
 int layer_open_auto(int fd, const char *path, const struct layer_options *options,
 		    struct layer **ret_layer, struct err *err);

@@ -34,8 +34,9 @@ static int read_node(struct dir_node *n, int parent_fd, char **ret_redirect)
 	int r;
 
 	if (fd == -EXDEV) {
-		log_warn("%s: %s is on another mount and shown empty", n->layer->base.path,
-			 n->name);
+		if (!atomic_exchange(&n->layer->told_of_mounts, true))
+			log_warn("%s: %s is on another mount; such directories are shown empty",
+				 n->layer->base.path, n->name);
 		n->empty = true;
 		return 0;
 	}

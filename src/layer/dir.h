@@ -50,6 +50,7 @@ struct dir_layer {
 	enum override_kind override;
 	struct hash128 id;
 	atomic_bool may_noatime; /* O_NOATIME has not been refused yet */
+	atomic_bool told_of_mounts;
 	bool hide_private;
 	bool noxattr;
 	bool loose_ino; /* the file system numbers inodes anew each time it looks them up */

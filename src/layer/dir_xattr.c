@@ -119,11 +119,11 @@ struct showing {
 
 static bool already_shown(const struct showing *sh, const char *xattr)
 {
-	const char *p = (const char *)sh->out->data + sh->first;
-	const char *end = (const char *)sh->out->data + sh->out->len;
+	const char *text = (const char *)sh->out->data;
+	size_t at;
 
-	for (; p < end; p += strlen(p) + 1) {
-		if (strcmp(p, xattr) == 0)
+	for (at = sh->first; at < sh->out->len; at += strlen(text + at) + 1) {
+		if (strcmp(text + at, xattr) == 0)
 			return true;
 	}
 	return false;

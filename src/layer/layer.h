@@ -76,7 +76,7 @@ int layer_list_add(struct layer_list *l, const char *name, size_t len, uint64_t 
 		   bool above);
 
 enum layer_caps {
-	LAYER_CAP_FD = 1 << 0,	     /* open files have descriptors (layer_file_fd) */
+	LAYER_CAP_FD = 1 << 0,	      /* open files have descriptors (layer_file_fd) */
 	LAYER_CAP_BY_ORIGIN = 1 << 1, /* by_origin() is there */
 	LAYER_CAP_COMPOSE = 1 << 2,   /* open_over() is there */
 };
@@ -153,7 +153,7 @@ struct layer_ops {
 /* What every backend embeds as its first member. */
 struct layer {
 	const struct layer_ops *ops;
-	char *path;	    /* owned; as the user named it, for messages */
+	char *path; /* owned; as the user named it, for messages */
 	uint32_t caps;
 	uint32_t trust; /* enum layer_trust */
 };

@@ -326,7 +326,7 @@ static int parse_line(struct parse *p)
 {
 	const char *word = next_field(p);
 	char *path = word != NULL ? next_field(p) : NULL;
-	struct mem_node *n;
+	struct mem_node *n = NULL;
 	size_t i;
 	int r;
 

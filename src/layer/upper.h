@@ -11,7 +11,7 @@
 
 struct upper_layer {
 	struct layer base;
-	int fd; /* owned; the directory that holds `.plyfs` */
+	int fd;			 /* owned; the directory that holds `.plyfs` */
 	struct catalog *catalog; /* owned; a snapshot */
 	struct data *data;	 /* owned */
 };

@@ -7,8 +7,8 @@
 
 struct upper_file {
 	struct layer_file base;
-	struct inode_rec rec;	  /* owned; as it was when the file was opened */
-	struct layer_file *below; /* owned; NULL: all bytes are the upper's own */
+	struct inode_rec rec;	   /* owned; as it was when the file was opened */
+	struct layer_file *below;  /* owned; NULL: all bytes are the upper's own */
 	struct data_source source; /* reads `below` */
 };
 

@@ -161,15 +161,15 @@ static int chain_step(struct chain *c, bool *ret_found)
 	return r;
 }
 
-/* What a metacopy without bytes in the layers means. */
-static int chain_missing(struct chain *c)
+/* What a metacopy (NAME of DIR) without bytes in the layers means. */
+static int chain_missing(struct chain *c, const struct union_dir *dir, const char *name)
 {
 	const struct stack *s = c->q.stack;
 
 	if (c->absolute != NULL && s->n > s->n_visible)
 		return chain_add(c, NULL, NULL, c->absolute);
-	log_warn("layer %s: the bytes of the metacopy \"%s\" are in no layer below",
-		 s->layers[c->above]->path, c->q.name);
+	log_warn("layer %s: a metacopy without bytes in the layers below: \"%s%s%s\"",
+		 s->layers[c->above]->path, dir->path->text, dir->path->len > 0 ? "/" : "", name);
 	return -EIO;
 }
 
@@ -191,7 +191,7 @@ int bytes_find(struct union_dir *dir, const char *name, uint32_t part, uint32_t 
 	while (r > 0)
 		r = chain_step(&c, &found);
 	if (r == 0 && !found)
-		r = chain_missing(&c);
+		r = chain_missing(&c, dir, name);
 	if (r < 0)
 		return r;
 	*ret_data = steal_ptr(&c.top);

@@ -181,9 +181,8 @@ static bool unref_fast(struct union_dir *d)
 	unsigned int refs = atomic_load_explicit(&d->refs, memory_order_relaxed);
 
 	while (refs > 1) {
-		if (atomic_compare_exchange_weak_explicit(&d->refs, &refs, refs - 1,
-							  memory_order_release,
-							  memory_order_relaxed))
+		if (atomic_compare_exchange_weak_explicit(
+			    &d->refs, &refs, refs - 1, memory_order_release, memory_order_relaxed))
 			return true;
 	}
 	return false;

@@ -29,7 +29,7 @@ DEFINE_CLEANUP_PTR(struct place, place, place_unref)
 /*
  * One layer's share of a directory of the union. The parts after it are what the union of the
  * layers below `layer` alone shows at the path `below`. That is the directory's own path, unless a
- * redirect led elsewhere.
+ * redirect led elsewhere, or below an opaque directory, where it is no path at all.
  */
 struct part {
 	struct layer_dir *dir; /* owned reference */

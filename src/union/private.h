@@ -14,11 +14,11 @@
 
 /* A directory of the union. Everything but refs, node and listing is constant. */
 struct union_dir {
-	struct table_node node; /* protected by the lock of its stripe */
-	atomic_uint refs;	/* becomes 0 only under the lock of its stripe */
-	struct stack *stack;	/* borrowed */
+	struct table_node node;	  /* protected by the lock of its stripe */
+	atomic_uint refs;	  /* becomes 0 only under the lock of its stripe */
+	struct stack *stack;	  /* borrowed */
 	struct union_dir *parent; /* owned reference; NULL for the root */
-	struct place *path;	/* owned reference */
+	struct place *path;	  /* owned reference */
 	uint64_t ino;
 	struct listing *listing; /* owned; protected by stack.lists.lock */
 	uint32_t n_parts;
@@ -47,7 +47,7 @@ struct stack {
 	uint32_t *origins;	  /* owned; layers that can be asked by_origin(), ascending */
 	uint32_t n_origins;
 	uint64_t seed;
-	struct union_dir *root;	  /* owned reference */
+	struct union_dir *root; /* owned reference */
 	struct stripe stripes[STACK_STRIPES];
 	struct listings lists;
 };

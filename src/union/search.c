@@ -217,6 +217,17 @@ int search_follow(struct search *q, uint32_t layer, struct place *below, char *r
 	return 0;
 }
 
+/*
+ * The place below an opaque directory: nothing is shown there, whatever the layers below have at
+ * this path. So it must not be taken for that path: its text is one that no redirect can have.
+ */
+static struct place *nowhere(const char *name)
+{
+	CLEANUP(place) struct place *slash = place_new("/", 1);
+
+	return slash != NULL ? place_child(slash, name) : NULL;
+}
+
 /* The roots of the layers below become parts of the directory: a redirect to "/". */
 static int add_roots(struct search *q, uint32_t layer)
 {
@@ -257,7 +268,7 @@ static int add_redirected(struct search *q, const struct part *part, struct laye
 		return r;
 	if (target == NULL || redirect == NULL)
 		return redirect == NULL ? -EINVAL : -ENOMEM;
-	if (redirect[0] != '/' || strcmp(redirect + 1, target->text) != 0) {
+	if (redirect[0] != '/' || redirect[1] == '/' || strcmp(redirect + 1, target->text) != 0) {
 		place_unref(target);
 		target = redirect[0] == '/' ? place_new(redirect + 1, strlen(redirect) - 1)
 					    : place_child(below, redirect);
@@ -292,10 +303,10 @@ static int take(struct search *q, const struct part *part, struct layer_entry *e
 	if ((e->flags & LAYER_OPAQUE) == 0 && (e->flags & LAYER_REDIRECT) != 0 &&
 	    (q->next < q->n || (q->stack->layers[part->layer]->trust & LAYER_TRUST_REDIRECT) != 0))
 		return add_redirected(q, part, e);
+	if ((e->flags & LAYER_OPAQUE) != 0)
+		return add_part(q, part->layer, e, nowhere(q->name));
 	r = add_part(q, part->layer, e, child_of(q, part->below));
-	if (r < 0)
-		return r;
-	return (e->flags & LAYER_OPAQUE) == 0;
+	return r < 0 ? r : 1;
 }
 
 int search_run(struct search *q)

@@ -28,12 +28,12 @@ struct search {
 	char *own_name; /* owned; what `name` points into after a redirect, or NULL */
 	const struct part *v;
 	size_t next, n;
-	struct parts own;   /* what `v` is after a redirect to another directory */
-	struct place *from; /* borrowed; the last place given a child, and that child: */
+	struct parts own;    /* what `v` is after a redirect to another directory */
+	struct place *from;  /* borrowed; the last place given a child, and that child: */
 	struct place *child; /* owned reference; so that the parts of a directory share it */
 	/* What search_run() found: a directory, if there are parts, or a file. */
 	struct parts dirs;
-	struct attr attr; /* of the topmost part; attr.ino is the union's */
+	struct attr attr;	 /* of the topmost part; attr.ino is the union's */
 	struct layer_entry file; /* owned; attr.mode 0: none */
 	uint32_t file_layer;
 	uint32_t at; /* the part that has the file */

@@ -39,9 +39,9 @@ uint64_t union_ino(uint32_t position, uint64_t layer_ino);
 
 /* A name that was found. Zeroed memory is empty. */
 struct union_ref {
-	struct attr attr;	/* attr.ino is a number of the union; nlink of a directory: the
+	struct attr attr;	 /* attr.ino is a number of the union; nlink of a directory: the
 				   layer's when it stands alone, else 1 */
-	struct union_dir *dir;	/* directories: the node itself; otherwise the directory that holds
+	struct union_dir *dir;	 /* directories: the node itself; otherwise the directory that holds
 				   the name; an owned reference */
 	struct union_data *data; /* owned; NULL unless the bytes are elsewhere (metacopy) */
 	/*
@@ -59,9 +59,9 @@ DEFINE_CLEANUP(struct union_ref, union_ref, union_ref_done)
  * without any is -EIO, as the kernel answers; but in data-only layers only when it is opened.
  */
 struct union_data {
-	struct layer *layer;	/* borrowed from the stack; NULL: NAME is a path in data-only layers */
-	struct layer_dir *dir;	/* owned reference; NULL when layer is */
-	char *name;		/* owned; NULL: `dir` stands for the file (layer_by_origin()) */
+	struct layer *layer; /* borrowed from the stack; NULL: NAME is a path in data-only layers */
+	struct layer_dir *dir;	  /* owned reference; NULL when layer is */
+	char *name;		  /* owned; NULL: `dir` stands for the file (layer_by_origin()) */
 	struct union_data *below; /* owned; the bytes under a layer that has only some; or NULL */
 };
 void union_data_free(struct union_data *d); /* NULL is fine */
@@ -120,7 +120,7 @@ int union_open(struct union_dir *dir, const char *name, uint32_t part,
 /* A merged listing, made once a directory and shared. */
 struct union_name {
 	uint64_t hash; /* catalog_name_hash() with the stack's seed: the listing's order and cookie */
-	uint64_t ino;  /* as union_ref.attr.ino; 0 when it takes a look-up */
+	uint64_t ino; /* as union_ref.attr.ino; 0 when it takes a look-up */
 	const char *name;
 	uint16_t len;
 	uint8_t dtype; /* DT_UNKNOWN: look it up */

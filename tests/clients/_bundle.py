@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """_bundle.py BUNDLE ROOT ARG...: makes what `crun spec` wrote there run ARG... with ROOT as its root."""
 
 import json

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Calls a mount program the way its Go clients do, which a shell cannot.
 
 call:  standard input and output are /dev/null, standard error is a pipe (--combined: standard

@@ -98,7 +98,7 @@ CONTRACT(stress, deeper_than_path_max, TREE_ROOT)
 	layer_dir_unref(l, dir);
 }
 
-enum { WIDE = 25, MANY = WIDE * WIDE };
+enum { WIDE = 12, MANY = WIDE * WIDE };
 
 static void put_wide_tree(struct buf *text)
 {
@@ -141,7 +141,7 @@ CONTRACT(stress, more_directories_than_descriptors, TREE_ROOT)
 	hold_all(l, dirs);
 	/* All of them again, in an order that finds each one's descriptor gone. */
 	for (i = 0; i < MANY; i++) {
-		int at = i * 191 % MANY;
+		int at = i * 55 % MANY;
 		char bytes[16];
 
 		snprintf(bytes, sizeof(bytes), "%d.%d", at / WIDE, at % WIDE);

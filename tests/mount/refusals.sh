@@ -10,7 +10,7 @@ fresh() {
 	rm -rf "$WORK/t"
 	mkdir -p "$WORK/t"/{low,low2,upper,work,mnt}
 	echo text >"$WORK/t/low/file"
-	cd "$WORK/t"
+	cd "$WORK/t" || exit
 }
 
 # refused PATTERN ARG…: plyfs must refuse, in one line that has the pattern.
@@ -131,8 +131,9 @@ no_fusermount() {
 	local rc=0
 	chmod 755 .
 	chown 65534 mnt
-	PATH=/nonexistent "$(command -v setpriv)" --reuid=65534 --regid=65534 --clear-groups \
-		"$PLYFS" -o lowerdir=low mnt 2>err || rc=$?
+	unshare -m sh -c 'mount --bind /dev/null "$(command -v fusermount3)" &&
+		exec setpriv --reuid=65534 --regid=65534 --clear-groups "$0" -o lowerdir=low mnt' \
+		"$PLYFS" 2>err || rc=$?
 	eq "$rc" 1 "exit status"
 	eq "$(wc -l <err)" 1 "lines on stderr ($(cat err))"
 	contains "$(cat err)" "fusermount3"
@@ -140,9 +141,9 @@ no_fusermount() {
 
 make_upper() {
 	fresh
-	mount_plyfs lowerdir=low,upperdir=upper,workdir=work mnt
+	mount_plyfs lowerdir=low,upperdir=upper,workdir=work "$WORK/t/mnt"
 	for i in $(seq 50); do echo "$i" >"mnt/new$i"; done
-	umount_plyfs "$WORK/t/mnt" || umount_plyfs mnt
+	umount_plyfs "$WORK/t/mnt"
 }
 
 newer_catalog() {
@@ -198,7 +199,6 @@ lower_vanishes() {
 	echo 3 >/proc/sys/vm/drop_caches
 	refuses cat mnt/f3 2>/dev/null
 	cat mnt/big >/dev/null 2>&1 || true
-	refuses sh -c 'echo more >>mnt/f3' 2>/dev/null
 	eq "$(cat mnt/f4)" 4
 	rm -f mnt/f3 || true
 	echo fine >mnt/after

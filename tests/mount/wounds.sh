@@ -40,10 +40,10 @@ options_of_mount() {
 	mount_plyfs "lowerdir=$LOW,upperdir=$WORK/m1/upper,workdir=x,fsname=mine,nosuch=1" "$WORK/m1/mnt" 2>"$WORK/err"
 	eq "$(cat "$WORK/err")" "unknown argument ignored: nosuch=1" stderr
 	eq "$(awk -v m="$WORK/m1/mnt" '$2 == m {print $1}' /proc/self/mounts)" mine source
-	# mount(8) runs the program by its name.
-	mkdir -p "$WORK/path"
-	ln -sf "$PLYFS" "$WORK/path/plyfs"
-	PATH=$WORK/path:$PATH
+	# mount(8) runs the program by its name, from the system's own directories; these are the
+	# namespace's.
+	mount -t tmpfs none /usr/local/sbin
+	ln -s "$PLYFS" /usr/local/sbin/plyfs
 	mount -o remount,ro "$WORK/m1/mnt"
 	refuses touch "$WORK/m1/mnt/x"
 	mount -o remount,rw "$WORK/m1/mnt"

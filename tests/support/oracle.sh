@@ -7,7 +7,7 @@ ORACLE_SOURCES=$(cd "$SUPPORT_DIR/../mount/oracle" && pwd)
 # build_oracle: sets ORACLE to a program made from tests/mount/oracle.
 build_oracle() {
 	ORACLE=$WORK/oracle
-	"${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -o "$ORACLE" "$ORACLE_SOURCES"/*.c
+	"${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -I"$SUPPORT_DIR/.." -o "$ORACLE" "$ORACLE_SOURCES"/*.c
 }
 
 # lower_list DIR N: DIR/0 .. DIR/N-1 as the value of lowerdir=.

@@ -12,7 +12,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "oracle.h"
+#include "mount/oracle/oracle.h"
 
 /* A tree as one sorted list of lines. */
 struct lines {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "oracle.h"
+#include "mount/oracle/oracle.h"
 
 uint64_t rnd(uint64_t *state)
 {

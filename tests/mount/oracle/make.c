@@ -11,7 +11,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "oracle.h"
+#include "mount/oracle/oracle.h"
 
 static const char *const names[] = {"a",       "b", "c", "d", "e", "f", "long name with blanks",
 				    "\xff\xfe"};

@@ -14,7 +14,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "oracle.h"
+#include "mount/oracle/oracle.h"
 
 #define N_OPEN 6
 #define IO_MAX 20000

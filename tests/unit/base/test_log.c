@@ -169,7 +169,7 @@ Test(log, a_gone_reader_does_not_kill)
 	close(saved);
 }
 
-Test(log, a_full_pipe_does_not_hang)
+Test(log, a_full_pipe_does_not_hang, .timeout = 20)
 {
 	struct timespec before, after;
 	static char fill[65536];
@@ -232,7 +232,7 @@ static int fake_syslogd(void)
 	return fd;
 }
 
-Test(log, detached_lines_go_to_syslog)
+Test(log, detached_lines_go_to_syslog, .timeout = 20)
 {
 	int fd = fake_syslogd();
 	char line[1000];

@@ -179,10 +179,9 @@ Test(sys, a_cloned_tree_does_not_see_later_mounts)
 	tree = sys_open_tree_clone(tmp_fd);
 	cr_assert_geq(tree, 0, "%s", strerror(-tree));
 	cr_assert_eq(fcntl(tree, F_GETFD), FD_CLOEXEC);
-	snprintf(path, sizeof(path), "%s", tmp_path);
-	cr_assert_eq(mount("none", path, "tmpfs", 0, NULL), 0);
-	cr_assert_eq(sys_fstatat(AT_FDCWD, path, &st, 0), 0);
-	cr_assert_eq(faccessat(AT_FDCWD, strcat(path, "/under"), F_OK, 0), -1);
+	cr_assert_eq(mount("none", tmp_path, "tmpfs", 0, NULL), 0);
+	snprintf(path, sizeof(path), "%s/under", tmp_path);
+	cr_assert_eq(sys_fstatat(AT_FDCWD, path, &st, 0), -ENOENT);
 	cr_assert_eq(sys_fstatat(tree, "under", &st, 0), 0);
 	umount2(tmp_path, MNT_DETACH);
 	cr_assert_eq(sys_open_tree_clone(-1), -EBADF);
@@ -257,7 +256,7 @@ static void *slow_reader(void *arg)
 	return (void *)(uintptr_t)total;
 }
 
-Test(sys, signals_do_not_cut_a_write_short)
+Test(sys, signals_do_not_cut_a_write_short, .timeout = 20)
 {
 	struct sigaction act = {.sa_handler = on_alarm};
 	struct itimerval often = {{0, 3000}, {0, 3000}}, never = {0};

@@ -153,7 +153,7 @@ Test(sys_xattr, a_size_above_the_limit_is_no_error)
 	cr_assert_eq(sys_listxattr_at(tmp_fd, "f", v, sizeof(v)) > 0, true);
 }
 
-/* FAT knows no attributes, but needs a device; a ramfs directory answers for all such. */
+/* A ramfs stands for the file systems that have no attributes: it needs no device. */
 static void check_none_supported(void)
 {
 	char v[100];

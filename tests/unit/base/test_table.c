@@ -70,6 +70,52 @@ Test(table, equal_hashes_are_told_apart_by_walking)
 	table_done(&t);
 }
 
+Test(table, a_walk_stays_with_its_hash)
+{
+	static struct item items[3000];
+	struct rng g = rng_seeded(0x3a1);
+	uint64_t hashes[1000];
+	struct table t;
+
+	setup_table(&t);
+	for (uint64_t i = 0; i < 1000; i++)
+		hashes[i] = rng_next(&g);
+	for (uint64_t i = 0; i < 3000; i++)
+		table_add(&t, &items[i].node, hashes[i / 3]);
+	for (uint64_t n = 0; n < 1000; n++) {
+		uint64_t hash = hashes[n];
+		struct table_node *node = table_first(&t, hash);
+
+		for (int i = 0; i < 3; i++, node = table_next(node)) {
+			cr_assert_not_null(node);
+			cr_assert_eq(node->hash, hash);
+		}
+		cr_assert_null(node);
+	}
+	table_done(&t);
+}
+
+Test(table, at_the_brink_it_does_not_go_back_and_forth)
+{
+	static struct item items[1025];
+	struct table_node **buckets;
+	struct table t;
+
+	setup_table(&t);
+	for (uint64_t i = 0; i < 1025; i++)
+		table_add(&t, &items[i].node, i);
+	buckets = t.buckets;
+	for (uint64_t i = 0; i < 1025; i += 2) {
+		table_del(&t, &items[i].node);
+		cr_assert_eq(t.buckets, buckets);
+	}
+	for (uint64_t i = 0; i < 1025; i += 2) {
+		table_add(&t, &items[i].node, i);
+		cr_assert_eq(t.buckets, buckets);
+	}
+	table_done(&t);
+}
+
 /* Hashes of several shapes, good and bad. */
 static uint64_t shaped_hash(int shape, uint64_t key)
 {

@@ -148,8 +148,10 @@ static void snapshots_of_busy_owner(bool without_locks, int count)
 	cr_assert_geq(pid, 0);
 	if (pid == 0)
 		commit_for_ever(&d);
-	while (file_size(&d, SUM_FILE) >= 0 || file_size(&d, JOURNAL_FILE) <= 0)
+	while (file_size(&d, JOURNAL_FILE) <= 0) {
+		cr_assert_eq(waitpid(pid, NULL, WNOHANG), 0);
 		usleep(1000);
+	}
 	lock_without_locks = without_locks;
 	for (int i = 0; i < count; i++) {
 		int64_t n = count_snapshot(&d);

@@ -9,9 +9,12 @@
 
 static unsigned long flags_of(unsigned long before, const char *a, const char *b)
 {
-	char *options[] = {(char *)a, (char *)b};
+	char *options[] = {strdup(a), b != NULL ? strdup(b) : NULL};
+	unsigned long flags = remount_flags(before, options, b != NULL ? 2 : 1);
 
-	return remount_flags(before, options, b != NULL ? 2 : 1);
+	free(options[0]);
+	free(options[1]);
+	return flags;
 }
 
 Test(remount, flags)
@@ -27,7 +30,7 @@ Test(remount, flags)
 Test(remount, of_something_else)
 {
 	CLEANUP(err) struct err err = {0};
-	char *options[] = {(char *)"ro"};
+	char ro[] = "ro", *options[] = {ro};
 
 	cr_expect_eq(remount("/nonexistent", options, 1, &err), -ENOENT);
 	err_done(&err);

@@ -16,8 +16,8 @@ static const char *joined(const struct strv *s)
 
 	text[0] = '\0';
 	for (size_t i = 0; i < s->n; i++)
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s",
-					 i > 0 ? "|" : "", s->v[i]);
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i > 0 ? "|" : "",
+					 s->v[i]);
 	return text;
 }
 
@@ -37,7 +37,7 @@ Test(strv, split_options)
 		{"context=\"system_u:object_r:c1,c2\",ro", "context=system_u:object_r:c1,c2|ro"},
 		{"ro,context=\"a,b\"", "ro|context=a,b"},
 		{"fsname=\"\",ro", "fsname=|ro"},
-		{"fsname=\"x,ro", "fsname=\"x|ro"},	 /* not closed: an ordinary character */
+		{"fsname=\"x,ro", "fsname=\"x|ro"},	  /* not closed: an ordinary character */
 		{"fsname=\"x\"y,ro", "fsname=\"x\"y|ro"}, /* closed in the middle: likewise */
 		{"lowerdir=/a\"b:/c,ro", "lowerdir=/a\"b:/c|ro"},
 		{"a\\", "a\\"},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of data/ share: a store in a directory of its own, lower files, one file's record. */
+/* What the tests of data/ share: a store in a directory of its own, lower files, a record. */
 #ifndef PLYFS_TESTS_UNIT_DATA_FIXTURE_H
 #define PLYFS_TESTS_UNIT_DATA_FIXTURE_H
 

@@ -143,7 +143,7 @@ Test(fdcache, opening_races_with_deleting)
 
 	cr_assert_eq(fdcache_new(dirfd_, false, 8, &t.c), 0);
 	cr_assert_eq(pthread_create(&thread, NULL, open_thread, &t), 0);
-	for (i = 0; i < 3000; i++) {
+	for (i = 0; i < 1000; i++) {
 		/* Behind the cache's back, so that the other thread finds it only by opening it. */
 		cr_assert_eq(data_path_create(dirfd_, 5, &fd), 0);
 		close(fd);
@@ -221,7 +221,7 @@ static void *crowd_thread(void *arg)
 	uint64_t random = (uint64_t)(uintptr_t)&random;
 	unsigned int i;
 
-	for (i = 0; i < 4000; i++) {
+	for (i = 0; i < 2000; i++) {
 		/* Half of the visits are to few files, so that threads meet. */
 		uint64_t n = random_below(&random, random_below(&random, 2) == 0 ? FILES : 8);
 

@@ -8,7 +8,8 @@ Test(caller, parse_caps)
 {
 	uint64_t caps = 7;
 
-	cr_expect(caller_parse_caps("Name:\tsh\nCapPrm:\t00\nCapEff:\t000001ffffffffff\nX:\n", &caps));
+	cr_expect(caller_parse_caps("Name:\tsh\nCapPrm:\t00\nCapEff:\t000001ffffffffff\nX:\n",
+				    &caps));
 	cr_expect_eq(caps, UINT64_C(0x1ffffffffff));
 	cr_expect(caller_parse_caps("Name:\tsh\nCapEff:\t0000000000000000\n", &caps));
 	cr_expect_eq(caps, 0);

@@ -57,7 +57,7 @@ static void put_decoy(struct model *m, unsigned int layer, const char *path)
 	if (left == 0 || model_random(m, 2) == 0)
 		return;
 	in_layer(low, sizeof(low), layer + 1 + model_random(m, left), path);
-	if (lstat(low, &st) == 0)
+	if (lstat(low, &st) == 0 || errno == ENOTDIR)
 		return;
 	if (model_random(m, 3) > 0) {
 		put_file(low, "decoy");
@@ -198,7 +198,7 @@ static int dress_dir(const char *path, const struct stat *st, int type, struct F
 
 void model_build(struct model *m)
 {
-	char linkable[300] = "", layer[16];
+	char linkable[300] = "", layer[24];
 
 	put_dir("plain");
 	build_dir(m, "", 1, -1, linkable);

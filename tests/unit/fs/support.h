@@ -4,6 +4,7 @@
 #define TESTS_UNIT_FS_SUPPORT_H
 
 #include <criterion/criterion.h>
+#include <string.h>
 
 #include "fs/fs.h"
 
@@ -55,6 +56,8 @@ void put_xattr(const char *path, const char *name, const void *value, size_t len
 /* Everything about a plain tree as text; to see that it does not change. Owned. */
 char *plain_dump(const char *path);
 size_t count_files(const char *path);
+/* What the files below PATH take of the disk. */
+uint64_t disk_bytes(const char *path);
 void fill(uint8_t *bytes, size_t size, unsigned int seed);
 void remove_tree(const char *path);
 

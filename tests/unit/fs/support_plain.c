@@ -105,11 +105,13 @@ void remove_tree(const char *path)
 }
 
 static size_t files_counted;
+static uint64_t blocks_counted;
 
 static int count_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	(void)path, (void)type, (void)ftw;
 	files_counted += S_ISREG(st->st_mode) ? 1 : 0;
+	blocks_counted += (uint64_t)st->st_blocks;
 	return 0;
 }
 
@@ -118,6 +120,13 @@ size_t count_files(const char *path)
 	files_counted = 0;
 	nftw(path, count_one, 32, FTW_PHYS);
 	return files_counted;
+}
+
+uint64_t disk_bytes(const char *path)
+{
+	blocks_counted = 0;
+	nftw(path, count_one, 32, FTW_PHYS);
+	return blocks_counted * 512;
 }
 
 static uint64_t hash_of_file(const char *path)

@@ -2,6 +2,7 @@
 /* The process dies without a word: what it had acknowledged is there at the next open. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>

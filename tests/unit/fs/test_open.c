@@ -2,6 +2,7 @@
 /* Opening: what is accepted, what is refused and with which words, what is there afterwards. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>

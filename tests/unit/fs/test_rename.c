@@ -251,6 +251,18 @@ Test(rename, whiteout)
 	world_assert_lasting(&w);
 }
 
+Test(rename, a_whiteout_has_the_group_of_a_setgid_directory)
+{
+	CLEANUP(world) struct world w;
+
+	put_matrix(&w);
+	ok(t_chown(&w, "a", 1, 77));
+	ok(t_chmod(&w, "a", 02755));
+	ok(t_rename(&w, "a/lower_f", "a/other", RENAME_WHITEOUT));
+	cr_assert_eq(stat_of(&w, "a/lower_f").gid, 77);
+	world_assert_lasting(&w);
+}
+
 Test(rename, twice_and_into_a_renamed_one)
 {
 	CLEANUP(world) struct world w;

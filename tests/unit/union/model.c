@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The union from first principles. */
-#include "model.h"
+#include "unit/union/model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,15 +21,17 @@ int model_index(const char *path)
 
 void model_path(int index, char path[MODEL_PATH])
 {
-	char rest[MODEL_PATH];
-	char c;
+	size_t len;
 
 	path[0] = '\0';
 	if (index == 0)
 		return;
-	c = (char)('a' + (index - 1) % MODEL_NAMES);
-	model_path((index - 1) / MODEL_NAMES, rest);
-	snprintf(path, MODEL_PATH, "%s%s%c", rest, rest[0] != '\0' ? "/" : "", c);
+	model_path((index - 1) / MODEL_NAMES, path);
+	len = strlen(path);
+	if (len > 0)
+		path[len++] = '/';
+	path[len++] = (char)('a' + (index - 1) % MODEL_NAMES);
+	path[len] = '\0';
 }
 
 static uint32_t next_random(uint32_t *state, uint32_t n)
@@ -38,20 +40,25 @@ static uint32_t next_random(uint32_t *state, uint32_t n)
 	return (uint32_t)(((uint64_t)*state * n) >> 32);
 }
 
-static void make_redirect(struct model_node *node, uint32_t *state)
+/* A name, the node's own path (as an upper writes it), a sibling's, or any. */
+static void make_redirect(struct model_node *node, int index, uint32_t *state)
 {
+	uint32_t kind = next_random(state, 4), n = next_random(state, MODEL_NAMES);
 	char path[MODEL_PATH];
 
-	if (next_random(state, 3) == 0) {
-		snprintf(node->redirect, sizeof(node->redirect), "%c",
-			 (char)('a' + next_random(state, MODEL_NAMES)));
+	if (kind == 0) {
+		snprintf(node->redirect, sizeof(node->redirect), "%c", (char)('a' + n));
 		return;
 	}
-	model_path((int)next_random(state, MODEL_NODES), path);
+	if (kind == 2)
+		index = (index - 1) / MODEL_NAMES * MODEL_NAMES + 1 + (int)n;
+	if (kind == 3)
+		index = (int)next_random(state, MODEL_NODES);
+	model_path(index, path);
 	snprintf(node->redirect, sizeof(node->redirect), "/%.*s", MODEL_PATH, path);
 }
 
-static void make_node(struct model_node *node, uint32_t *state)
+static void make_node(struct model_node *node, int index, uint32_t *state)
 {
 	static const enum model_kind kinds[] = {M_NONE, M_NONE, M_DIR,	M_DIR,	   M_DIR,
 						M_FILE, M_FILE, M_FILE, M_SYMLINK, M_WHITEOUT};
@@ -63,7 +70,7 @@ static void make_node(struct model_node *node, uint32_t *state)
 		node->metacopy = next_random(state, 3) == 0;
 	if ((node->kind == M_DIR && !node->opaque && next_random(state, 3) == 0) ||
 	    (node->metacopy && next_random(state, 2) == 0))
-		make_redirect(node, state);
+		make_redirect(node, index, state);
 }
 
 void model_make(struct model *m, uint32_t seed)
@@ -79,7 +86,7 @@ void model_make(struct model *m, uint32_t seed)
 		nodes[0].opaque = next_random(&state, 30) == 0;
 		for (int i = 1; i < MODEL_NODES; i++) {
 			if (nodes[(i - 1) / MODEL_NAMES].kind == M_DIR)
-				make_node(&nodes[i], &state);
+				make_node(&nodes[i], i, &state);
 		}
 	}
 }
@@ -241,7 +248,8 @@ static struct model_answer find_file(const struct model *m, const struct model_p
 
 	for (int i = 0; i < in->n; i++) {
 		int node = in->node[i] * MODEL_NAMES + 1 + (name - 'a');
-		const struct model_node *n = node < MODEL_NODES ? &m->nodes[in->layer[i]][node] : NULL;
+		const struct model_node *n = node < MODEL_NODES ? &m->nodes[in->layer[i]][node]
+								: NULL;
 
 		if (n == NULL || n->kind == M_NONE)
 			continue;

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Layers of names "a", "b", "c", four deep. */
+/* Layers of names "a", "b", "c", three deep. */
 #define MODEL_NAMES  3
 #define MODEL_DEPTH  3
 #define MODEL_LAYERS 6
@@ -22,7 +22,7 @@ struct model_node {
 };
 
 struct model {
-	int n;					  /* layers */
+	int n;						    /* layers */
 	struct model_node nodes[MODEL_LAYERS][MODEL_NODES]; /* by model_index(); 0: the root */
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stacks made from text, and the tree that they show as text. */
-#include "support.h"
+#include "unit/union/support.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 
-#include "support.h"
+#include "unit/union/support.h"
 
 static struct stack *with_data(const char *const *texts, size_t n, size_t n_data)
 {
@@ -33,17 +33,19 @@ Test(bytes, chain_of_metacopies)
 
 Test(bytes, at_an_absolute_redirect)
 {
-	assert_tree(STACK("dir d 755 0:0\nfile d/new 600 0:0 metacopy redirect=/o/old\nwhiteout o\n",
-			  "dir o 755 0:0\nfile o/old 644 0:0 data=abc\ndir d 755 0:0\n"
-			  "file d/new 644 0:0 data=wrong\n"),
-		    "dir d 2\nfile d/new abc\n");
+	assert_tree(
+		STACK("dir d 755 0:0\nfile d/new 600 0:0 metacopy redirect=/o/old\nwhiteout o\n",
+		      "dir o 755 0:0\nfile o/old 644 0:0 data=abc\ndir d 755 0:0\n"
+		      "file d/new 644 0:0 data=wrong\n"),
+		"dir d 2\nfile d/new abc\n");
 }
 
 Test(bytes, at_a_relative_redirect)
 {
-	assert_tree(STACK("dir d 755 0:0\nfile d/new 600 0:0 metacopy redirect=old\n",
-			  "dir d 755 0:0\nfile d/old 644 0:0 data=abc\nfile old 644 0:0 data=wrong\n"),
-		    "dir d 2\nfile d/new abc\nfile d/old abc\nfile old wrong\n");
+	assert_tree(
+		STACK("dir d 755 0:0\nfile d/new 600 0:0 metacopy redirect=old\n",
+		      "dir d 755 0:0\nfile d/old 644 0:0 data=abc\nfile old 644 0:0 data=wrong\n"),
+		"dir d 2\nfile d/new abc\nfile d/old abc\nfile old wrong\n");
 }
 
 Test(bytes, redirects_in_a_row)
@@ -80,9 +82,10 @@ Test(bytes, missing)
 
 Test(bytes, loops_end)
 {
-	assert_tree(STACK("file a 644 0:0 metacopy redirect=/b\nfile b 644 0:0 metacopy redirect=/a\n",
-			  "file a 644 0:0 metacopy redirect=/b\nfile b 644 0:0 metacopy redirect=/a\n"),
-		    "error a EIO\nerror b EIO\n");
+	assert_tree(
+		STACK("file a 644 0:0 metacopy redirect=/b\nfile b 644 0:0 metacopy redirect=/a\n",
+		      "file a 644 0:0 metacopy redirect=/b\nfile b 644 0:0 metacopy redirect=/a\n"),
+		"error a EIO\nerror b EIO\n");
 }
 
 Test(bytes, untrusted)

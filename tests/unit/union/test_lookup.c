@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "support.h"
+#include "unit/union/support.h"
 
 Test(lookup, one_layer_shows_as_it_is)
 {

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "support.h"
+#include "unit/union/support.h"
 
 Test(node, two_lookups_give_one)
 {

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "model.h"
-#include "support.h"
+#include "unit/union/model.h"
+#include "unit/union/support.h"
 
 #define STACKS 3000
 
@@ -53,6 +53,19 @@ static void check_file(struct stack *s, const struct model_answer *a, const stru
 	assert_file(s, path, want);
 }
 
+/* Is a metacopy without bytes on the way to PATH? Then it is what the walk ends at. */
+static bool broken_above(const struct model *m, const char *path)
+{
+	char prefix[MODEL_PATH];
+
+	for (size_t len = 1; len < strlen(path); len += 2) {
+		snprintf(prefix, sizeof(prefix), "%.*s", (int)len, path);
+		if (model_find(m, 0, prefix).no_bytes)
+			return true;
+	}
+	return false;
+}
+
 /* Everything that the model says of one path. */
 static void check_path(struct stack *s, const struct model *m, uint32_t seed, int index)
 {
@@ -66,7 +79,8 @@ static void check_path(struct stack *s, const struct model *m, uint32_t seed, in
 	a = model_find(m, 0, path);
 	r = union_walk(s, path, &ref);
 	if (a.kind == M_NONE) {
-		cr_assert(r == -ENOENT || r == -ENOTDIR, "%s: %d", where, r);
+		cr_assert(r == -ENOENT || r == -ENOTDIR || (r == -EIO && broken_above(m, path)),
+			  "%s: %d", where, r);
 	} else if (a.no_bytes) {
 		cr_assert_eq(r, -EIO, "%s: %d", where, r);
 	} else {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "support.h"
+#include "unit/union/support.h"
 
 static const struct union_name *find(const struct union_list *l, const char *name)
 {

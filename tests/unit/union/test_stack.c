@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "support.h"
+#include "unit/union/support.h"
 
 Test(stack, empty)
 {
