@@ -100,27 +100,17 @@ uint32_t caller_kill_bits(fuse_req_t req, struct front *f, uint64_t ino)
 	return FS_SET_KILL_SUIDGID;
 }
 
-bool caller_may_kill_suidgid(struct front *f, uint64_t ino)
+int caller_kill_suidgid(fuse_req_t req, struct front *f, uint64_t ino)
 {
-	struct attr attr;
-
-	if (fs_getattr(f->fs, ino, &attr) < 0 || !S_ISREG(attr.mode))
-		return false;
-	return (attr.mode & S_ISUID) || (attr.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP);
-}
-
-void caller_forget_mode(struct front *f, uint64_t ino)
-{
-	/* A negative offset: attributes only, which takes no lock that the request may hold. */
-	fuse_lowlevel_notify_inval_inode(f->session, ino, -1, 0);
-}
-
-void caller_kill_suidgid(fuse_req_t req, struct front *f, uint64_t ino)
-{
+	uint32_t kill = caller_kill_bits(req, f, ino);
 	struct attr attr = {0};
+	int r;
 
-	if (!caller_may_kill_suidgid(f, ino) || caller_has_fsetid(req))
-		return;
-	if (fs_setattr(f->fs, ino, FS_SET_KILL_SUIDGID, &attr, &attr) == 0)
-		caller_forget_mode(f, ino);
+	if (kill == 0)
+		return 0;
+	r = fs_setattr(f->fs, ino, kill, &attr, &attr);
+	/* A negative offset: attributes only, which takes no lock that the request may hold. */
+	if (r == 0)
+		fuse_lowlevel_notify_inval_inode(f->session, ino, -1, 0);
+	return r;
 }

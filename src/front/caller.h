@@ -21,26 +21,15 @@ bool caller_has_fsetid(fuse_req_t req);
 bool caller_in_group(fuse_req_t req, uint32_t gid);
 
 /*
- * Which set-id bits of INO go when the caller, who has no CAP_FSETID, changes its bytes: bits of
- * enum fs_set, 0 when it has none.
+ * Clears the set-id bits of INO that go when the caller, who has no CAP_FSETID, changes its bytes.
+ * The kernel does not look at the mode again after requests that it takes for changes of bytes
+ * only, and would go on executing the file with the old bits: it is told. To be called before the
+ * request is answered. 0 or -errno.
  */
+int caller_kill_suidgid(fuse_req_t req, struct front *f, uint64_t ino);
+
+/* Which bits those are: of enum fs_set, 0 when it has none. */
 uint32_t caller_kill_bits(fuse_req_t req, struct front *f, uint64_t ino);
-
-/* True for a regular file with set-id bits that a write by one without CAP_FSETID clears. */
-bool caller_may_kill_suidgid(struct front *f, uint64_t ino);
-
-/*
- * Clears the set-id bits of INO, as the kernel does for a change of bytes by one without
- * CAP_FSETID, for requests in which the kernel leaves it to us without saying who asks.
- */
-void caller_kill_suidgid(fuse_req_t req, struct front *f, uint64_t ino);
-
-/*
- * Tells the kernel that the mode of INO is not what it remembers. It does not ask by itself after
- * requests that it takes for changes of bytes only, and would execute the file with the old bits.
- * To be called before the request is answered.
- */
-void caller_forget_mode(struct front *f, uint64_t ino);
 
 /* "CapEff:" of a /proc/PID/status text; false when there is none. */
 bool caller_parse_caps(const char *status, uint64_t *ret_caps);

@@ -26,17 +26,13 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, of
 	      struct fuse_file_info *fi)
 {
 	struct front *f = op_begin(req, FRONT_OP_WRITE);
-	uint32_t kill = 0;
-	struct attr attr;
 	ssize_t r = 0;
 
 #if FRONT_FUSE_3_18
-	if (fi->kill_suidgid)
-		kill = caller_kill_bits(req, f, ino);
-#endif
 	/* As the kernel does it: first the bits, then the bytes. */
-	if (kill != 0)
-		r = fs_setattr(f->fs, ino, kill, &attr, &attr);
+	if (fi->kill_suidgid)
+		r = caller_kill_suidgid(req, f, ino);
+#endif
 	if (r == 0)
 		r = fs_write(f->fs, ino, bytes, size, off, false);
 	reply_written(req, r);
@@ -50,15 +46,21 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 	reply_result(req, f->options->no_fsync ? -ENOSYS : fs_fsync(f->fs, ino, datasync != 0));
 }
 
+/* The kernel leaves the bits to us in these requests, too, but does not say who lacks CAP_FSETID. */
+static int kill_unless_fsetid(fuse_req_t req, struct front *f, uint64_t ino)
+{
+	if (caller_kill_bits(req, f, ino) == 0 || caller_has_fsetid(req))
+		return 0;
+	return caller_kill_suidgid(req, f, ino);
+}
+
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
 		  struct fuse_file_info *fi)
 {
 	struct front *f = op_begin(req, FRONT_OP_FALLOCATE);
-	int r = fs_fallocate(f->fs, ino, mode, off, len);
+	int r = kill_unless_fsetid(req, f, ino);
 
-	if (r == 0)
-		caller_kill_suidgid(req, f, ino);
-	reply_result(req, r);
+	reply_result(req, r < 0 ? r : fs_fallocate(f->fs, ino, mode, off, len));
 }
 
 void op_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_off,
@@ -66,12 +68,12 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_off,
 			struct fuse_file_info *to_fi, size_t len, int flags)
 {
 	struct front *f = op_begin(req, FRONT_OP_COPY);
-	ssize_t r = -EINVAL;
+	ssize_t r = flags != 0 ? -EINVAL : 0;
 
-	if (flags == 0)
+	if (r == 0)
+		r = kill_unless_fsetid(req, f, to);
+	if (r == 0)
 		r = fs_copy_range(f->fs, from, from_off, to, to_off, len);
-	if (r > 0)
-		caller_kill_suidgid(req, f, to);
 	reply_written(req, r);
 }
 

@@ -17,46 +17,50 @@ int name_check(const char *name)
 	return strchr(name, '/') != NULL ? -EINVAL : 0;
 }
 
-/* The inode of a record, its lower part found again where it has one. */
-static int inode_of_rec(struct fs *fs, const struct inode_rec *rec, struct inode **ret_inode)
+/* An inode that is not in memory, made of its record, with its lower part where it has one. */
+static int inode_of_rec(struct fs *fs, uint64_t ino, struct inode **ret_inode)
 {
-	struct inode *inode = inodes_find(&fs->inodes, rec->attr.ino);
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
 	CLEANUP(union_ref) struct union_ref ref = {0};
 	const char *slash;
-	int r;
+	int r = record_load(fs, ino, &rec);
 
-	if (inode == NULL) {
-		r = record_lower(fs, rec, &ref);
-		if (r < 0)
-			return r;
-		slash = rec->origin != NULL ? strrchr(rec->origin, '/') : NULL;
-		inode = inodes_obtain(&fs->inodes, rec->attr.ino, rec->attr.mode,
-				      ref.dir != NULL ? &ref : NULL,
-				      slash != NULL ? slash + 1 : rec->origin);
-	}
-	if (inode == NULL)
-		return -ENOMEM;
-	*ret_inode = inode;
-	return 0;
+	if (r == 0)
+		r = record_lower(fs, &rec, &ref);
+	if (r < 0)
+		return r;
+	slash = rec.origin != NULL ? strrchr(rec.origin, '/') : NULL;
+	*ret_inode = inodes_obtain(&fs->inodes, ino, rec.attr.mode, ref.dir != NULL ? &ref : NULL,
+				   slash != NULL ? slash + 1 : rec.origin);
+	return *ret_inode != NULL ? 0 : -ENOMEM;
 }
 
-/* The inode that has the record INO; -ENOENT when there is no such record. */
+/*
+ * The inode that has the record INO; -ENOENT when there is no such record. Its attributes are read
+ * once it is held: from then on neither its record nor its bytes can be taken away.
+ */
 static int inode_of_number(struct fs *fs, uint64_t ino, struct inode **ret_inode,
 			   struct attr *ret_attr)
 {
+	CLEANUP(held) struct held h = {fs, inodes_find(&fs->inodes, ino)};
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
 	struct attr attr;
-	int r = record_load(fs, ino, &rec);
+	int r = h.inode == NULL ? inode_of_rec(fs, ino, &h.inode) : 0;
 
+	if (r == 0)
+		r = record_load(fs, ino, &rec);
+	/* Its last user may be about to take it away. */
+	if (r == 0 && rec.attr.nlink == 0)
+		r = -ENOENT;
 	if (r < 0)
 		return r;
 	attr = rec.attr;
 	r = data_attr(fs->data, &rec, &attr);
-	if (r == 0)
-		r = inode_of_rec(fs, &rec, ret_inode);
-	if (r == 0)
-		*ret_attr = attr;
-	return r;
+	if (r < 0)
+		return r;
+	*ret_inode = steal_ptr(&h.inode);
+	*ret_attr = attr;
+	return 0;
 }
 
 int inode_of_entry(struct fs *fs, uint64_t ino, struct inode **ret_inode, struct attr *ret_attr)

@@ -127,7 +127,8 @@ struct layer_ops {
 	/*
 	 * Optional (LAYER_CAP_BY_ORIGIN). Does this layer carry a record that stands for the lower
 	 * inode INO (a number of the whole union)? As lookup(), without a name. -ENOENT if not.
-	 * RET_ENTRY's dir is set whatever the type: with a NULL name it names the inode itself.
+	 * RET_ENTRY's dir is set whatever the type: with a NULL name it names the inode itself. The
+	 * redirect of a metacopy is absolute.
 	 */
 	int (*by_origin)(struct layer *l, uint64_t ino, struct layer_entry *ret_entry);
 

@@ -133,9 +133,6 @@ static int chain_take(struct chain *c, const struct part *part, uint32_t layer, 
 		r = chain_add(c, l, origin ? e->dir : part->dir, origin ? NULL : c->q.name);
 	if (r < 0 || !metacopy)
 		return r;
-	/* The name that the record was found for is below the record, whose bytes it may have. */
-	if (origin && (e->flags & LAYER_REDIRECT) == 0)
-		c->q.next--;
 	r = chain_follow(c, layer, below, e);
 	return r < 0 ? r : 1;
 }
@@ -183,7 +180,7 @@ int bytes_find(struct union_dir *dir, const char *name, uint32_t part, uint32_t 
 	int r;
 
 	search_begin(&c.q, dir->stack, &budget, dir->parts, dir->n_parts, name);
-	c.q.next = origin ? at : at + 1;
+	c.q.next = at + 1;
 	c.end = &c.top;
 	r = chain_follow(&c, layer, origin ? NULL : dir->parts[at].below, entry);
 	if (r == 0)

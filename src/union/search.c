@@ -39,6 +39,13 @@ void search_done(struct search *q)
 	place_unref(q->child);
 }
 
+static int too_much(const struct search *q, uint32_t layer)
+{
+	log_warn("layer %s: redirects on the way to \"%s\" lead through too many others",
+		 q->stack->layers[layer]->path, q->name);
+	return -ELOOP;
+}
+
 int search_next(struct search *q, const struct part **ret_part, struct layer_entry *ret_entry)
 {
 	while (q->next < q->n) {
@@ -47,7 +54,7 @@ int search_next(struct search *q, const struct part **ret_part, struct layer_ent
 
 		if (q->budget->depth > 0 && q->budget->steps-- == 0) {
 			q->budget->steps = 0;
-			return -ELOOP;
+			return too_much(q, part->layer);
 		}
 		memset(ret_entry, 0, sizeof(*ret_entry));
 		r = layer_lookup(q->stack->layers[part->layer], part->dir, q->name, ret_entry);
@@ -160,7 +167,7 @@ static int walk_to(struct search *q, uint32_t layer, char *path)
 
 	root_below(q->stack, layer, &v, &n);
 	if (q->budget->depth >= BUDGET_DEPTH)
-		return -ELOOP;
+		return too_much(q, layer);
 	q->budget->depth++;
 	while (r == 0 && n > 0 && path != NULL && *path != '\0') {
 		r = walk_step(q, v, n, strsep(&path, "/"), &parts);

@@ -14,7 +14,7 @@ struct budget {
 	uint32_t steps; /* look-ups left in walks */
 	uint32_t depth; /* walks within walks */
 };
-#define BUDGET_STEPS 1000000
+#define BUDGET_STEPS 250000
 #define BUDGET_DEPTH 100
 
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the catalog's tests share. */
-#include "helper.h"
+#include "unit/catalog/helper.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -11,13 +11,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
-
-/* ThreadSanitizer ends children that make threads, unless it is told not to. */
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void)
-{
-	return "die_after_fork=0";
-}
 
 struct dir dir_make(void)
 {

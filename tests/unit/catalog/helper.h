@@ -9,6 +9,21 @@
 
 #include "catalog/catalog.h"
 
+/*
+ * ThreadSanitizer cannot follow a child of the test that makes a thread, because the framework has
+ * threads: such children then do without the checkpoint thread.
+ */
+#ifdef __SANITIZE_THREAD__
+#define NO_THREADS_IN_CHILDREN true
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define NO_THREADS_IN_CHILDREN true
+#endif
+#endif
+#ifndef NO_THREADS_IN_CHILDREN
+#define NO_THREADS_IN_CHILDREN false
+#endif
+
 /* A temporary directory, removed with all that is in it. */
 struct dir {
 	char path[256];

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "catalog/internal.h"
-#include "helper.h"
+#include "unit/catalog/helper.h"
 
 #define BIG_XATTR 65536
 

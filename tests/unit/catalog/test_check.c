@@ -8,7 +8,7 @@
 
 #include "catalog/check.h"
 #include "catalog/internal.h"
-#include "helper.h"
+#include "unit/catalog/helper.h"
 
 #define PAGE  4096
 #define LARGE ((uint64_t)1 << 40) /* inodes with long values */

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "catalog/internal.h"
-#include "helper.h"
+#include "unit/catalog/helper.h"
 
 /* Mounts a tmpfs of SIZE bytes over the directory; goes away with the test's process. */
 static void make_small(struct dir *d, const char *size)

@@ -10,7 +10,7 @@
 
 #include "base/hash.h"
 #include "catalog/internal.h"
-#include "helper.h"
+#include "unit/catalog/helper.h"
 
 /* A child that commits numbers FROM to TO and dies without closing. */
 struct range {
@@ -65,7 +65,10 @@ Test(journal, exit_without_close)
 /* Acknowledges each commit through a pipe until it is killed. */
 static void commit_until_killed(const struct dir *d, uint64_t from, int ack)
 {
-	struct catalog_options options = {.mode = CATALOG_WRITE, .create = true, .no_sync = true};
+	struct catalog_options options = {.mode = CATALOG_WRITE,
+					  .create = true,
+					  .no_sync = true,
+					  .no_threads = NO_THREADS_IN_CHILDREN};
 	struct catalog *c = NULL;
 
 	if (catalog_open(d->fd, &options, &c, NULL) < 0)

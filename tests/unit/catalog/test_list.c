@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "catalog/internal.h"
-#include "helper.h"
+#include "unit/catalog/helper.h"
 
 /* A name under a hash of the test's choice. */
 static void put_hashed(struct batch *b, uint64_t parent, uint64_t hash, const char *name)

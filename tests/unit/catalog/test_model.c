@@ -9,7 +9,7 @@
 
 #include "catalog/check.h"
 #include "catalog/internal.h"
-#include "helper.h"
+#include "unit/catalog/helper.h"
 
 /* A small world, so that changes meet each other. */
 enum { INOS = 40, NAMES = 30, XATTRS = 4, SEGMENTS = 3, VALUE_MAX = 9000 };

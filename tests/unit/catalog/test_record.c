@@ -6,7 +6,7 @@
 
 #include "catalog/batch.h"
 #include "catalog/record.h"
-#include "helper.h"
+#include "unit/catalog/helper.h"
 
 static void assert_same(const struct inode_rec *a, const struct inode_rec *b)
 {

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "catalog/internal.h"
-#include "helper.h"
+#include "unit/catalog/helper.h"
 
 static int64_t count_snapshot(const struct dir *d)
 {
@@ -125,7 +125,10 @@ Test(snapshot, of_a_read_only_directory)
 
 static void commit_for_ever(const struct dir *d)
 {
-	struct catalog_options options = {.mode = CATALOG_WRITE, .create = true, .no_sync = true};
+	struct catalog_options options = {.mode = CATALOG_WRITE,
+					  .create = true,
+					  .no_sync = true,
+					  .no_threads = NO_THREADS_IN_CHILDREN};
 	struct catalog *c = NULL;
 
 	if (catalog_open(d->fd, &options, &c, NULL) < 0)

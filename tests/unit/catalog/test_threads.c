@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "catalog/internal.h"
-#include "helper.h"
+#include "unit/catalog/helper.h"
 
 enum { THREADS = 4, ROUNDS = 2000 };
 

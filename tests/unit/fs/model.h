@@ -5,7 +5,7 @@
 
 #include <dirent.h>
 
-#include "support.h"
+#include "unit/fs/support.h"
 
 #define MODEL_HELD 6
 

@@ -9,7 +9,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "model.h"
+#include "unit/fs/model.h"
 
 static const char names[][4] = {"a", "b", "c", "d", "e", "f"};
 #define N_NAMES (sizeof(names) / sizeof(*names))

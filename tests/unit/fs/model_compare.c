@@ -11,7 +11,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "model.h"
+#include "unit/fs/model.h"
 
 /* Times before this were set by utimens, in both; later ones are the clock's. */
 #define SET_TIME_MAX 1000000000

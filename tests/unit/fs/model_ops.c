@@ -11,7 +11,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "model.h"
+#include "unit/fs/model.h"
 
 /* A path whose directory is a directory in both, and what is there in the oracle. */
 struct spot {

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "unit/fs/support.h"
 
 void world_init(struct world *w, size_t n_lower)
 {

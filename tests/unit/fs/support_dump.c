@@ -9,7 +9,7 @@
 
 #include "attr/attr.h"
 #include "base/hash.h"
-#include "support.h"
+#include "unit/fs/support.h"
 
 /* A listing, in memory. */
 struct names {

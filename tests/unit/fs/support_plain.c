@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
-#include "support.h"
+#include "unit/fs/support.h"
 
 static void make_above(const char *path)
 {

@@ -9,7 +9,7 @@
 
 #include "attr/attr.h"
 #include "fs/private.h"
-#include "support.h"
+#include "unit/fs/support.h"
 
 static struct attr set(struct world *w, const char *path, uint32_t what, const struct attr *to)
 {
@@ -167,6 +167,50 @@ Test(attrs, times)
 	world_assert_lasting(&w);
 }
 
+static struct timespec atime_after_read(struct world *w, const char *path)
+{
+	uint64_t ino = hold(w, path);
+	char c;
+
+	cr_assert_eq(fs_read(w->fs, ino, &c, 1, 0), 1);
+	drop(w, ino);
+	return stat_of(w, path).atime;
+}
+
+Test(attrs, access_times)
+{
+	CLEANUP(world) struct world w;
+	struct attr old = {.atime = {1000, 0}};
+	struct timespec first;
+	uint64_t ino;
+
+	world_init(&w, 1);
+	put_file("l0/lower", "x");
+	world_open(&w);
+	ok(t_write(&w, "f", "x"));
+	set(&w, "f", FS_SET_ATIME, &old);
+	cr_assert_eq(atime_after_read(&w, "f").tv_sec, 1000);
+	w.o.atime = true;
+	world_reopen(&w);
+	cr_assert_eq(atime_after_read(&w, "f").tv_sec > 1000000, true);
+	first = stat_of(&w, "f").atime;
+	usleep(12000);
+	/* As relatime: once after a change is enough. */
+	atime_after_read(&w, "f");
+	usleep(12000);
+	first = atime_after_read(&w, "f");
+	usleep(12000);
+	cr_assert_eq(atime_after_read(&w, "f").tv_nsec, first.tv_nsec);
+	usleep(12000);
+	ok(t_pwrite(&w, "f", "y", 1, 0));
+	cr_assert_neq(atime_after_read(&w, "f").tv_nsec, first.tv_nsec);
+	/* Reading a lower file copies nothing up. */
+	ino = stat_of(&w, "lower").ino;
+	atime_after_read(&w, "lower");
+	cr_assert_eq(stat_of(&w, "lower").ino, ino);
+	world_assert_lasting(&w);
+}
+
 Test(attrs, a_write_moves_mtime_and_ctime)
 {
 	static const char *const paths[] = {"lower", "inline", "file", "big"};
@@ -284,6 +328,7 @@ Test(attrs, setgid_directories_are_inherited)
 Test(attrs, mapped_ids)
 {
 	CLEANUP(world) struct world w;
+	uint32_t nobody;
 	struct attr a;
 
 	world_init(&w, 1);
@@ -311,7 +356,8 @@ Test(attrs, mapped_ids)
 	w.who.uid = 4000;
 	/* Whom the map does not know owns what he makes as nobody. */
 	ok(t_create(&w, "stranger", 0644));
-	cr_assert_eq(stat_of(&w, "stranger").uid, w.o.uids.overflow);
+	nobody = w.o.uids.overflow;
+	cr_assert_eq(stat_of(&w, "stranger").uid, nobody);
 	cr_assert_eq(stat_of(&w, "stranger").gid, 8);
 	world_assert_lasting(&w);
 	idmap_done(&w.o.uids);
@@ -319,7 +365,7 @@ Test(attrs, mapped_ids)
 	world_reopen(&w);
 	cr_assert_eq(stat_of(&w, "new").uid, 1007);
 	cr_assert_eq(stat_of(&w, "new").gid, 2008);
-	cr_assert_eq(stat_of(&w, "stranger").uid, w.o.uids.overflow);
+	cr_assert_eq(stat_of(&w, "stranger").uid, nobody);
 	cr_assert_eq(stat_of(&w, "stranger").gid, 2008);
 	cr_assert_eq(stat_of(&w, "user").uid, 1009);
 	cr_assert_eq(stat_of(&w, "user").gid, 2010);

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "unit/fs/support.h"
 
 /* Runs WORK on the file system in a child, which is then killed. */
 static void run_and_die(struct world *w, void (*work)(struct world *w))

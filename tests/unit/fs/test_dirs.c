@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "support.h"
+#include "unit/fs/support.h"
 
 #define MANY 700 /* more than the catalog gives at a time */
 

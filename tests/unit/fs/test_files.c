@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "unit/fs/support.h"
 
 #define BIG (4 << 20)
 

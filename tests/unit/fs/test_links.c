@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "support.h"
+#include "unit/fs/support.h"
 
 Test(links, made_of_lower_and_upper_files)
 {

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "model.h"
+#include "unit/fs/model.h"
 
 static unsigned long number(const char *name, unsigned long otherwise)
 {

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "unit/fs/support.h"
 
 Test(names, layers_are_merged_from_the_top)
 {
@@ -364,4 +364,46 @@ Test(names, times_of_the_directory)
 	cr_assert_eq(timespec_cmp(&before.mtime, &after.mtime), 0);
 	cr_assert_eq(timespec_cmp(&before.ctime, &after.ctime), 0);
 	world_assert_lasting(&w);
+}
+
+/* Marks of overlayfs that an option trusts; without it they are refused, as the kernel does. */
+Test(names, redirects_and_metacopies)
+{
+	CLEANUP(world) struct world w;
+	struct attr a;
+
+	world_init(&w, 2);
+	put_file("l1/old/deep/f", "deep");
+	put_bytes("l1/data", 300000, 1);
+	put_dir("l0/new");
+	put_xattr("l0/new", "trusted.overlay.redirect", "/old", 4);
+	put_whiteout("l0/old");
+	put_file("l0/data", "");
+	cr_assert_eq(truncate("l0/data", 300000), 0);
+	cr_assert_eq(chmod("l0/data", 0600), 0);
+	put_xattr("l0/data", "trusted.overlay.metacopy", "", 0);
+	world_open(&w);
+	fails(EPERM, t_stat(&w, "new/deep", &a) == 0 ? 0 : -EPERM);
+	world_close(&w);
+	w.o.follow_redirect = w.o.follow_metacopy = true;
+	world_open(&w);
+	assert_names(&w, "", "data new");
+	assert_text(&w, "new/deep/f", "deep");
+	cr_assert_eq(mode_of(&w, "data"), 0600);
+	assert_bytes(&w, "data", 300000, 1);
+	ok(t_chmod(&w, "data", 0640));
+	ok(t_rename(&w, "new", "newer", 0));
+	ok(t_chmod(&w, "newer/deep/f", 0600));
+	world_assert_lasting(&w);
+	assert_text(&w, "newer/deep/f", "deep");
+	assert_bytes(&w, "data", 300000, 1);
+	ok(t_pwrite(&w, "newer/deep/f", "D", 1, 0));
+	ok(t_pwrite(&w, "data", "x", 1, 299999));
+	world_assert_lasting(&w);
+	assert_text(&w, "newer/deep/f", "Deep");
+	ok(t_unlink(&w, "newer/deep/f"));
+	ok(t_rmdir(&w, "newer/deep"));
+	ok(t_rmdir(&w, "newer"));
+	world_assert_lasting(&w);
+	assert_names(&w, "", "data");
 }

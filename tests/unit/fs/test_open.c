@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "unit/fs/support.h"
 
 /* Opening fails with CODE and a sentence that has TEXT in it. */
 static void assert_refused(struct world *w, int code, const char *text)

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "support.h"
+#include "unit/fs/support.h"
 
 Test(remove, wrong_types)
 {

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "support.h"
+#include "unit/fs/support.h"
 
 /*
  * Things of each kind under the same name in the directories "a" and "b":

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "support.h"
+#include "unit/fs/support.h"
 
 #define THREADS 4
 #define STEPS	1500

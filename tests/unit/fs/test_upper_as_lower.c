@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "support.h"
+#include "unit/fs/support.h"
 
 /* l0 has been changed in every way; the upper is then "first", and a layer over l0. */
 static void put_first(struct world *w)

@@ -10,7 +10,7 @@
 #include <sys/xattr.h>
 
 #include "attr/acl.h"
-#include "support.h"
+#include "unit/fs/support.h"
 
 /* u::U [u:ID:P] g::G [m::M] o::O; a negative M leaves the entries in brackets out. */
 struct acl {

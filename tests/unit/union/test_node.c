@@ -46,7 +46,7 @@ static const char *const paths[] = {"a", "a/b", "a/b/c", "a/x", "r", "r/c", "a/b
 
 static const char *check_path(struct stack *s, size_t which)
 {
-	struct union_ref ref = {0};
+	struct union_ref ref = {0}, again = {0};
 	struct buf path = {0};
 	const char *wrong = NULL;
 	int r = union_walk(s, paths[which], &ref);
@@ -56,6 +56,10 @@ static const char *check_path(struct stack *s, size_t which)
 	if (r < 0)
 		return paths[which];
 	if (attr_is_dir(&ref.attr)) {
+		/* While one is held, every look-up gives that one. */
+		if (union_walk(s, paths[which], &again) < 0 || again.dir != ref.dir)
+			wrong = "another node";
+		union_ref_done(&again);
 		if (union_path(ref.dir, NULL, &path) < 0 ||
 		    strcmp(buf_cstr(&path), paths[which]) != 0)
 			wrong = "path";
@@ -114,4 +118,51 @@ Test(node, threads)
 		cr_assert_null(workers[i].wrong, "%s", workers[i].wrong);
 	}
 	stack_free(s);
+}
+
+/* Two look-ups that are both in the layer before either has made its node. */
+static pthread_barrier_t both_inside;
+static const struct layer_ops *inner;
+
+static int slow_lookup(struct layer *l, struct layer_dir *dir, const char *name,
+		       struct layer_entry *ret_entry)
+{
+	pthread_barrier_wait(&both_inside);
+	return inner->lookup(l, dir, name, ret_entry);
+}
+
+static void *look_up(void *arg)
+{
+	struct union_dir *dir = NULL;
+	struct union_ref ref = {0};
+
+	if (union_walk(arg, "d", &ref) == 0)
+		dir = union_dir_ref(ref.dir);
+	union_ref_done(&ref);
+	return dir;
+}
+
+Test(node, two_lookups_at_once_give_one)
+{
+	struct stack *s = STACK("dir d 755 0:0\n");
+	struct layer *l = stack_layer(s, 0);
+	struct layer_ops ops = *l->ops;
+	void *a = NULL, *b = NULL;
+	pthread_t one, two;
+
+	inner = l->ops;
+	ops.lookup = slow_lookup;
+	l->ops = &ops;
+	pthread_barrier_init(&both_inside, NULL, 2);
+	cr_assert_eq(pthread_create(&one, NULL, look_up, s), 0);
+	cr_assert_eq(pthread_create(&two, NULL, look_up, s), 0);
+	pthread_join(one, &a);
+	pthread_join(two, &b);
+	cr_assert_not_null(a);
+	cr_assert_eq(a, b);
+	union_dir_unref(a);
+	union_dir_unref(b);
+	l->ops = inner;
+	stack_free(s);
+	pthread_barrier_destroy(&both_inside);
 }

@@ -21,7 +21,7 @@ static struct stack *build(const struct model *m)
 		texts[l] = model_text(m, l);
 	s = stack_of_texts(texts, (size_t)m->n, 0, TRUST_ALL);
 	for (int l = 0; l < m->n; l++)
-		free((void *)texts[l]);
+		free((char *)(uintptr_t)texts[l]);
 	return s;
 }
 

@@ -195,7 +195,7 @@ static struct stack *renamed_often(size_t layers)
 	texts[layers] = "dir d0 755 0:0\nfile d0/f 644 0:0 data=deep\n";
 	s = stack_of_texts(texts, layers + 1, 0, TRUST_ALL);
 	for (size_t i = 0; i < layers; i++)
-		free((void *)texts[i]);
+		free((char *)(uintptr_t)texts[i]);
 	free(texts);
 	return s;
 }

@@ -111,7 +111,7 @@ Test(stack, five_hundred_layers)
 	assert_tree(s, buf_cstr(&want));
 	buf_done(&want);
 	for (int i = 0; i < 500; i++)
-		free((void *)texts[i]);
+		free((char *)(uintptr_t)texts[i]);
 }
 
 Test(stack, text)

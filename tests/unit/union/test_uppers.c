@@ -106,6 +106,20 @@ Test(uppers, hard_link_changed_twice)
 	assert_tree(over(both, 2, links), "file a one\ndir d 2\nfile d/b one\nfile other o\n");
 }
 
+Test(uppers, hard_link_whose_bytes_are_below_the_record)
+{
+	/* The upper on top has nothing; the search for bytes must not find the record again. */
+	CLEANUP(made_upper) struct made_upper none = {0};
+	CLEANUP(made_upper) struct made_upper low = {0};
+	struct made_upper *both[] = {&none, &low};
+	uint64_t ino = ino_of(NULL, 0, links, "a");
+
+	made_upper_make(&none);
+	made_upper_make(&low);
+	made_lower(&low, ROOT, "a", ino, "a", 3, 2);
+	assert_tree(over(both, 2, links), "file a low\ndir d 1\nfile d/b low\nfile other o\n");
+}
+
 Test(uppers, new_hard_links_of_a_lower_upper)
 {
 	CLEANUP(made_upper) struct made_upper low = {0};

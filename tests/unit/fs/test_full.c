@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Things that run out: space for the upper, descriptors. */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "unit/fs/support.h"
+
+/* An upper on a file system of SIZE bytes; false where mounting is not allowed. */
+static bool small_upper(const char *size)
+{
+	char options[64];
+
+	snprintf(options, sizeof(options), "size=%s", size);
+	return mount("tmpfs", "upper", "tmpfs", 0, options) == 0;
+}
+
+/* Makes files of SIZE bytes until there is no space; returns how many there are. */
+static int fill_up(struct world *w, const char *name, size_t size)
+{
+	CLEANUP(free) uint8_t *bytes = malloc(size);
+	char path[32];
+
+	for (int i = 0; i < 100000; i++) {
+		int r;
+
+		fill(bytes, size, (unsigned int)i);
+		snprintf(path, sizeof(path), "full/%s%d", name, i);
+		r = t_create(w, path, 0644);
+		if (r == 0)
+			r = t_pwrite(w, path, bytes, size, 0);
+		if (r < 0) {
+			cr_assert_eq(r, -ENOSPC, "%s", strerror(-r));
+			return i;
+		}
+	}
+	cr_assert_fail("no end of space");
+	return 0;
+}
+
+/* Fills the upper with files of SIZE bytes; returns how many there are, all of them whole. */
+static int put_full(struct world *w, size_t size)
+{
+	char path[32];
+	int n;
+
+	world_init(w, 1);
+	put_file("l0/lower", "lower");
+	if (!small_upper("6m"))
+		cr_skip_test("mounting is not allowed");
+	world_open(w);
+	ok(t_mkdir(w, "full", 0755));
+	n = fill_up(w, "f", size);
+	cr_assert_gt(n, 10);
+	for (int i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "full/f%d", i);
+		assert_bytes(w, path, size, (unsigned int)i);
+	}
+	assert_text(w, "lower", "lower");
+	return n;
+}
+
+static void remove_files(struct world *w, int n)
+{
+	char path[32];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "full/f%d", i);
+		ok(t_unlink(w, path));
+	}
+}
+
+Test(full, of_data_files)
+{
+	CLEANUP(world) struct world w;
+	int n = put_full(&w, 100000);
+
+	world_assert_lasting(&w);
+	remove_files(&w, n);
+	world_assert_lasting(&w);
+	/* There is space again. */
+	ok(t_write(&w, "full/again", "again"));
+	ok(t_write(&w, "lower", "changed"));
+	world_assert_lasting(&w);
+	assert_text(&w, "full/again", "again");
+	world_close(&w);
+	cr_assert_eq(umount2("upper", MNT_DETACH), 0);
+}
+
+/* The catalog itself is what fills it: a reserve is there for deletions. */
+Test(full, of_small_files)
+{
+	CLEANUP(world) struct world w;
+
+	put_full(&w, 3000);
+	remove_files(&w, 50);
+	world_audit(&w);
+	world_assert_lasting(&w);
+	cr_assert_not(exists(&w, "full/f49"));
+	assert_bytes(&w, "full/f50", 3000, 50);
+	world_close(&w);
+	cr_assert_eq(umount2("upper", MNT_DETACH), 0);
+}
+
+Test(full, copy_up_leaves_the_old_bytes)
+{
+	CLEANUP(world) struct world w;
+	CLEANUP(free) uint8_t *bytes = calloc(1, 3 << 20);
+
+	world_init(&w, 1);
+	put_bytes("l0/big", 3 << 20, 1);
+	put_bytes("l0/small", 60000, 2);
+	if (!small_upper("2m"))
+		cr_skip_test("mounting is not allowed");
+	world_open(&w);
+	fails(ENOSPC, t_pwrite(&w, "big", bytes, 3 << 20, 0));
+	ok(t_chmod(&w, "big", 0600));
+	ok(t_mkdir(&w, "full", 0755));
+	fill_up(&w, "large", 100000);
+	fill_up(&w, "small", 10);
+	fails(ENOSPC, t_pwrite(&w, "small", "x", 1, 0));
+	assert_bytes(&w, "small", 60000, 2);
+	world_assert_lasting(&w);
+	assert_bytes(&w, "small", 60000, 2);
+	cr_assert_eq(stat_of(&w, "big").size, 3 << 20);
+	world_close(&w);
+	cr_assert_eq(umount2("upper", MNT_DETACH), 0);
+}
+
+/* The kernel may hold as many inodes as it likes. */
+Test(full, descriptors)
+{
+	CLEANUP(world) struct world w;
+	struct rlimit few = {100, 100};
+	char path[48];
+	char c;
+
+	world_init(&w, 3);
+	for (int i = 0; i < 400; i++) {
+		for (int k = 0; k < 3; k++) {
+			snprintf(path, sizeof(path), "l%d/d%d/f%d", k, i, k);
+			put_file(path, path);
+		}
+	}
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	world_open(&w);
+	for (int i = 0; i < 400; i++) {
+		snprintf(path, sizeof(path), "d%d", i);
+		hold(&w, path);
+		for (int k = 0; k < 3; k++) {
+			uint64_t ino;
+
+			snprintf(path, sizeof(path), "d%d/f%d", i, k);
+			ino = hold(&w, path);
+			cr_assert_eq(fs_read(w.fs, ino, &c, 1, 1), 1);
+			cr_assert_eq(c, '0' + k);
+		}
+		snprintf(path, sizeof(path), "d%d/new", i);
+		ok(t_write(&w, path, path));
+	}
+	world_audit(&w);
+	world_reopen(&w);
+	world_audit(&w);
+}
