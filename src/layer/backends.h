@@ -21,7 +21,9 @@ struct layer_options {
 
 /*
  * Opens the plain directory FD (a directory descriptor, taken over on success and on failure; PATH
- * is for messages) with every whiteout format in it, mixed. Never reads more than the root.
+ * is for messages) with every whiteout format in it, mixed. Never reads more than the root, which
+ * must be readable. Descriptors are a cache that all such layers of the process share: an eighth of
+ * RLIMIT_NOFILE as it is now, besides one a layer.
  */
 int layer_open_dir(int fd, const char *path, const struct layer_options *options,
 		   struct layer **ret_layer, struct err *err);
@@ -53,7 +55,10 @@ bool layer_is_upper(int fd);
  *	char|block PATH MODE MAJ:MIN		fifo|socket PATH MODE
  *	whiteout PATH
  *
- * link=ID: files with one ID are one inode. "." is the root.
+ * link=ID: files with one ID are one inode. "." is the root. \xHH in a path, target, text or value
+ * is that byte. A file's bytes are TEXT and then, up to SIZE, a hole. All times are the same. The
+ * xattrs are as stored: marks among them are hidden, and mean nothing. -EINVAL: a line that is
+ * wrong; ERR names it.
  */
 int layer_open_mem(const char *text, const char *path, uint32_t trust, struct layer **ret_layer,
 		   struct err *err);

@@ -26,9 +26,10 @@
  *
  * A layer has no way to be written. Threads: all functions may be called from any thread at once.
  *
- * Errors: 0 or -errno. -ENOENT: no such name. Anything else of the backing store (-EIO, -EACCES,
- * -ESTALE) is passed on to the caller of the file system, for a lower file may vanish or change
- * under us: no backend may crash, hang or loop for that.
+ * Errors: 0 or -errno. -ENOENT: no such name. -EINVAL: NAME is no name ("a/b", ".."; the wrappers
+ * check that, for redirects carry names too). Anything else of the backing store (-EIO, -EACCES;
+ * -ESTALE: it is no longer what it was) is passed on to the caller of the file system, for a lower
+ * file may vanish or change under us: no backend may crash, hang or loop for that.
  */
 struct layer;
 struct layer_dir;
@@ -111,7 +112,10 @@ struct layer_ops {
 	/* Appends names, each with its NUL; marks are left out. */
 	int (*listxattr)(struct layer *l, struct layer_dir *dir, const char *name, struct buf *out);
 
-	/* Opens a regular file for reading; never follows a symlink, never blocks on a fifo. */
+	/*
+	 * Opens a regular file for reading; never follows a symlink, never blocks on a fifo.
+	 * -EISDIR, and -ESTALE for anything else that is not regular.
+	 */
 	int (*open)(struct layer *l, struct layer_dir *dir, const char *name,
 		    struct layer_file **ret_file);
 
@@ -173,7 +177,11 @@ void layer_entry_done(struct layer *l, struct layer_entry *e);
 void layer_file_close(struct layer_file *f); /* NULL is fine */
 DEFINE_CLEANUP_PTR(struct layer_file, layer_file, layer_file_close)
 
-/* Thin wrappers, so that callers read `layer_lookup(l, dir, name, &e)`. */
+/*
+ * Thin wrappers, so that callers read `layer_lookup(l, dir, name, &e)`. They check NAME, leave
+ * outputs untouched on failure, and answer for what a backend lacks: layer_by_origin() -ENOENT,
+ * layer_open_over() -EOPNOTSUPP.
+ */
 int layer_root(struct layer *l, struct layer_dir **ret_dir);
 int layer_lookup(struct layer *l, struct layer_dir *dir, const char *name,
 		 struct layer_entry *ret_entry);

@@ -18,7 +18,7 @@ struct model {
 	uint64_t state;
 	unsigned int seed;
 	unsigned long step, done[32];
-	char last[512]; /* the operation, in words */
+	char last[600]; /* the operation, in words */
 	struct {
 		uint64_t ino; /* 0: free */
 		int fd;

@@ -53,6 +53,8 @@ void put_symlink(const char *target, const char *path);
 void put_whiteout(const char *path);
 void put_opaque(const char *path);
 void put_xattr(const char *path, const char *name, const void *value, size_t len);
+/* A tmpfs at PATH, for this process alone; false where mounting is not allowed. */
+bool put_mount(const char *path, unsigned long flags, const char *options);
 /* Everything about a plain tree as text; to see that it does not change. Owned. */
 char *plain_dump(const char *path);
 size_t count_files(const char *path);

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -80,6 +82,13 @@ void put_whiteout(const char *path)
 {
 	make_above(path);
 	cr_assert(mknod(path, S_IFCHR, makedev(0, 0)) == 0, "%s: %m", path);
+}
+
+bool put_mount(const char *path, unsigned long flags, const char *options)
+{
+	return unshare(CLONE_NEWNS) == 0 &&
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("tmpfs", path, "tmpfs", flags, options) == 0;
 }
 
 void put_xattr(const char *path, const char *name, const void *value, size_t len)

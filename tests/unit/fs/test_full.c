@@ -14,7 +14,7 @@ static bool small_upper(const char *size)
 	char options[64];
 
 	snprintf(options, sizeof(options), "size=%s", size);
-	return mount("tmpfs", "upper", "tmpfs", 0, options) == 0;
+	return put_mount("upper", 0, options);
 }
 
 /* Makes files of SIZE bytes until there is no space; returns how many there are. */

@@ -154,7 +154,8 @@ Test(open, a_read_only_file_system_is_named)
 	CLEANUP(world) struct world w;
 
 	world_init(&w, 1);
-	cr_assert_eq(mount("tmpfs", "upper", "tmpfs", MS_RDONLY, NULL), 0, "%m");
+	if (!put_mount("upper", MS_RDONLY, ""))
+		cr_skip_test("mounting is not allowed");
 	{
 		CLEANUP(err) struct err err = {0};
 		int r = world_try_open(&w, &err);
