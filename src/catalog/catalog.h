@@ -42,6 +42,11 @@ struct catalog_options {
  */
 int catalog_open(int dirfd, const struct catalog_options *options, struct catalog **ret_catalog,
 		 struct err *err);
+/*
+ * Says that catalog_close() will follow soon: who opens the catalog from now on waits for that,
+ * instead of being told that it is in use. Not needed; NULL is fine.
+ */
+void catalog_closing(struct catalog *c);
 /* Checkpoints (WRITE) and frees; NULL is fine. An error of the last checkpoint is logged: the
  * journal still holds everything. */
 void catalog_close(struct catalog *c);

@@ -22,8 +22,9 @@
 #define LOCK_FILE	 "lock"
 
 /* Bytes of the lock file: who owns the catalog, and who changes catalog.mdb and the journal. */
-#define LOCK_OWNER_BYTE 0
-#define LOCK_GATE_BYTE	1
+#define LOCK_OWNER_BYTE	  0
+#define LOCK_GATE_BYTE	  1
+#define LOCK_CLOSING_BYTE 2 /* held by an owner that is about to let go */
 
 /* Tables. Numbers are on disk, in journal records: never reuse one. */
 enum table {

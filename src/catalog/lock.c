@@ -22,6 +22,14 @@
 #define GATE_WAIT_MS 10000
 #define GATE_POLL_MS 2
 
+/*
+ * umount(2) returns before the daemon has made its last checkpoint, and even before it knows that it
+ * is unmounted; a client that mounts again at once must get its upper back, not a snapshot of it.
+ */
+#define CLOSING_WAIT_MS 60000
+#define UNMOUNT_WAIT_MS 200
+#define OWNER_POLL_MS	5
+
 struct owner {
 	long pid;
 	char host[65];
@@ -139,6 +147,34 @@ int lock_write_owner(struct lock_file *l)
 	return rc < 0 ? rc : sys_ftruncate(l->fd, len);
 }
 
+static bool owner_is_closing(int fd)
+{
+	struct flock fl = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_CLOSING_BYTE, .l_len = 1};
+
+	return fcntl(fd, F_OFD_GETLK, &fl) == 0 && fl.l_type != F_UNLCK;
+}
+
+static int set_owner_lock(int fd)
+{
+	const struct timespec pause = {.tv_nsec = OWNER_POLL_MS * 1000000L};
+	int rc = set_lock(fd, F_WRLCK, LOCK_OWNER_BYTE);
+
+	for (int ms = 0; rc == -EAGAIN; ms += OWNER_POLL_MS) {
+		if (ms >= (owner_is_closing(fd) ? CLOSING_WAIT_MS : UNMOUNT_WAIT_MS))
+			break;
+		nanosleep(&pause, NULL);
+		rc = set_lock(fd, F_WRLCK, LOCK_OWNER_BYTE);
+	}
+	return rc;
+}
+
+void lock_announce_closing(struct lock_file *l)
+{
+	if (l->fd >= 0 && l->has_locks && set_lock(l->fd, F_WRLCK, LOCK_CLOSING_BYTE) < 0)
+		log_debug("nobody can be told that the upper is being closed");
+}
+
 int lock_own(struct lock_file *l, int dirfd, struct err *err)
 {
 	struct lock_file own = {.fd = -1, .has_locks = true};
@@ -147,7 +183,7 @@ int lock_own(struct lock_file *l, int dirfd, struct err *err)
 
 	if (fd < 0)
 		return err_errno(err, -fd, "cannot open the lock file .plyfs/" LOCK_FILE);
-	rc = set_lock(fd, F_WRLCK, LOCK_OWNER_BYTE);
+	rc = set_owner_lock(fd);
 	if (rc == -EAGAIN)
 		return busy(fd, err);
 	if (means_no_locks(rc)) {

@@ -20,11 +20,14 @@ struct lock_file {
 
 /*
  * Becomes the owner: 0, -EBUSY (the sentence names the owner), -EROFS, -EACCES, -ENOSPC. A lock
- * whose owner has died is free.
+ * whose owner has died is free. Waits for an owner that is closing, and a fifth of a second for one
+ * that does not know yet that it should.
  */
 int lock_own(struct lock_file *l, int dirfd, struct err *err);
 /* Writes who has it now: after a fork. */
 int lock_write_owner(struct lock_file *l);
+/* Tells who wants to own it that this owner is about to let go: they wait for it. */
+void lock_announce_closing(struct lock_file *l);
 /* Empties the file and lets go. */
 void lock_release(struct lock_file *l);
 

@@ -461,6 +461,12 @@ static void close_owned(struct catalog *c)
 		log_info("no checksum of the catalog was left: %s", strerror(-rc));
 }
 
+void catalog_closing(struct catalog *c)
+{
+	if (c != NULL && c->options.mode == CATALOG_WRITE)
+		lock_announce_closing(&c->lock_file);
+}
+
 void catalog_close(struct catalog *c)
 {
 	if (c == NULL)

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/log.h"
 #include "cli/commands.h"
@@ -38,28 +37,6 @@ static int ready(void *arg)
 }
 
 /*
- * An upper that is in use is shown as a snapshot. But a client that unmounts and mounts again at once
- * finds the old daemon still busy with its last checkpoint, as umount(2) does not wait for it: give
- * it a moment to let go.
- */
-#define LET_GO_MS 1000
-
-static int open_fs(const struct fs_options *options, struct fs **ret_fs, struct err *err)
-{
-	int r = fs_open(options, ret_fs, err);
-
-	for (int ms = 10, waited = 0; r == 0 && fs_is_snapshot(*ret_fs) && waited < LET_GO_MS;
-	     waited += ms, ms *= 2) {
-		struct timespec pause = {.tv_nsec = ms * 1000000L};
-
-		fs_close(steal_ptr(ret_fs));
-		nanosleep(&pause, NULL);
-		r = fs_open(options, ret_fs, err);
-	}
-	return r;
-}
-
-/*
  * Opens, mounts and serves until the mount is gone. The layers are opened before the mount is made
  * and never again by name: they may lie under the mountpoint.
  */
@@ -67,7 +44,7 @@ static int serve(struct serving *s, struct err *err)
 {
 	CLEANUP(fs) struct fs *fs = NULL;
 	CLEANUP(front) struct front *front = NULL;
-	int r = open_fs(&s->options->fs, &fs, err);
+	int r = fs_open(&s->options->fs, &fs, err);
 
 	if (r < 0)
 		return r;

@@ -152,6 +152,8 @@ void fs_close(struct fs *fs)
 {
 	if (fs == NULL)
 		return;
+	catalog_closing(fs->catalog);
+	/* The layers first: whoever unmounted wants their file systems back. */
 	lower_files_done(&fs->lower_files);
 	inodes_done(&fs->inodes);
 	union_dir_unref(fs->root);

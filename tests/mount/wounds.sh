@@ -10,7 +10,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 LOW=$WORK/low
 
 make_lower() {
-	mkdir -p "$LOW"/dir/sub "$LOW"/dir/sub2 "$LOW/sgid" "$LOW/acl" "$WORK"/m{1,2,3}/mnt
+	mkdir -p "$LOW"/dir/sub "$LOW"/dir/sub2 "$LOW/sgid" "$LOW/acl" "$WORK"/m{1,2,3,4}/{mnt,upper}
 	echo "the text of a lower file" >"$LOW/file"
 	cp /bin/true "$LOW/suid"
 	chown 100:100 "$LOW/suid"
@@ -66,6 +66,18 @@ layers_let_go() {
 	done
 }
 
+# umount(2) does not wait for the daemon; the next mount does, and gets the upper, not a snapshot of it.
+mounted_again_at_once() {
+	local i
+	for i in $(seq 15); do
+		"$PLYFS" -o "lowerdir=$LOW,upperdir=$WORK/m4/upper,workdir=x" "$WORK/m4/mnt"
+		(("$i" == 1)) || eq "$(cat "$WORK/m4/mnt/n")" "$((i - 1))"
+		echo "$i" >"$WORK/m4/mnt/n"
+		umount "$WORK/m4/mnt"
+	done
+	wait_until 20 no_daemons
+}
+
 atime_options() {
 	rm -rf "$WORK/m3/upper" && mkdir "$WORK/m3/upper"
 	mount_plyfs "lowerdir=$LOW,upperdir=$WORK/m3/upper,workdir=x,atime" "$WORK/m3/mnt"
@@ -90,5 +102,6 @@ run_test "without writeback: set id bits dropped" check set_id_bits_dropped ",wr
 run_test "without writeback: seen through open file" check seen_through_open_file ",writeback=0"
 run_test "unknown options, fsname, remount" options_of_mount
 run_test "layers are let go at umount" layers_let_go
+run_test "mounted again at once" mounted_again_at_once
 run_test "atime option" atime_options
 finish
