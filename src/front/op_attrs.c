@@ -60,7 +60,9 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
 	struct attr to, attr;
 	int r;
 
-	if (set & FS_SET_KILL_SUIDGID)
+	/* A truncation says so of who has no CAP_FSETID, a change of the owner of everybody. */
+	if ((set & FS_SET_KILL_SUIDGID) &&
+	    (!(set & (FS_SET_UID | FS_SET_GID)) || !caller_has_fsetid(req)))
 		set |= caller_kill_bits(req, f, ino);
 	attr_from_stat(st, &to);
 	r = fs_setattr(f->fs, ino, set, &to, &attr);

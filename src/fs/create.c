@@ -6,15 +6,7 @@
 
 #include "attr/acl.h"
 #include "fs/bytes.h"
-
-/* What is to be made, and where. */
-struct wanted {
-	const struct fs_caller *who;
-	struct inode *dir;
-	uint32_t mode; /* with type */
-	uint32_t rdev_major, rdev_minor;
-	const char *target; /* symlinks */
-};
+#include "fs/create.h"
 
 /* -EEXIST when DIR shows NAME. */
 static int check_free(struct fs *fs, struct inode *dir, const char *name)
@@ -66,9 +58,8 @@ static int inherit_acl(struct change *ch, const struct inode_rec *dir, const str
 	return 0;
 }
 
-/* The record of a new inode in the directory DIR. */
-static int new_rec(struct change *ch, const struct inode_rec *dir, const struct wanted *w,
-		   struct inode_rec **ret_rec)
+int create_rec(struct change *ch, const struct inode_rec *dir, const struct wanted *w,
+	       struct inode_rec **ret_rec)
 {
 	const struct fs_options *o = ch->fs->options;
 	uint32_t uid = idmap_owner(&o->uids, w->who->uid);
@@ -131,7 +122,7 @@ static int make(struct fs *fs, uint64_t parent, const char *name, struct wanted 
 	if (r == 0)
 		r = check_free(fs, dir.inode, name);
 	if (r == 0)
-		r = new_rec(&ch, dir_rec, w, &rec);
+		r = create_rec(&ch, dir_rec, w, &rec);
 	if (r < 0)
 		return r;
 	if (S_ISDIR(w->mode))
@@ -200,7 +191,7 @@ int fs_tmpfile(struct fs *fs, const struct fs_caller *who, uint64_t parent, uint
 	dir_rec.flags |= INODE_HAS_ACL;
 	w.dir = dir.inode;
 	if (r == 0)
-		r = new_rec(&ch, &dir_rec, &w, &rec);
+		r = create_rec(&ch, &dir_rec, &w, &rec);
 	if (r < 0)
 		return r;
 	rec->attr.nlink = 0;

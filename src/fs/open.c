@@ -137,6 +137,9 @@ int fs_open(const struct fs_options *options, struct fs **ret_fs, struct err *er
 	r = open_all(fs, err);
 	if (r < 0)
 		return r;
+	/* The commits of opening may have started threads, which do not live through a fork. */
+	if (fs->catalog != NULL)
+		catalog_before_fork(fs->catalog);
 	*ret_fs = steal_ptr(&fs);
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <string.h>
 
+#include "fs/create.h"
 #include "fs/remove.h"
 
 /* One side of a rename. */
@@ -67,15 +68,10 @@ static int move(struct change *ch, struct side *from, struct side *to)
 /* A whiteout that the user asked for is a device like any other: to us it hides nothing. */
 static int put_user_whiteout(struct change *ch, const struct fs_caller *who, const struct side *at)
 {
-	const struct fs_options *o = ch->fs->options;
+	const struct wanted device = {.who = who, .dir = at->dir, .mode = S_IFCHR};
 	struct inode_rec *rec;
-	uint32_t uid = idmap_owner(&o->uids, who->uid);
-	uint32_t gid = idmap_owner(&o->gids, who->gid);
-	int r;
+	int r = create_rec(ch, at->dir_rec, &device, &rec);
 
-	if (at->dir_rec->attr.mode & S_ISGID)
-		gid = at->dir_rec->attr.gid;
-	r = change_new(ch, catalog_new_ino(ch->fs->catalog), S_IFCHR, uid, gid, &rec);
 	if (r == 0)
 		batch_put_entry(&ch->batch, at->dir->ino, at->name, strlen(at->name), rec->attr.ino,
 				DT_CHR);

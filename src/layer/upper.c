@@ -188,11 +188,7 @@ static int dir_entry(struct layer *l, struct layer_dir *dir, struct layer_entry 
 	r = fill_entry(u, ino, false, ret_entry);
 	if (r == -ENOENT && ino == CATALOG_ROOT_INO)
 		return bare_root(u, &ret_entry->attr);
-	if (r < 0)
-		return r;
-	layer_dir_unref(l, ret_entry->dir);
-	ret_entry->dir = NULL;
-	return 0;
+	return r;
 }
 
 static int getattr(struct layer *l, struct layer_dir *dir, const char *name, struct attr *ret_attr)

@@ -5,11 +5,13 @@
 
 #include "contract/contract.h"
 
-/* A name of both layers: A's is the reference's. */
+/* A name of both layers; the first is the reference's. */
 struct pair {
+	const struct variant *variant;
 	struct layer *layer[2];
 	struct layer_dir *dir[2];
 	const char *name; /* NULL: the directories themselves */
+	const char *path; /* from the root; "" is the root */
 };
 
 static void compare_times(const struct timespec *a, const struct timespec *b, const char *name)
@@ -127,10 +129,12 @@ static void compare_entries(const struct pair *p, struct layer_entry e[2])
 {
 	const char *name = p->name != NULL ? p->name : ".";
 
+	entry_as_noted(p->variant, p->path, &e[1]);
 	cr_assert_eq(e[0].flags, e[1].flags, "%s: flags %x and %x", name, e[0].flags, e[1].flags);
 	cr_assert_eq(e[0].redirect != NULL, (e[0].flags & LAYER_REDIRECT) != 0);
 	if (e[0].redirect != NULL)
-		cr_assert_str_eq(e[0].redirect, e[1].redirect);
+		cr_assert(is_redirect(p->variant, p->path, e[0].redirect, e[1].redirect),
+			  "%s: redirects %s and %s", name, e[0].redirect, e[1].redirect);
 	if ((e[0].flags & LAYER_WHITEOUT) != 0)
 		return;
 	compare_attrs(&e[0].attr, &e[1].attr, name);
@@ -145,19 +149,20 @@ static void compare_entries(const struct pair *p, struct layer_entry e[2])
 
 static void compare_name(const struct pair *p, const char *name)
 {
+	CLEANUP(free) char *path = path_in(p->path, name);
 	struct pair here = *p;
 	struct layer_entry e[2] = {0};
 	int i;
 
 	here.name = name;
+	here.path = path;
 	for (i = 0; i < 2; i++)
 		cr_assert_eq(layer_lookup(p->layer[i], p->dir[i], name, &e[i]), 0, "%s", name);
 	compare_entries(&here, e);
 	if (e[0].dir != NULL) {
-		here = (struct pair){
-			.layer = {p->layer[0], p->layer[1]},
-			.dir = {e[0].dir, e[1].dir},
-		};
+		here.dir[0] = e[0].dir;
+		here.dir[1] = e[1].dir;
+		here.name = NULL;
 		compare_dirs(&here);
 	}
 	for (i = 0; i < 2; i++)
@@ -195,9 +200,14 @@ static void compare_dirs(const struct pair *p)
 	}
 }
 
-void compare_layers(struct layer *a, struct layer *b)
+void compare_layers(struct fixture *f)
 {
-	struct pair p = {.layer = {a, b}, .dir = {dir_at(a, ""), dir_at(b, "")}};
+	struct pair p = {
+		.variant = f->variant,
+		.layer = {f->reference, f->layer},
+		.dir = {dir_at(f->reference, ""), dir_at(f->layer, "")},
+		.path = "",
+	};
 	struct layer_entry e[2] = {0};
 	int i;
 

@@ -14,6 +14,11 @@
 
 enum variant_traits {
 	ON_DISK = 1 << 0, /* the layer is a tree in tmp.fd, which can be changed under it */
+	/*
+	 * Whatever shows something of the layers below has a redirect, an absolute one: to its own
+	 * path where the tree has none. It also has a number of the union, unless it is the root.
+	 */
+	ALWAYS_REDIRECTS = 1 << 1,
 };
 
 struct fixture {
@@ -48,7 +53,19 @@ DEFINE_CLEANUP(struct fixture, fixture, fixture_close)
 /* A reference to the directory PATH ("" is the root) of L. */
 struct layer_dir *dir_at(struct layer *l, const char *path);
 
-/* Looks NAME up in PATH of the tested layer; it must be there. */
+/*
+ * Makes E, what variant V says of PATH ("" is the root), what the tree's notation says of it: takes
+ * away what ALWAYS_REDIRECTS adds, which must be there. For others changes nothing.
+ */
+void entry_as_noted(const struct variant *v, const char *path, struct layer_entry *e);
+
+/* Is GOT the redirect NOTED of PATH, as variant V spells it? */
+bool is_redirect(const struct variant *v, const char *path, const char *noted, const char *got);
+
+/* The path of NAME in the directory PATH; the caller frees it. */
+char *path_in(const char *path, const char *name);
+
+/* Looks NAME up in PATH of the tested layer, as the notation says it; it must be there. */
 void lookup_at(struct fixture *f, const char *path, const char *name,
 	       struct layer_entry *ret_entry);
 
@@ -61,8 +78,8 @@ struct held_dir held_dir_at(struct fixture *f, const char *path);
 void held_dir_done(struct held_dir *h);
 DEFINE_CLEANUP(struct held_dir, held_dir, held_dir_done)
 
-/* Checks that everything both layers can be asked has the same answer. */
-void compare_layers(struct layer *a, struct layer *b);
+/* Checks that everything the tested layer and the reference can be asked has the same answer. */
+void compare_layers(struct fixture *f);
 
 /* Runs CASE on every variant of TEXT (NULL: the common tree), one after the other. */
 void run_on_variants(void (*contract_case)(struct fixture *f), const char *text);

@@ -135,8 +135,49 @@ struct layer_dir *dir_at(struct layer *l, const char *path)
 	return dir;
 }
 
+char *path_in(const char *path, const char *name)
+{
+	CLEANUP(buf) struct buf text = {0};
+
+	buf_printf(&text, "%s%s%s", path, path[0] != '\0' ? "/" : "", name);
+	cr_assert_not_null(buf_cstr(&text));
+	return (char *)steal_ptr(&text.data);
+}
+
+void entry_as_noted(const struct variant *v, const char *path, struct layer_entry *e)
+{
+	bool shows_below = S_ISDIR(e->attr.mode) ? (e->flags & LAYER_OPAQUE) == 0
+						 : (e->flags & LAYER_METACOPY) != 0;
+
+	if ((v->traits & ALWAYS_REDIRECTS) == 0)
+		return;
+	cr_assert_eq((e->flags & LAYER_REDIRECT) != 0, shows_below, "%s: flags %x", path, e->flags);
+	cr_assert_eq(e->redirect != NULL, shows_below, "%s", path);
+	cr_assert_eq((e->flags & LAYER_ABOVE) != 0, shows_below && path[0] != '\0', "%s", path);
+	e->flags &= ~(uint32_t)LAYER_ABOVE;
+	if (!shows_below)
+		return;
+	cr_assert_eq(e->redirect[0], '/', "%s: %s", path, e->redirect);
+	if (strcmp(e->redirect + 1, path) == 0) {
+		free(steal_ptr(&e->redirect));
+		e->flags &= ~(uint32_t)LAYER_REDIRECT;
+	}
+}
+
+bool is_redirect(const struct variant *v, const char *path, const char *noted, const char *got)
+{
+	const char *slash = strrchr(path, '/');
+	size_t len = slash != NULL ? (size_t)(slash + 1 - path) : 0;
+
+	if ((v->traits & ALWAYS_REDIRECTS) == 0 || noted[0] == '/')
+		return strcmp(got, noted) == 0;
+	return got[0] == '/' && strncmp(got + 1, path, len) == 0 &&
+	       strcmp(got + 1 + len, noted) == 0;
+}
+
 void lookup_at(struct fixture *f, const char *path, const char *name, struct layer_entry *ret_entry)
 {
+	CLEANUP(free) char *whole = path_in(path, name);
 	struct layer_dir *dir = dir_at(f->layer, path);
 	int r;
 
@@ -144,6 +185,7 @@ void lookup_at(struct fixture *f, const char *path, const char *name, struct lay
 	r = layer_lookup(f->layer, dir, name, ret_entry);
 	layer_dir_unref(f->layer, dir);
 	cr_assert_eq(r, 0, "%s: %s/%s: %s", f->variant->name, path, name, strerror(-r));
+	entry_as_noted(f->variant, whole, ret_entry);
 }
 
 struct held_dir held_dir_at(struct fixture *f, const char *path)

@@ -60,6 +60,7 @@ static struct layer_dir *descend(struct layer *l)
 		cr_assert_eq(layer_lookup(l, dir, name, &e), 0);
 		layer_dir_unref(l, dir);
 		dir = e.dir;
+		free(e.redirect);
 	}
 	return dir;
 }
@@ -182,6 +183,7 @@ CONTRACT(stress, directories_outlive_their_parents, NULL)
 	cr_assert_eq(layer_lookup(f->layer, root, "d", &e), 0);
 	layer_dir_unref(f->layer, root);
 	d = e.dir;
+	free(e.redirect);
 	e = (struct layer_entry){0};
 	cr_assert_eq(layer_lookup(f->layer, d, "sub", &e), 0);
 	layer_dir_unref(f->layer, d);

@@ -4,6 +4,7 @@
 
 #include "contract/contract.h"
 #include "layer/backends.h"
+#include "support/made_upper.h"
 
 static const struct tree_format trusted = {
 	.whiteouts = TREE_DEVICES,
@@ -89,6 +90,21 @@ static void open_traced(struct fixture *f, uint32_t trust)
 	f->layer = traced;
 }
 
+static void open_upper(struct fixture *f, uint32_t trust)
+{
+	const struct layer_options options = {.trust = trust};
+	struct made_upper u = {.tmp = f->tmp};
+	CLEANUP(err) struct err err = {0};
+	int fd;
+
+	made_upper_make_in(&u);
+	made_tree(&u, f->reference);
+	made_upper_close(&u);
+	fd = fcntl(f->tmp.fd, F_DUPFD_CLOEXEC, 3);
+	cr_assert_eq(layer_open_upper(fd, f->tmp.path, &options, &f->layer, &err), 0, "%s",
+		     err_text(&err));
+}
+
 const struct variant variants[] = {
 	{"mem", 0, NULL, open_mem},
 	{"dir, trusted xattrs", ON_DISK, &trusted, open_dir},
@@ -102,5 +118,6 @@ const struct variant variants[] = {
 	{"dir, override containers", ON_DISK, &override_containers, open_dir},
 	{"dir, override user", ON_DISK, &override_user, open_dir},
 	{"trace of dir", ON_DISK, &trusted, open_traced},
+	{"upper", ALWAYS_REDIRECTS, NULL, open_upper},
 };
 const size_t n_variants = sizeof(variants) / sizeof(variants[0]);

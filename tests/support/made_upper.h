@@ -19,6 +19,8 @@ struct made_upper {
 
 /* An empty upper, open for writing; closes it, as an unmount does; removes it. */
 void made_upper_make(struct made_upper *u);
+/* As made_upper_make(), in u->tmp, an empty directory that is there already. */
+void made_upper_make_in(struct made_upper *u);
 void made_upper_close(struct made_upper *u);
 void made_upper_done(struct made_upper *u);
 DEFINE_CLEANUP(struct made_upper, made_upper, made_upper_done)
@@ -40,6 +42,16 @@ void made_lower(struct made_upper *u, uint64_t parent, const char *name, uint64_
 /* Writes into a file; BELOW: what its record's origin names, or NULL. */
 void made_write(struct made_upper *u, uint64_t ino, struct layer_file *below, const void *bytes,
 		size_t size, off_t off);
+
+/* Sets the length of a file whose bytes are all the upper's own. */
+void made_truncate(struct made_upper *u, uint64_t ino, uint64_t size);
+
+/*
+ * Writes the tree of layer FROM into the empty upper. What the marks of FROM let show through gets
+ * an origin: what the redirect names, or the same path; and so a number of the lower union. Names
+ * of one file share its record.
+ */
+void made_tree(struct made_upper *u, struct layer *from);
 
 /* The layer on it, the writer open or not. */
 struct layer *made_upper_layer(struct made_upper *u);

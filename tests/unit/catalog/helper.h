@@ -58,6 +58,9 @@ int64_t count_numbered(struct catalog *c);
 /* Runs FN in a child: its exit status, or 1000 + the signal that ended it. */
 int in_child(int (*fn)(void *arg), void *arg);
 
+/* In a child that would go on for ever: ends with its parent, should a test fail. */
+void die_with_parent(void);
+
 /* Sends what is logged nowhere, in tests that damage things thousands of times. */
 void be_quiet(void);
 

@@ -71,6 +71,7 @@ static void commit_until_killed(const struct dir *d, uint64_t from, int ack)
 					  .no_threads = NO_THREADS_IN_CHILDREN};
 	struct catalog *c = NULL;
 
+	die_with_parent();
 	if (catalog_open(d->fd, &options, &c, NULL) < 0)
 		_exit(1);
 	for (uint64_t n = from;; n++) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening: what is accepted, what is refused and with which words, what is there afterwards. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -413,5 +414,104 @@ Test(open, five_hundred_layers)
 	assert_text(&w, "d/f499", "l499/d/f499");
 	ok(t_rename(&w, "d", "e", 0));
 	assert_text(&w, "e/f250", "l250/d/f250");
+	world_assert_lasting(&w);
+}
+
+static size_t count_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	size_t n = 0;
+
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* A thread would not live through the fork that makes the daemon, and its locks would. */
+Test(open, threads_are_started_by_start)
+{
+	CLEANUP(world) struct world w;
+	size_t before = count_threads();
+
+	world_init(&w, 1);
+	/* The second time there is an orphan to be cleaned, and another stack to be noted. */
+	for (int i = 0; i < 2; i++) {
+		ok(fs_open(&w.o, &w.fs, NULL));
+		cr_assert_eq(count_threads(), before);
+		ok(fs_start(w.fs));
+		ok(t_write(&w, "f", "x"));
+		hold(&w, "f");
+		ok(t_unlink(&w, "f"));
+		fs_close(w.fs);
+		w.fs = NULL;
+		w.n_held = 0;
+		cr_assert_eq(count_threads(), before);
+		world_set_lowers(&w, "l0:other");
+		put_dir("other");
+		w.o.any_lower = true;
+	}
+}
+
+/* The one that serves: says on TO that it has started, ends when FROM is closed. */
+static void serve(struct world *w, int to, int from)
+{
+	char c = 0;
+
+	ok(fs_start(w->fs));
+	ok(t_write(w, "served", "by the child"));
+	cr_assert_eq(write(to, &c, 1), 1);
+	cr_assert_eq(read(from, &c, 1), 0);
+	ok(t_write(w, "last", "by the child"));
+	world_close(w);
+	_exit(0);
+}
+
+/* As a daemon is born: one process opens, its child serves, and the first one is gone. */
+static void open_and_leave(struct world *w, int to, int from, int other_end)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		close(other_end);
+		ok(fs_open(&w->o, &w->fs, NULL));
+		if (fork() == 0)
+			serve(w, to, from);
+		_exit(0);
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert_eq(status, 0);
+}
+
+Test(open, a_child_serves_what_its_parent_has_opened)
+{
+	CLEANUP(world) struct world w;
+	int started[2], stop[2];
+	bool busy = true;
+	char c;
+
+	world_init(&w, 1);
+	put_file("l0/f", "lower");
+	cr_assert_eq(pipe2(started, O_CLOEXEC), 0);
+	cr_assert_eq(pipe2(stop, O_CLOEXEC), 0);
+	open_and_leave(&w, started[1], stop[0], stop[1]);
+	cr_assert_eq(read(started[0], &c, 1), 1);
+	/* The upper is in use by the child, not by the parent that took the lock. */
+	world_open(&w);
+	cr_assert(fs_is_snapshot(w.fs));
+	assert_names(&w, "", "f served");
+	world_close(&w);
+	close(stop[1]);
+	for (int i = 0; i < 500 && busy; i++) {
+		usleep(10000);
+		world_open(&w);
+		busy = fs_is_snapshot(w.fs);
+		if (busy)
+			world_close(&w);
+	}
+	cr_assert_not(busy);
+	assert_names(&w, "", "f last served");
+	assert_text(&w, "last", "by the child");
 	world_assert_lasting(&w);
 }
