@@ -232,7 +232,7 @@ static void write_record(struct made_upper *u, const struct place *at, const cha
 			 const struct layer_entry *e, uint64_t ino, const char *origin)
 {
 	CLEANUP(batch) struct batch b = {0};
-	struct inode_rec rec = {.attr = e->attr, .origin = (char *)origin};
+	struct inode_rec rec = {.attr = e->attr, .origin = (char *)(uintptr_t)origin};
 
 	rec.attr.ino = ino;
 	batch_begin(&b, u->catalog);
