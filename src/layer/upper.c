@@ -186,8 +186,11 @@ static int dir_entry(struct layer *l, struct layer_dir *dir, struct layer_entry 
 	int r;
 
 	r = fill_entry(u, ino, false, ret_entry);
-	if (r == -ENOENT && ino == CATALOG_ROOT_INO)
-		return bare_root(u, &ret_entry->attr);
+	if (r == -ENOENT && ino == CATALOG_ROOT_INO) {
+		r = bare_root(u, &ret_entry->attr);
+		if (r == 0)
+			ret_entry->dir = layer_dir_ref(l, dir);
+	}
 	return r;
 }
 
