@@ -155,7 +155,7 @@ int fs_fallocate(struct fs *fs, uint64_t ino, int mode, off_t off, off_t len)
 		r = bytes_fallocate(&ch, h.inode, mode, off, len, &rec);
 	if (r < 0)
 		return r;
-	/* Set-id bits are the kernel's business here: it sends a setattr of its own first. */
+	/* Set-id bits are the caller's business: front/ clears them first, with a setattr. */
 	rec->attr.mtime = rec->attr.ctime = ch.now;
 	change_kill_caps(&ch, rec);
 	return change_commit(&ch);

@@ -9,6 +9,16 @@
 
 #include "unit/fs/support.h"
 
+/*
+ * The runner has threads when it forks a test, and so has a test when it forks a child that opens
+ * the file system: ThreadSanitizer would end the child when that starts a thread.
+ */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "die_after_fork=0";
+}
+
 /* The process that is the test. */
 static pid_t owner;
 

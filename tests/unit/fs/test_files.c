@@ -139,20 +139,6 @@ Test(files, truncate)
 	cr_assert_eq(count_files("upper/.plyfs/data"), 0);
 }
 
-Test(files, truncate_to_nothing_reads_nothing)
-{
-	CLEANUP(world) struct world w;
-
-	world_init(&w, 1);
-	put_bytes("l0/f", 100000, 1);
-	world_open(&w);
-	cr_assert_gt(hold(&w, "f"), 0);
-	cr_assert_eq(remove("l0/f"), 0);
-	put_dir("l0/f");
-	ok(t_chmod(&w, "", 0755));
-	cr_assert_eq(rmdir("l0/f"), 0);
-}
-
 Test(files, bad_ranges)
 {
 	CLEANUP(world) struct world w;
