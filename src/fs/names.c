@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "fs/private.h"
 
 int name_check(const char *name)
@@ -72,6 +73,24 @@ int inode_of_entry(struct fs *fs, uint64_t ino, struct inode **ret_inode, struct
 }
 
 /*
+ * A record under the number of a lower inode that has no entry and no other name is another inode's:
+ * the layers are not those that the upper was made over, or were changed under it. An error is better than the
+ * other's bytes under this name.
+ */
+static int check_number_is_free(struct fs *fs, struct inode *dir, const char *name, uint64_t ino)
+{
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	int r = record_load(fs, ino, &rec);
+
+	if (r != 0)
+		return r == -ENOENT ? 0 : r;
+	log_error("\"%s\" in inode %llu: its lower file has the inode number of another that was "
+		  "copied up; were the layers changed?",
+		  name, (unsigned long long)dir->ino);
+	return -ESTALE;
+}
+
+/*
  * A lower name without an entry. Copying an inode up puts its name into the catalog, so what is
  * found here has no record, unless it is another name of a hard link that was copied up.
  */
@@ -88,6 +107,10 @@ static int resolve_lower(struct fs *fs, struct inode *dir, const char *name,
 	if (fs->catalog != NULL && ref.attr.nlink > 1 && !S_ISDIR(ref.attr.mode)) {
 		r = inode_of_number(fs, ref.attr.ino, ret_inode, ret_attr);
 		if (r != -ENOENT)
+			return r;
+	} else if (fs->catalog != NULL) {
+		r = check_number_is_free(fs, dir, name, ref.attr.ino);
+		if (r < 0)
 			return r;
 	}
 	attr = ref.attr;
