@@ -110,14 +110,13 @@ int change_new(struct change *ch, uint64_t ino, uint32_t mode, uint32_t uid, uin
 	return add_rec(ch, &rec, ret_rec);
 }
 
-/* Which flag of a record says that it may have the attribute NAME. */
-static uint32_t flag_of_xattr(const char *name)
+void rec_note_xattr(struct inode_rec *rec, const char *name)
 {
+	rec->flags |= INODE_HAS_XATTRS;
 	if (strcmp(name, "security.capability") == 0)
-		return INODE_HAS_CAPS;
-	if (strncmp(name, "system.posix_acl_", 17) == 0)
-		return INODE_HAS_ACL;
-	return 0;
+		rec->flags |= INODE_HAS_CAPS;
+	if (strcmp(name, ACL_XATTR_ACCESS) == 0 || strcmp(name, ACL_XATTR_DEFAULT) == 0)
+		rec->flags |= INODE_HAS_ACL;
 }
 
 /* One attribute of a lower inode into the batch. One that vanished in between is none. */
@@ -138,7 +137,7 @@ static int copy_xattr(struct change *ch, struct union_dir *dir, const char *name
 	if (len < 0)
 		return (int)len;
 	batch_put_xattr(&ch->batch, rec->attr.ino, xattr, value, (size_t)len);
-	rec->flags |= INODE_HAS_XATTRS | flag_of_xattr(xattr);
+	rec_note_xattr(rec, xattr);
 	return 0;
 }
 

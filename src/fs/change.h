@@ -67,6 +67,9 @@ static inline void rec_count_dir(struct inode_rec *dir, int by)
 		dir->attr.nlink = (uint32_t)((int64_t)dir->attr.nlink + by);
 }
 
+/* Sets the flags that say that the record may have the attribute NAME. */
+void rec_note_xattr(struct inode_rec *rec, const char *name);
+
 /* Clears set-id bits as a write by a stranger does: S_ISUID, and S_ISGID of an executable group. */
 void rec_kill_suidgid(struct inode_rec *rec);
 /* Drops security.capability, which no change of bytes or owner survives. */

@@ -20,11 +20,10 @@ static void forget(struct err *err)
 		err_done(err);
 }
 
-static int open_private(struct fs *fs, bool create, const char *name, int at, int *ret_fd)
+static int open_private(bool create, const char *name, int at, int *ret_fd)
 {
 	int fd;
 
-	(void)fs;
 	if (create && mkdirat(at, name, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -66,7 +65,7 @@ static int open_data(struct fs *fs, int dir, struct err *err)
 {
 	struct data_options o = {.read_only = fs->read_only};
 	CLEANUP(fd) int fd = -1;
-	int r = open_private(fs, !fs->read_only, "data", dir, &fd);
+	int r = open_private(!fs->read_only, "data", dir, &fd);
 
 	if (r < 0)
 		return explain_upper(fs, r, err);
@@ -77,7 +76,7 @@ int fs_upper_open(struct fs *fs, struct err *err)
 {
 	bool write = !fs->options->read_only;
 	CLEANUP(fd) int dir = -1;
-	int r = open_private(fs, write, ".plyfs", fs->upper_fd, &dir);
+	int r = open_private(write, ".plyfs", fs->upper_fd, &dir);
 
 	/* Asked for read-only, an upper without a catalog is a directory like a lower one. */
 	if (r == -ENOENT && !write) {
@@ -200,9 +199,7 @@ static int copy_root_xattr(struct layer *l, struct layer_dir *dir, const char *n
 	if (len < 0)
 		return 0;
 	batch_put_xattr(&ch->batch, rec->attr.ino, name, value, (size_t)len);
-	rec->flags |= INODE_HAS_XATTRS;
-	if (strncmp(name, "system.posix_acl_", 17) == 0)
-		rec->flags |= INODE_HAS_ACL;
+	rec_note_xattr(rec, name);
 	return 0;
 }
 

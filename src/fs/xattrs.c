@@ -157,15 +157,6 @@ static int check_flags(struct fs *fs, struct inode *inode, const char *name, int
 	return have < 0 && (flags & XATTR_REPLACE) ? -ENODATA : 0;
 }
 
-static void note_xattr(struct inode_rec *rec, const char *name)
-{
-	rec->flags |= INODE_HAS_XATTRS;
-	if (is_acl(name))
-		rec->flags |= INODE_HAS_ACL;
-	if (strcmp(name, "security.capability") == 0)
-		rec->flags |= INODE_HAS_CAPS;
-}
-
 /* The access ACL and the mode are two views of one thing (fs/posix_acl.c, posix_acl_update_mode). */
 static int put_acl(struct change *ch, struct inode_rec *rec, const char *name, const void *value,
 		   size_t len, bool kill_sgid)
@@ -191,7 +182,7 @@ static int put_acl(struct change *ch, struct inode_rec *rec, const char *name, c
 		batch_del_xattr(&ch->batch, rec->attr.ino, name);
 	} else {
 		batch_put_xattr(&ch->batch, rec->attr.ino, name, acl.data, acl.len);
-		note_xattr(rec, name);
+		rec_note_xattr(rec, name);
 	}
 	return 0;
 }
@@ -224,7 +215,7 @@ int fs_setxattr(struct fs *fs, uint64_t ino, const char *name, const void *value
 		batch_del_xattr(&ch.batch, ino, name);
 	} else {
 		batch_put_xattr(&ch.batch, ino, name, value, len);
-		note_xattr(rec, name);
+		rec_note_xattr(rec, name);
 	}
 	return r < 0 ? r : change_commit(&ch);
 }
