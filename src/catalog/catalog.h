@@ -84,6 +84,42 @@ int catalog_sync(struct catalog *c);
 /* Commits the LMDB transaction durably and starts a new journal. Waits for the disk. */
 int catalog_checkpoint(struct catalog *c);
 
+/*
+ * Batches are numbered from 1 up over the life of the catalog. The number of the last one that was
+ * committed, and of the last one that a power cut cannot take any more.
+ */
+uint64_t catalog_committed(struct catalog *c);
+uint64_t catalog_durable(struct catalog *c);
+
+/*
+ * What others do around each flush of records to the disk, whoever asked for it: catalog_sync(), a
+ * checkpoint, or the catalog's own thread, which flushes every few seconds. Both are called from
+ * any thread, one at a time, without any lock of the catalog held, and may call it, but for
+ * catalog_sync(), catalog_checkpoint() and catalog_close().
+ */
+struct catalog_hooks {
+	/* Before: makes durable what the records that are committed by now depend on. A failure is
+	 * the flush's failure, and nothing is flushed. */
+	int (*before_flush)(void *arg);
+	/* After one that succeeded: catalog_durable() has risen. */
+	void (*after_flush)(void *arg);
+	void *arg;
+};
+/* To be called before the first commit of a batch that needs them; NULL takes them away. Not during
+ * a flush by another thread, but for the catalog's own. */
+void catalog_set_hooks(struct catalog *c, const struct catalog_hooks *hooks);
+/* Has the catalog's thread flush soon (a tenth of a second), not in a few seconds. */
+void catalog_flush_soon(struct catalog *c);
+
+/* True when the last owner did not close the catalog: it was killed, or the power was cut. */
+bool catalog_was_unclean(const struct catalog *c);
+
+/*
+ * Calls EACH for every inode whose record was in the journal at the open, that is, not in a
+ * checkpoint, and is still there. An error of EACH ends the walk and is returned. EACH may commit.
+ */
+int catalog_each_replayed(struct catalog *c, int (*each)(void *arg, uint64_t ino), void *arg);
+
 /* Lookups: 0, -ENOENT, -EUCLEAN (a damaged record), -EIO. */
 int catalog_entry(struct catalog *c, uint64_t parent, const char *name, size_t len,
 		  struct entry_rec *ret_entry);

@@ -109,7 +109,9 @@ int checkpoint(struct catalog *c, bool wait)
 	int rc;
 
 	pthread_mutex_lock(&c->checkpoint_lock);
-	rc = gate_shut(&c->lock_file, wait);
+	rc = hooks_before(c);
+	if (rc == 0)
+		rc = gate_shut(&c->lock_file, wait);
 	if (rc == 0) {
 		pthread_mutex_lock(&c->lock);
 		rc = checkpoint_locked(c);
@@ -123,6 +125,8 @@ int checkpoint(struct catalog *c, bool wait)
 		gate_open(&c->lock_file);
 	}
 	pthread_mutex_unlock(&c->checkpoint_lock);
+	if (rc == 0)
+		hooks_after(c);
 	return rc;
 }
 

@@ -54,6 +54,12 @@ struct catalog {
 	bool has_thread;
 	bool stop;
 	bool want_checkpoint;
+	bool want_flush; /* within a tenth of a second */
+
+	struct catalog_hooks hooks; /* protected by `lock`; called without it */
+	bool unclean;		    /* constant after open: the last owner did not close it */
+	uint64_t *replayed;	    /* owned; inodes whose records the open found in the journal */
+	size_t n_replayed;
 
 	struct { /* for catalog_to_text() */
 		uint64_t commits, syncs, checkpoints, failed_checkpoints, recoveries;
@@ -82,6 +88,10 @@ int read_next_ino(struct catalog *c);
  * set. When that fails too the catalog has failed. Under the lock.
  */
 int recover(struct catalog *c, uint64_t keep, bool *ret_dropped);
+
+/* hooks.c: without the lock. */
+int hooks_before(struct catalog *c);
+void hooks_after(struct catalog *c);
 
 /* checkpoint.c; under the lock. */
 bool checkpoint_is_due(struct catalog *c, unsigned int times);

@@ -178,6 +178,7 @@ void lock_announce_closing(struct lock_file *l)
 int lock_own(struct lock_file *l, int dirfd, struct err *err)
 {
 	struct lock_file own = {.fd = -1, .has_locks = true};
+	struct owner before;
 	CLEANUP(fd) int fd = sys_openat(dirfd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 	int rc;
 
@@ -195,6 +196,7 @@ int lock_own(struct lock_file *l, int dirfd, struct err *err)
 		return err_errno(err, -rc, "cannot lock .plyfs/" LOCK_FILE);
 	}
 	own.fd = fd;
+	own.was_owned = read_owner(fd, &before);
 	/* Only for messages where there are locks: a full disk must not keep anyone out. */
 	rc = lock_write_owner(&own);
 	if (rc < 0 && !own.has_locks)

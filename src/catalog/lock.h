@@ -16,6 +16,7 @@
 struct lock_file {
 	int fd;		/* owned; -1: none */
 	bool has_locks; /* the file system has locks */
+	bool was_owned; /* the last owner did not let go: it died */
 };
 
 /*

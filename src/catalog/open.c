@@ -121,6 +121,26 @@ static int read_orphans(struct catalog *c)
 	return rc == MDB_NOTFOUND ? 0 : store_errno(rc);
 }
 
+/* Remembers the inodes whose records a journal record puts. */
+static int note_replayed(struct catalog *c, const void *body, size_t len)
+{
+	struct reader r = reader_of(body, len);
+	struct op op;
+
+	while (op_next(&r, &op) > 0) {
+		uint64_t *more;
+
+		if (op.kind != OP_PUT || op.table != TABLE_INODE)
+			continue;
+		more = reallocarray(c->replayed, c->n_replayed + 1, sizeof(*more));
+		if (more == NULL)
+			return -ENOMEM;
+		c->replayed = more;
+		c->replayed[c->n_replayed++] = get_be64(op.key);
+	}
+	return 0;
+}
+
 int replay_journal(struct catalog *c, const uint8_t *bytes, size_t len, struct journal_scan *scan)
 {
 	struct journal_record record;
@@ -137,6 +157,8 @@ int replay_journal(struct catalog *c, const uint8_t *bytes, size_t len, struct j
 		if (record.seq != seq + 1)
 			return -ESTALE;
 		rc = store_apply(&c->store, record.body, record.len);
+		if (rc == 0)
+			rc = note_replayed(c, record.body, record.len);
 		if (rc < 0)
 			return rc;
 		seq = record.seq;
@@ -390,6 +412,7 @@ static void catalog_free(struct catalog *c)
 	if (c->dirfd >= 0)
 		close(c->dirfd);
 	free(c->orphans);
+	free(c->replayed);
 	free(c->path);
 	pthread_cond_destroy(&c->wake);
 	pthread_cond_destroy(&c->synced);
@@ -415,6 +438,7 @@ static int open_for_writing(struct catalog *c, int dirfd, struct err *err)
 	if (!c->options.create && sys_fstatat(c->dirfd, CATALOG_FILE, &st, 0) == -ENOENT)
 		return err_set(err, ENOENT, "there is no catalog in %s", dir_name_of(dirfd).text);
 	rc = lock_own(&c->lock_file, c->dirfd, err);
+	c->unclean = c->lock_file.was_owned;
 	return rc < 0 ? rc : open_owned(c, err);
 }
 

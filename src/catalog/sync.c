@@ -13,13 +13,21 @@ static void wait_for_flush(struct catalog *c)
 		pthread_cond_wait(&c->synced, &c->lock);
 }
 
-static void flush(struct catalog *c)
+/* Fails only when the hook did. */
+static int flush(struct catalog *c)
 {
 	uint64_t upto = c->seq;
 	int rc;
 
 	c->syncing = true;
 	pthread_mutex_unlock(&c->lock);
+	rc = hooks_before(c);
+	if (rc < 0) {
+		pthread_mutex_lock(&c->lock);
+		c->syncing = false;
+		pthread_cond_broadcast(&c->synced);
+		return rc;
+	}
 	rc = sys_fdatasync(c->journal.fd);
 	pthread_mutex_lock(&c->lock);
 	c->syncing = false;
@@ -36,18 +44,25 @@ static void flush(struct catalog *c)
 		log_error("the catalog's journal could not be flushed to the disk");
 	}
 	pthread_cond_broadcast(&c->synced);
+	pthread_mutex_unlock(&c->lock);
+	hooks_after(c);
+	pthread_mutex_lock(&c->lock);
+	return 0;
 }
 
 int sync_journal(struct catalog *c)
 {
 	uint64_t upto = c->seq;
+	int rc = 0;
 
-	while (c->synced_seq < upto && c->sync_error == 0) {
+	while (rc == 0 && c->synced_seq < upto && c->sync_error == 0) {
 		if (c->syncing)
 			wait_for_flush(c);
 		else
-			flush(c);
+			rc = flush(c);
 	}
+	if (rc < 0)
+		return rc;
 	return c->synced_seq >= upto ? 0 : c->sync_error;
 }
 

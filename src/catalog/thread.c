@@ -9,6 +9,7 @@
 
 /* What a power cut may take. */
 #define SYNC_SECONDS 5
+#define SOON_NSEC    100000000L
 
 /* Sleeps until it is time to flush, or there is something to do. Under the lock. */
 static void rest(struct catalog *c)
@@ -17,9 +18,22 @@ static void rest(struct catalog *c)
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += SYNC_SECONDS;
+	while (!c->stop && !c->want_checkpoint && !c->want_flush &&
+	       pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
+		;
+	if (!c->want_flush || c->stop || c->want_checkpoint)
+		return;
+	/* Others may have more of the kind by then. */
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += SOON_NSEC;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_nsec -= 1000000000L;
+		until.tv_sec++;
+	}
 	while (!c->stop && !c->want_checkpoint &&
 	       pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
 		;
+	c->want_flush = false;
 }
 
 static void *run(void *arg)
