@@ -20,7 +20,7 @@ void batch_done(struct batch *b)
 	b->n = 0;
 }
 
-static void add(struct batch *b, enum op_kind kind, enum table table, const void *key,
+static void add(struct batch *b, enum op_kind kind, enum catalog_table table, const void *key,
 		size_t key_len, const void *value, size_t value_len)
 {
 	op_append(&b->body, kind, table, key, key_len, value, value_len);
@@ -75,7 +75,7 @@ void batch_del_entry(struct batch *b, uint64_t parent, const char *name, size_t 
 	add_entry(b, OP_DEL, parent, name, len, NULL, 0);
 }
 
-static void add_ino(struct batch *b, enum op_kind kind, enum table table, uint64_t ino,
+static void add_ino(struct batch *b, enum op_kind kind, enum catalog_table table, uint64_t ino,
 		    const void *value, size_t len)
 {
 	uint8_t key[INO_KEY_SIZE];

@@ -1,39 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checkpoints: the journal's records become part of the LMDB file, and the journal starts anew. */
+/* Checkpoints: a delta is brought into the tables, and its journal starts anew. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "catalog/check.h"
 #include "catalog/internal.h"
 
 /* After a failed checkpoint every commit would try the next one. */
 #define RETRY_SECONDS 10
 
-static struct timespec now(void)
-{
-	struct timespec t;
+/* A few changes are kept in memory and journal for so long at most. */
+#define AGE_SECONDS 30
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t;
+bool checkpoint_is_due(struct catalog *c)
+{
+	struct timespec t = monotonic_now();
+
+	if (c->retry_at.tv_sec != 0)
+		return timespec_cmp(&t, &c->retry_at) >= 0;
+	return c->failed || c->sync_error != 0 || c->frozen != NULL ||
+	       c->journals[c->current].len >= CHECKPOINT_BYTES ||
+	       c->active->bytes >= CHECKPOINT_BYTES ||
+	       (c->began.tv_sec != 0 && t.tv_sec - c->began.tv_sec >= AGE_SECONDS);
 }
 
-bool checkpoint_is_due(struct catalog *c, unsigned int times)
-{
-	struct timespec t;
-
-	if (!c->failed && c->sync_error == 0 && c->journal.len < times * CHECKPOINT_JOURNAL_BYTES &&
-	    store_dirty_pages(&c->store) < times * CHECKPOINT_DIRTY_PAGES)
-		return false;
-	if (c->retry_at.tv_sec == 0)
-		return true;
-	t = now();
-	return timespec_cmp(&t, &c->retry_at) >= 0;
-}
-
-/* The checksum must be gone from the disk before the file that it describes changes. */
-static int remove_sum(struct catalog *c)
+int remove_sum(struct catalog *c)
 {
 	int rc;
 
@@ -49,59 +43,223 @@ static int remove_sum(struct catalog *c)
 	return 0;
 }
 
-static int commit_tables(struct catalog *c)
+/* The journal that is not the current one; NULL when it has records that count, or no reserve. */
+static struct journal *free_journal(struct catalog *c)
 {
-	uint8_t applied[8];
-	int rc;
+	struct journal *other = &c->journals[!c->current];
+	struct journal copy;
+	bool usable;
 
-	put_le64(applied, c->seq);
-	rc = store_put(&c->store, TABLE_SUPER, SUPER_APPLIED, strlen(SUPER_APPLIED), applied,
-		       sizeof(applied));
-	return rc < 0 ? rc : store_commit(&c->store);
+	/* Nobody else touches it but flushes, which read its flag. */
+	pthread_mutex_lock(&c->lock);
+	copy = *other;
+	pthread_mutex_unlock(&c->lock);
+	if (copy.fd < 0 || !journal_is_empty(&copy))
+		return NULL;
+	usable = journal_has_reserve(&copy);
+	pthread_mutex_lock(&c->lock);
+	other->allocated = copy.allocated;
+	other->no_reserve = copy.no_reserve;
+	pthread_mutex_unlock(&c->lock);
+	return usable ? other : NULL;
 }
 
-int checkpoint_tables(struct catalog *c)
+/* What is to be brought into the tables is in c->frozen then. 1: there is nothing. */
+static int freeze(struct catalog *c)
 {
-	bool dropped;
-	int rc;
+	struct delta *fresh = NULL;
+	struct journal *next;
+	int rc = 0;
 
-	if (c->store.txn == NULL)
-		return -EIO;
-	if (c->seq == c->applied)
+	if (c->frozen != NULL)
 		return 0;
-	rc = remove_sum(c);
+	rc = delta_new(&fresh);
 	if (rc < 0)
 		return rc;
-	rc = commit_tables(c);
-	if (rc < 0) {
-		c->stats.failed_checkpoints++;
-		recover(c, UINT64_MAX, &dropped);
-		return store_full_errno(c->dirfd, rc);
+	next = free_journal(c);
+	pthread_mutex_lock(&c->lock);
+	if (c->seq != c->applied) {
+		c->frozen = c->active;
+		c->frozen_seq = c->seq;
+		c->active = steal_ptr(&fresh);
+		c->began = (struct timespec){0};
+		/* A journal with a record that could not be taken back must not be continued elsewhere. */
+		if (next != NULL && !c->failed)
+			c->current = !c->current;
 	}
+	pthread_mutex_unlock(&c->lock);
+	delta_free(fresh);
+	return c->frozen == NULL;
+}
+
+static int refresh(void *arg)
+{
+	struct catalog *c = arg;
+	int rc;
+
+	pthread_mutex_lock(&c->lock);
+	rc = store_refresh(&c->store);
+	pthread_mutex_unlock(&c->lock);
+	return rc;
+}
+
+/* LMDB refuses everything after some failures, until the file is opened anew. */
+static void reopen(struct catalog *c)
+{
+	struct store fresh, old;
+
+	if (open_store(c, c->path, false, &fresh) < 0)
+		return;
+	pthread_mutex_lock(&c->lock);
+	old = c->store;
+	c->store = fresh;
+	pthread_mutex_unlock(&c->lock);
+	store_close(&old);
+}
+
+/* The frozen delta's journal: it must be whole before a part of the delta is in the tables. */
+static int sync_frozen(struct catalog *c)
+{
+	int rc = 0;
+
+	if (c->options.no_sync || c->journals[0].fd < 0)
+		return 0;
+	pthread_mutex_lock(&c->lock);
+	if (c->synced_seq < c->frozen_seq && c->sync_error == 0)
+		rc = sync_journals(c);
+	pthread_mutex_unlock(&c->lock);
+	return rc;
+}
+
+static int apply_frozen(struct catalog *c)
+{
+	int rc = hooks_before(c);
+
+	/* When the journal cannot be flushed the tables make up for it. */
+	if (rc == 0 && sync_frozen(c) < 0)
+		log_info("a checkpoint makes up for the flush that failed");
+	if (rc == 0)
+		rc = remove_sum(c);
+	if (rc == 0 && c->fail_apply > 0) {
+		c->fail_apply--;
+		rc = -ENOMEM;
+	}
+	if (rc < 0)
+		return rc;
+	rc = store_apply(&c->store, c->frozen, c->frozen_seq, refresh, c);
+	if (rc == -EIO)
+		reopen(c);
+	return store_full_errno(c->dirfd, rc);
+}
+
+/* The frozen delta is in the tables, durably. */
+static int thaw(struct catalog *c)
+{
+	struct delta *old;
+	int rc;
+
+	pthread_mutex_lock(&c->lock);
+	rc = store_refresh(&c->store);
+	if (rc < 0) {
+		pthread_mutex_unlock(&c->lock);
+		return rc;
+	}
+	old = steal_ptr(&c->frozen);
+	c->applied = c->frozen_seq;
+	if (c->synced_seq < c->applied)
+		c->synced_seq = c->applied;
+	/* Records behind those that a failed flush lost are not safe in the same journal. */
+	if (c->seq == c->applied || journal_is_empty(&c->journals[c->current]))
+		c->sync_error = 0;
 	c->stats.checkpoints++;
-	c->applied = c->synced_seq = c->seq;
-	c->sync_error = 0;
+	pthread_mutex_unlock(&c->lock);
+	delta_free(old);
 	return 0;
+}
+
+static void complain_of_reset(const struct journal *j, int rc)
+{
+	if (rc < 0 && j->len > CHECKPOINT_BYTES)
+		log_warn("the journal could not be started anew: %s", strerror(-rc));
+}
+
+/* Journals all of whose records are in the tables start anew. */
+static void reset_journals(struct catalog *c)
+{
+	struct journal *other = &c->journals[!c->current], *current = &c->journals[c->current],
+		       copy;
+	int rc;
+
+	pthread_mutex_lock(&c->lock);
+	copy = *other;
+	/* It may hold up a commit, but only where there was no other journal to go to. */
+	if (c->seq == c->applied && current->fd >= 0 && !journal_is_empty(current)) {
+		rc = journal_reset(current, c->applied, JOURNAL_KEEP);
+		if (rc == 0)
+			c->failed = false;
+		complain_of_reset(current, rc);
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (copy.fd < 0 || journal_is_empty(&copy))
+		return;
+	rc = journal_reset(&copy, c->applied, JOURNAL_KEEP);
+	complain_of_reset(&copy, rc);
+	if (rc < 0)
+		return;
+	pthread_mutex_lock(&c->lock);
+	*other = copy;
+	pthread_mutex_unlock(&c->lock);
 }
 
 /*
  * The order is what makes a crash at any point harmless. Until LMDB's meta page is on the disk, the
- * old tables and the whole journal are valid. From then on the new tables are, and they say up to
- * which record they hold the journal, so it does not matter whether its old records are still there.
+ * old tables and both journals are valid. From then on the new tables are, and they say up to
+ * which record they hold the journals, so it does not matter whether old records are still there.
  */
-int checkpoint_locked(struct catalog *c)
+static int bring_in(struct catalog *c)
 {
-	bool needed = c->seq != c->applied || c->failed;
-	int rc = checkpoint_tables(c);
+	int rc = freeze(c);
 
-	if (rc < 0 || !needed)
+	if (rc < 0)
 		return rc;
-	rc = journal_reset(&c->journal, c->applied);
 	if (rc == 0)
-		c->failed = false; /* what could not be undone in the journal is gone with it */
-	else if (c->journal.len > CHECKPOINT_JOURNAL_BYTES)
-		log_warn("the journal could not be started anew: %s", strerror(-rc));
+		rc = apply_frozen(c);
+	if (rc == 0)
+		rc = thaw(c);
+	if (rc < 0)
+		return rc;
+	reset_journals(c);
 	return 0;
+}
+
+/* All that was committed by now, also where an earlier attempt has left a frozen delta. */
+static int checkpoint_gated(struct catalog *c)
+{
+	bool left_over = c->frozen != NULL;
+	int rc = bring_in(c);
+
+	if (rc == 0 && left_over)
+		rc = bring_in(c);
+	if (rc < 0)
+		return rc;
+	compact_if_worth(c, COMPACT_BYTES);
+	reserve_space(c);
+	return 0;
+}
+
+static void note_result(struct catalog *c, int rc)
+{
+	pthread_mutex_lock(&c->lock);
+	c->want_checkpoint = false;
+	c->checkpoint_error = rc;
+	c->retry_at = (struct timespec){0};
+	if (rc < 0) {
+		c->stats.failed_checkpoints++;
+		c->retry_at = monotonic_now();
+		c->retry_at.tv_sec += RETRY_SECONDS;
+	}
+	pthread_cond_broadcast(&c->room);
+	pthread_mutex_unlock(&c->lock);
 }
 
 int checkpoint(struct catalog *c, bool wait)
@@ -109,21 +267,15 @@ int checkpoint(struct catalog *c, bool wait)
 	int rc;
 
 	pthread_mutex_lock(&c->checkpoint_lock);
+	/* Most of what has to be flushed first is flushed before anybody who opens a snapshot waits. */
 	rc = hooks_before(c);
 	if (rc == 0)
 		rc = gate_shut(&c->lock_file, wait);
 	if (rc == 0) {
-		pthread_mutex_lock(&c->lock);
-		rc = checkpoint_locked(c);
-		c->want_checkpoint = false;
-		c->retry_at = (struct timespec){0};
-		if (rc < 0) {
-			c->retry_at = now();
-			c->retry_at.tv_sec += RETRY_SECONDS;
-		}
-		pthread_mutex_unlock(&c->lock);
+		rc = checkpoint_gated(c);
 		gate_open(&c->lock_file);
 	}
+	note_result(c, rc);
 	pthread_mutex_unlock(&c->checkpoint_lock);
 	if (rc == 0)
 		hooks_after(c);

@@ -1,105 +1,74 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Committing a batch: into the journal, then into the transaction; what happens when that fails. */
+/* Committing a batch: into the journal, then into the delta. */
 #include <errno.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "catalog/internal.h"
 
-/* Walks a body: 0 or -EINVAL. RET_FREES: it removes names or inodes, and so frees space. */
-static int check_body(const struct buf *body, bool *ret_frees)
+/* How long a commit waits for a checkpoint that does not keep up; several of them share the load. */
+#define SLOW_NSEC 5000000L
+
+/* What has to be known of a body before it is committed. */
+struct body_info {
+	size_t n;
+	bool frees; /* it removes names or inodes, and so frees space */
+};
+
+/* Walks a body: 0 or -EINVAL. */
+static int check_body(const struct buf *body, struct body_info *ret_info)
 {
 	struct reader r = reader_of(body->data, body->len);
-	bool frees = false;
+	struct body_info info = {0};
 	struct op op;
 	int rc;
 
-	while ((rc = op_next(&r, &op)) > 0)
-		frees |= op.kind == OP_DEL_INODE ||
-			 (op.table == TABLE_ENTRY && (op.kind != OP_PUT || op.value[0] == DT_WHT));
-	*ret_frees = frees;
+	for (; (rc = op_next(&r, &op)) > 0; info.n++)
+		info.frees |= op.kind == OP_DEL_INODE ||
+			      (op.table == TABLE_ENTRY &&
+			       (op.kind != OP_PUT || op.value[0] == DT_WHT));
+	*ret_info = info;
 	return rc < 0 || body->len > JOURNAL_BODY_MAX ? -EINVAL : 0;
 }
 
-static int apply(struct catalog *c, const void *body, size_t len)
+static uint64_t waiting_bytes(const struct catalog *c)
 {
-	if (c->fail_apply > 0) {
-		c->fail_apply--;
-		store_close(&c->store);
-		return -ENOMEM;
-	}
-	return store_apply(&c->store, body, len);
+	uint64_t journal = c->journals[c->current].len;
+
+	return journal > c->active->bytes ? journal : c->active->bytes;
 }
 
-/* Everything anew from what is on the disk. */
-static int rebuild(struct catalog *c)
+/* Lets a checkpoint catch up. Under the lock. */
+static int wait_for_room(struct catalog *c)
 {
-	CLEANUP(free) uint8_t *bytes = NULL;
-	struct journal_scan scan;
-	size_t len;
-	int rc;
+	struct timespec until;
 
-	store_close(&c->store);
-	if (c->fail_apply > 0) {
-		c->fail_apply--;
-		return -ENOMEM;
+	if (waiting_bytes(c) < SLOW_BYTES)
+		return 0;
+	if (c->checkpoint_error < 0 || waiting_bytes(c) >= BYTES_MAX)
+		return c->checkpoint_error < 0 ? c->checkpoint_error : -ENOSPC;
+	if (c->frozen == NULL)
+		return 0;
+	until = monotonic_now();
+	until.tv_nsec += SLOW_NSEC;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_nsec -= 1000000000L;
+		until.tv_sec++;
 	}
-	rc = journal_read(c->journal.fd, &bytes, &len);
+	pthread_cond_timedwait(&c->room, &c->lock, &until);
+	return 0;
+}
+
+static int commit_locked(struct catalog *c, const struct buf *body, const struct body_info *info)
+{
+	int rc = wait_for_room(c);
+
 	if (rc == 0)
-		rc = store_open(&c->store, c->path, false, c->options.no_sync, c->map_size);
-	if (rc == 0)
-		rc = read_super(c, NULL);
-	if (rc == 0)
-		rc = replay_journal(c, bytes, len < c->journal.len ? len : c->journal.len, &scan);
+		rc = c->failed ? -EIO : delta_reserve(c->active, body->len, info->n);
 	if (rc < 0)
-		store_close(&c->store);
-	return rc;
-}
-
-int recover(struct catalog *c, uint64_t keep, bool *ret_dropped)
-{
-	uint64_t synced = c->synced_seq;
-	int rc;
-
-	c->stats.recoveries++;
-	*ret_dropped = false;
-	rc = rebuild(c);
-	if (rc < 0 && keep < c->journal.len) {
-		*ret_dropped = true;
-		rc = journal_cut(&c->journal, keep);
-		if (rc == 0)
-			rc = rebuild(c);
-	}
-	/* What was on the disk still is; read_super() only knew of the tables. */
-	if (synced > c->synced_seq)
-		c->synced_seq = synced;
-	if (rc < 0) {
-		c->failed = true;
-		log_error("the catalog can no longer be changed: %s", strerror(-rc));
-	}
-	return rc;
-}
-
-/* The record is in the journal, but LMDB did not take it. */
-static int commit_again(struct catalog *c, uint64_t before, int error)
-{
-	bool dropped;
-
-	log_warn("applying a change to the catalog failed (%s); replaying the journal",
-		 strerror(-error));
-	if (recover(c, before, &dropped) < 0)
-		return -EIO;
-	return dropped ? error : 0;
-}
-
-static int commit_locked(struct catalog *c, const struct buf *body, bool frees)
-{
-	uint64_t before = c->journal.len;
-	int rc;
-
-	if (c->failed || c->store.txn == NULL)
-		return -EIO;
-	rc = journal_append(&c->journal, c->seq + 1, body->data, body->len, frees);
+		return rc;
+	rc = journal_append(&c->journals[c->current], c->seq + 1, body->data, body->len,
+			    info->frees);
 	if (rc == -EBADFD) {
 		c->failed = true;
 		log_error(
@@ -109,28 +78,60 @@ static int commit_locked(struct catalog *c, const struct buf *body, bool frees)
 	}
 	if (rc < 0)
 		return rc;
-	rc = apply(c, body->data, body->len);
-	if (rc < 0)
-		return commit_again(c, before, rc);
+	delta_apply(c->active, body->data, body->len);
+	if (c->began.tv_sec == 0)
+		c->began = monotonic_now();
 	c->seq++;
+	c->stats.commits++;
 	return 0;
 }
 
-/* Has the thread make a checkpoint; says whether the caller must make it itself. */
+/* Has the thread make a checkpoint; says whether the caller must make it himself. */
 static bool ask_for_checkpoint(struct catalog *c)
 {
-	if (!checkpoint_is_due(c, 1))
+	if (!checkpoint_is_due(c))
 		return false;
 	if (c->has_thread && !c->want_checkpoint) {
 		c->want_checkpoint = true;
 		pthread_cond_signal(&c->wake);
 	}
-	return !c->has_thread || checkpoint_is_due(c, 2);
+	return !c->has_thread;
+}
+
+static int commit_once(struct catalog *c, const struct buf *body, const struct body_info *info,
+		       bool *ret_checkpoint)
+{
+	int rc;
+
+	pthread_mutex_lock(&c->lock);
+	rc = commit_locked(c, body, info);
+	if (rc == 0 && !c->has_thread)
+		thread_start(c);
+	*ret_checkpoint = ask_for_checkpoint(c);
+	pthread_mutex_unlock(&c->lock);
+	return rc;
+}
+
+/* Only removing is possible while there are no blocks for the checkpoint that it will need. */
+static int regain_reserve(struct catalog *c)
+{
+	bool lacks;
+
+	pthread_mutex_lock(&c->lock);
+	lacks = c->no_reserve;
+	pthread_mutex_unlock(&c->lock);
+	if (!lacks)
+		return 0;
+	pthread_mutex_lock(&c->checkpoint_lock);
+	lacks = !reserve_space(c);
+	pthread_mutex_unlock(&c->checkpoint_lock);
+	return lacks ? -ENOSPC : 0;
 }
 
 int catalog_commit(struct catalog *c, const struct batch *b)
 {
-	bool frees, checkpoint_now = false;
+	bool checkpoint_now = false;
+	struct body_info info;
 	int rc;
 
 	if (!buf_ok(&b->body))
@@ -139,18 +140,15 @@ int catalog_commit(struct catalog *c, const struct batch *b)
 		return -EROFS;
 	if (b->body.len == 0)
 		return 0;
-	rc = check_body(&b->body, &frees);
+	rc = check_body(&b->body, &info);
+	if (rc == 0 && !info.frees)
+		rc = regain_reserve(c);
 	if (rc < 0)
 		return rc;
-	pthread_mutex_lock(&c->lock);
-	rc = commit_locked(c, &b->body, frees);
-	if (rc == 0) {
-		c->stats.commits++;
-		if (!c->has_thread)
-			thread_start(c);
-		checkpoint_now = ask_for_checkpoint(c);
-	}
-	pthread_mutex_unlock(&c->lock);
+	rc = commit_once(c, &b->body, &info, &checkpoint_now);
+	/* A checkpoint empties the journal, without which even removing would fail. */
+	if ((rc == -ENOSPC || rc == -EDQUOT) && info.frees && checkpoint(c, true) == 0)
+		rc = commit_once(c, &b->body, &info, &checkpoint_now);
 	/* The batch is committed whatever becomes of the checkpoint, which is tried again later. */
 	if (checkpoint_now)
 		checkpoint(c, false);

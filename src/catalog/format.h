@@ -18,6 +18,7 @@
 #define SUM_FILE	 "catalog.sum"
 #define SUM_FILE_NEW	 "catalog.sum.new"
 #define JOURNAL_FILE	 "journal"
+#define JOURNAL_FILE_2	 "journal2"
 #define JOURNAL_FILE_BAD "journal.bad-%u"
 #define LOCK_FILE	 "lock"
 
@@ -27,7 +28,7 @@
 #define LOCK_CLOSING_BYTE 2 /* held by an owner that is about to let go */
 
 /* Tables. Numbers are on disk, in journal records: never reuse one. */
-enum table {
+enum catalog_table {
 	TABLE_SUPER,  /* text name -> bytes */
 	TABLE_ENTRY,  /* parent ino, hash of name, name -> dtype, ino */
 	TABLE_INODE,  /* ino -> inode record */

@@ -10,43 +10,61 @@
 #include <time.h>
 
 #include "catalog/catalog.h"
+#include "catalog/delta.h"
 #include "catalog/journal.h"
 #include "catalog/lock.h"
 #include "catalog/store.h"
+#include "catalog/view.h"
 
 /*
+ * Where a record is. A batch is appended to the current journal and applied to the delta `active`.
+ * A checkpoint freezes that delta: a new one takes its place, new records go to the other journal, and
+ * the frozen one is brought into the tables by a transaction of LMDB that nobody waits for. Then it
+ * is freed and its journal starts anew. A read asks `active`, `frozen` and the tables, in this order.
+ *
  * Lock order: checkpoint_lock, then the gate (a byte of the lock file), then `lock`. Only `lock` is
- * ever taken by a read or a commit that does not checkpoint.
+ * taken by reads and commits, and nothing under it waits for a disk.
  */
 struct catalog {
 	/* Constant after open. */
-	int dirfd; /* owned; -1 in a snapshot */
+	int dirfd; /* owned */
 	struct catalog_options options;
 	uint64_t seed;
 	size_t map_size;
 	uint64_t *orphans; /* owned; the orphans that the open found */
 	size_t n_orphans;
-	char *path;  /* owned; of the LMDB file, through /proc/self/fd */
-	int copy_fd; /* owned; a snapshot's private file, else -1 */
+	char *path;	    /* owned; of the LMDB file, through /proc/self/fd */
+	int copy_fd;	    /* owned; a snapshot's private file, else -1 */
+	bool unclean;	    /* the last owner did not close it */
+	uint64_t *replayed; /* owned; inodes whose records the open found in the journals */
+	size_t n_replayed;
 
 	_Atomic uint64_t next_ino;
 
 	pthread_mutex_t checkpoint_lock; /* one checkpoint at a time */
 	struct lock_file lock_file;	 /* protected by checkpoint_lock */
+	bool has_sum;			 /* SUM_FILE is there and right; checkpoint_lock */
+	bool sum_removed;  /* durably, as it must be before LMDB writes; checkpoint_lock */
+	uint64_t reserved; /* blocks of the LMDB file are allocated up to here; checkpoint_lock */
 
-	pthread_mutex_t lock; /* protects all that follows */
-	struct store store;
-	struct journal journal;
-	uint64_t seq;		  /* of the last record in the journal, and in the transaction */
-	uint64_t applied;	  /* SUPER_APPLIED of the last commit */
-	bool failed;		  /* nothing may be appended any more */
-	bool has_sum;		  /* SUM_FILE is there and right */
-	bool sum_removed;	  /* durably, as it must be before LMDB writes */
+	pthread_mutex_t lock;	       /* protects all that follows */
+	struct store store;	       /* the writer's part of it: checkpoint_lock */
+	struct delta *active, *frozen; /* owned; NULL in a snapshot; NULL between checkpoints */
+	uint64_t frozen_seq;	       /* the last batch in `frozen` */
+	struct journal journals[N_JOURNALS];
+	unsigned int current;	  /* journal: where new records go */
+	uint64_t seq;		  /* of the last batch */
+	uint64_t applied;	  /* SUPER_APPLIED: the last batch that is in the tables */
+	bool failed;		  /* nothing may be appended to the current journal any more */
+	bool no_reserve;	  /* the LMDB file has no blocks for a checkpoint on a full disk */
+	int checkpoint_error;	  /* of the last checkpoint, or 0 */
 	struct timespec retry_at; /* no automatic checkpoint before: the last one failed */
+	struct timespec began;	  /* when the first change came into `active`; 0: it has none */
+	pthread_cond_t room;	  /* a checkpoint has ended */
 
 	pthread_cond_t synced; /* a flush has ended */
 	bool syncing;	       /* one thread is flushing, without the lock */
-	uint64_t synced_seq;   /* on the disk, in the journal or in the tables */
+	uint64_t synced_seq;   /* on the disk, in the journals or in the tables */
 	int sync_error;	       /* a flush failed and no checkpoint has made up for it */
 
 	pthread_cond_t wake; /* the checkpoint thread has something to do */
@@ -56,61 +74,95 @@ struct catalog {
 	bool want_checkpoint;
 	bool want_flush; /* within a tenth of a second */
 
-	struct catalog_hooks hooks; /* protected by `lock`; called without it */
-	bool unclean;		    /* constant after open: the last owner did not close it */
-	uint64_t *replayed;	    /* owned; inodes whose records the open found in the journal */
-	size_t n_replayed;
+	struct catalog_hooks hooks; /* called without the lock */
 
 	struct { /* for catalog_to_text() */
-		uint64_t commits, syncs, checkpoints, failed_checkpoints, recoveries;
+		uint64_t commits, syncs, checkpoints, failed_checkpoints, compactions;
 	} stats;
 
-	int fail_apply; /* tests: this many store_apply() calls fail, as if out of memory */
+	int fail_apply; /* tests: so many checkpoints fail at the tables, as if out of memory */
 };
 
 /* How far catalog.mdb may grow: address space, nothing more. Tests lower it. */
 extern size_t catalog_map_size;
 
-/* From these sizes on a checkpoint is due; it is the checkpoint thread's to make. From twice these,
- * the commit that finds it makes it. */
-#define CHECKPOINT_JOURNAL_BYTES ((uint64_t)32 << 20)
-#define CHECKPOINT_DIRTY_PAGES	 32768 /* 128 MiB; LMDB begins to spill at 131,071 */
+/*
+ * From these sizes on a checkpoint is due; it is the checkpoint thread's to make, or without a thread
+ * the commit's that finds it. Commits are slowed down when a checkpoint does not keep up with them, and
+ * fail when it cannot be made at all.
+ */
+#define CHECKPOINT_BYTES ((uint64_t)16 << 20) /* of a journal, of a delta's memory */
+#define SLOW_BYTES	 (4 * CHECKPOINT_BYTES)
+#define BYTES_MAX	 (16 * CHECKPOINT_BYTES)
 
-/* open.c: makes the store and the journal agree; the catalog's lock is held or not needed yet. */
-int replay_journal(struct catalog *c, const uint8_t *bytes, size_t len, struct journal_scan *scan);
+/* open.c: opens the LMDB file PATH, or makes it, by this catalog's options. */
+int open_store(const struct catalog *c, const char *path, bool create, struct store *ret_store);
 /* Reads seed, format and sequence number from the tables. */
 int read_super(struct catalog *c, struct err *err);
-int read_next_ino(struct catalog *c);
+/* An error's sentence about the file NAME. */
+int catalog_damaged(const struct catalog *c, struct err *err, const char *file, const char *why);
+int catalog_too_new(const struct catalog *c, struct err *err, uint32_t version);
 
-/*
- * The transaction is lost: opens the store again and replays the journal. With KEEP < the journal's
- * length and a second failure, what is behind KEEP is cut off and the rest replayed, and DROPPED is
- * set. When that fails too the catalog has failed. Under the lock.
- */
-int recover(struct catalog *c, uint64_t keep, bool *ret_dropped);
+/* create.c: an empty catalog, on the disk; whole or not at all. */
+int create_file(const struct catalog *c);
+
+/* The bytes of both journal files. */
+struct journal_bytes {
+	uint8_t *bytes[N_JOURNALS]; /* owned; NULL: no file */
+	size_t len[N_JOURNALS];
+};
+void journal_bytes_done(struct journal_bytes *j);
+DEFINE_CLEANUP(struct journal_bytes, journal_bytes, journal_bytes_done)
+
+/* replay.c: what a replay found, of each journal. */
+struct replay {
+	struct journal_scan scans[N_JOURNALS];
+	bool gap; /* there are whole records behind the last that could be applied */
+};
+/* Reads both files of DIRFD. */
+int journals_read(int dirfd, struct journal_bytes *ret_bytes);
+/* Applies the valid records above `applied` to `active`: 0, -ESTALE (the journals go with a newer LMDB file),
+ * -ENOMEM. */
+int replay_journals(struct catalog *c, const struct journal_bytes *bytes,
+		    struct replay *ret_replay);
 
 /* hooks.c: without the lock. */
 int hooks_before(struct catalog *c);
 void hooks_after(struct catalog *c);
 
-/* checkpoint.c; under the lock. */
-bool checkpoint_is_due(struct catalog *c, unsigned int times);
-/* Takes the checkpoint lock, the gate and the lock; WAIT: for a snapshot that is being taken. */
+/* checkpoint.c. Under the lock. */
+bool checkpoint_is_due(struct catalog *c);
+/* Makes one; WAIT: for a snapshot that is being taken. Takes the locks itself. */
 int checkpoint(struct catalog *c, bool wait);
-/* Commits the transaction, under the lock with the gate shut; the journal stays. */
-int checkpoint_tables(struct catalog *c);
-/* And starts the journal anew. */
-int checkpoint_locked(struct catalog *c);
+/* The checksum must be gone from the disk before the LMDB file changes. checkpoint_lock. */
+int remove_sum(struct catalog *c);
 
-/* thread.c */
-void thread_start(struct catalog *c); /* under the lock */
+/* space.c. Under checkpoint_lock, with the gate shut. */
+/* Makes the LMDB file anew when most of it is free pages. LEAST: that many bytes of them. */
+void compact_if_worth(struct catalog *c, uint64_t least);
+/* Allocates blocks behind the end of the LMDB file for the next checkpoint. False: there are none. */
+bool reserve_space(struct catalog *c);
+#define COMPACT_BYTES	    ((uint64_t)8 << 20)
+#define COMPACT_CLOSE_BYTES ((uint64_t)1 << 20)
+
+/* sync.c; under the lock, which is released meanwhile. 0, or why something is not on the disk. */
+int sync_journals(struct catalog *c);
+
+/* thread.c; start under the lock. */
+void thread_start(struct catalog *c);
 void thread_stop(struct catalog *c);
 
-/* sync.c; under the lock, which is dropped meanwhile. */
-int sync_journal(struct catalog *c);
-
-/* snapshot.c */
+/* snapshot.c: fills C from the files in DIRFD. */
 int snapshot_open(int dirfd, struct catalog *c, struct err *err);
+
+/* Seconds on the monotonic clock. */
+static inline struct timespec monotonic_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t;
+}
 
 /* "the upper's .plyfs directory", or its path if the kernel tells: for sentences. */
 struct dir_name {

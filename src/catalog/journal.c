@@ -21,6 +21,8 @@
 
 #define BAD_FILES_MAX 64
 
+const char *const journal_names[N_JOURNALS] = {JOURNAL_FILE, JOURNAL_FILE_2};
+
 static void encode_header(uint8_t *header, uint64_t base)
 {
 	memset(header, 0, JOURNAL_HEADER_SIZE);
@@ -140,27 +142,40 @@ int journal_cut(struct journal *j, uint64_t len)
 	return 0;
 }
 
-/* Makes sure that a record of SIZE bytes fits, and the reserve behind it unless FREES. */
-static int reserve(struct journal *j, size_t size, bool frees)
+/* Has blocks up to UPTO allocated: 0, -ENOSPC, -EDQUOT; 0 too where the file system cannot. */
+static int allocate(struct journal *j, uint64_t upto)
 {
-	const uint64_t steps[] = {RESERVE_STEP, JOURNAL_RESERVE};
-	int rc = 0;
+	int rc;
 
-	if (j->no_reserve || j->allocated >= j->len + size + JOURNAL_RESERVE)
+	if (j->no_reserve || j->allocated >= upto)
 		return 0;
-	for (int i = 0; i < 2; i++) {
-		rc = sys_fallocate(j->fd, FALLOC_FL_KEEP_SIZE, (off_t)j->len,
-				   (off_t)(size + steps[i]));
-		if (rc == 0) {
-			j->allocated = j->len + size + steps[i];
-			return 0;
-		}
-	}
-	if (rc == -ENOSPC || rc == -EDQUOT)
-		return frees ? 0 : rc;
+	rc = sys_fallocate(j->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)upto);
+	if (rc == 0)
+		j->allocated = upto;
+	if (rc == 0 || rc == -ENOSPC || rc == -EDQUOT)
+		return rc;
 	/* Not every file system can (-EOPNOTSUPP), and some say so in other words. */
 	j->no_reserve = true;
 	return 0;
+}
+
+/* Makes sure that a record of SIZE bytes fits, and the reserve behind it unless FREES. */
+static int reserve(struct journal *j, size_t size, bool frees)
+{
+	uint64_t end = j->len + size;
+	int rc;
+
+	if (j->no_reserve || j->allocated >= end + JOURNAL_RESERVE)
+		return 0;
+	if (allocate(j, end + RESERVE_STEP) == 0)
+		return 0;
+	rc = allocate(j, end + JOURNAL_RESERVE);
+	return rc < 0 && frees ? allocate(j, end) : rc;
+}
+
+bool journal_has_reserve(struct journal *j)
+{
+	return reserve(j, 0, false) == 0;
 }
 
 /* Writes both parts at the end of the journal; anything short of all is an error. */
@@ -181,6 +196,20 @@ static int write_record(struct journal *j, const uint8_t *header, const void *bo
 	return (size_t)n == JOURNAL_RECORD_HEADER + len ? 0 : -ENOSPC;
 }
 
+/* A record of which a part, or all, was written is taken back, so that no reader finds it. */
+static int undo_write(struct journal *j)
+{
+	static const uint8_t nothing[JOURNAL_RECORD_HEADER];
+	struct stat st;
+	int rc = sys_fstat(j->fd, &st);
+
+	if (rc == 0 && (uint64_t)st.st_size > j->len)
+		rc = journal_cut(j, j->len);
+	else if (rc == 0)
+		rc = sys_pwrite_full(j->fd, nothing, sizeof(nothing), (off_t)j->len);
+	return rc;
+}
+
 int journal_append(struct journal *j, uint64_t seq, const void *body, size_t len, bool frees)
 {
 	uint8_t header[JOURNAL_RECORD_HEADER];
@@ -196,9 +225,10 @@ int journal_append(struct journal *j, uint64_t seq, const void *body, size_t len
 	put_le32(header + 4, (uint32_t)len);
 	put_le64(header + 8, seq);
 	put_le64(header + 16, record_sum(header, body, len, j->seed));
+	j->unsynced = true;
 	rc = write_record(j, header, body, len);
 	if (rc < 0)
-		return journal_cut(j, j->len) < 0 ? -EBADFD : rc;
+		return undo_write(j) < 0 ? -EBADFD : rc;
 	j->len += size;
 	return 0;
 }
@@ -211,17 +241,31 @@ static int write_header(struct journal *j, uint64_t base)
 	return sys_pwrite_full(j->fd, header, sizeof(header), 0);
 }
 
-int journal_reset(struct journal *j, uint64_t base)
+int journal_reset(struct journal *j, uint64_t base, uint64_t keep)
 {
+	struct stat st;
 	int rc = write_header(j, base);
 
-	return rc < 0 ? rc : journal_cut(j, JOURNAL_HEADER_SIZE);
+	if (rc == 0)
+		rc = sys_fstat(j->fd, &st);
+	if (rc < 0)
+		return rc;
+	if ((uint64_t)st.st_size > keep)
+		rc = journal_cut(j, keep);
+	else if (j->allocated > keep)
+		j->allocated = 0;
+	if (rc < 0)
+		return rc;
+	j->len = JOURNAL_HEADER_SIZE;
+	j->unsynced = false;
+	return 0;
 }
 
-int journal_open(struct journal *j, int dirfd, uint64_t seed, uint64_t base)
+int journal_open(struct journal *j, int dirfd, const char *name, uint64_t seed, uint64_t base,
+		 uint64_t len)
 {
-	CLEANUP(fd) int fd = sys_openat(dirfd, JOURNAL_FILE, O_RDWR | O_CREAT, 0600);
-	struct journal opened = {.fd = fd, .seed = seed};
+	CLEANUP(fd) int fd = sys_openat(dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+	struct journal opened = {.fd = fd, .seed = seed, .len = len, .unsynced = true};
 	struct stat st;
 	int rc;
 
@@ -232,8 +276,7 @@ int journal_open(struct journal *j, int dirfd, uint64_t seed, uint64_t base)
 		return rc;
 	if (!S_ISREG(st.st_mode))
 		return -EUCLEAN;
-	opened.len = (uint64_t)st.st_size;
-	if (opened.len < JOURNAL_HEADER_SIZE) {
+	if (len < JOURNAL_HEADER_SIZE || st.st_size < JOURNAL_HEADER_SIZE) {
 		rc = write_header(&opened, base);
 		if (rc < 0)
 			return rc;
@@ -251,7 +294,7 @@ void journal_close(struct journal *j)
 	j->fd = -1;
 }
 
-int journal_set_aside(int dirfd, unsigned int *ret_number)
+int journal_set_aside(int dirfd, const char *file, unsigned int *ret_number)
 {
 	char name[32];
 
@@ -260,10 +303,10 @@ int journal_set_aside(int dirfd, unsigned int *ret_number)
 		if (faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			continue;
 		*ret_number = i;
-		return sys_renameat(dirfd, JOURNAL_FILE, dirfd, name, 0);
+		return sys_renameat(dirfd, file, dirfd, name, 0);
 	}
 	/* So many: somebody opens a dying disk in a loop. The newest loses nothing that the first
 	 * sixty-four do not show. */
 	*ret_number = 0;
-	return sys_unlinkat(dirfd, JOURNAL_FILE, 0);
+	return sys_unlinkat(dirfd, file, 0);
 }

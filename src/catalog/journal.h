@@ -17,10 +17,15 @@
 struct journal {
 	int fd;	       /* owned; -1 when closed */
 	uint64_t seed; /* of the catalog: a record of another catalog is not valid in this one */
-	uint64_t len;  /* where the next record goes */
+	uint64_t len;  /* where the next record goes; old records may lie behind it */
+	bool unsynced; /* something was written since the last flush */
 	uint64_t allocated; /* blocks are reserved up to here; at most `len`: unknown */
 	bool no_reserve;    /* the file system cannot reserve blocks */
 };
+
+/* There are two files: while the records of one are brought into the tables, new ones go to the other. */
+#define N_JOURNALS 2
+extern const char *const journal_names[N_JOURNALS];
 
 /* Bytes kept reserved behind the records for changes that free space, so that a full disk can be
  * emptied again. */
@@ -65,17 +70,29 @@ int journal_append(struct journal *j, uint64_t seq, const void *body, size_t len
 int journal_cut(struct journal *j, uint64_t len);
 
 /*
- * Starts over after a durable commit of all records up to BASE. The header is overwritten in place
- * and then the records are cut off, so there is no moment without a valid journal. On failure the
- * old records stay, which does no harm.
+ * Starts over after a durable commit of all records up to BASE: the header is overwritten, and what is
+ * behind KEEP bytes is cut off. Blocks that are kept need not be asked for again, on a full disk, and
+ * overwriting them makes flushes cheap. The old records in them have numbers that are not above BASE,
+ * so they mean nothing. On failure they do no harm either.
  */
-int journal_reset(struct journal *j, uint64_t base);
+int journal_reset(struct journal *j, uint64_t base, uint64_t keep);
+#define JOURNAL_KEEP ((uint64_t)1 << 20)
 
-/* Creates the file JOURNAL_FILE in DIRFD, or opens it; writes a header when it has none. */
-int journal_open(struct journal *j, int dirfd, uint64_t seed, uint64_t base);
+/* True when there is no record in it that counts. */
+static inline bool journal_is_empty(const struct journal *j)
+{
+	return j->len <= JOURNAL_HEADER_SIZE;
+}
+
+/* Makes sure of the blocks behind the end that are for changes that free space. False: none left. */
+bool journal_has_reserve(struct journal *j);
+
+/* Creates the file NAME in DIRFD, or opens it; writes a header when it has none. Records go to LEN. */
+int journal_open(struct journal *j, int dirfd, const char *name, uint64_t seed, uint64_t base,
+		 uint64_t len);
 void journal_close(struct journal *j);
 
-/* Renames JOURNAL_FILE to the first free JOURNAL_FILE_BAD; the number in RET_NUMBER. */
-int journal_set_aside(int dirfd, unsigned int *ret_number);
+/* Renames FILE to the first free JOURNAL_FILE_BAD; the number in RET_NUMBER. */
+int journal_set_aside(int dirfd, const char *file, unsigned int *ret_number);
 
 #endif

@@ -54,36 +54,29 @@ static bool is_full(const struct catalog_names *l, size_t max, uint64_t hash)
 	return l->n >= max && l->n > 0 && l->names[l->n - 1].hash != hash;
 }
 
-static int walk(struct store *s, uint64_t parent, uint64_t after, size_t max,
+static int walk(struct catalog *c, uint64_t parent, uint64_t after, size_t max,
 		struct catalog_names *l)
 {
-	CLEANUP_CURSOR MDB_cursor *cursor = NULL;
+	CLEANUP(view) struct view_cursor v = {0};
 	uint8_t from[ENTRY_KEY_PREFIX];
-	MDB_val key = {.mv_size = sizeof(from), .mv_data = from}, value;
-	int rc = store_cursor(s, TABLE_ENTRY, &cursor);
+	MDB_val key, value;
+	int rc;
 
-	if (rc < 0)
-		return rc;
 	put_be64(from, parent);
 	put_be64(from + 8, after + 1);
-	for (rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE); rc == 0;
-	     rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
-		const uint8_t *k = key.mv_data;
-
-		if (key.mv_size <= ENTRY_KEY_PREFIX || key.mv_size > KEY_SIZE_MAX)
-			return -EUCLEAN;
-		if (get_be64(k) != parent)
+	rc = view_begin(c, TABLE_ENTRY, from, sizeof(from), &v);
+	while (rc == 0) {
+		rc = view_next(&v, &key, &value);
+		if (rc < 0)
 			break;
-		if (is_full(l, max, get_be64(k + 8)))
+		if (key.mv_size <= ENTRY_KEY_PREFIX)
+			return -EUCLEAN;
+		if (is_full(l, max, get_be64((const uint8_t *)key.mv_data + 8)))
 			return 0;
 		rc = add_entry(l, &key, &value);
-		if (rc < 0)
-			return rc;
 	}
-	if (rc != 0 && rc != MDB_NOTFOUND)
-		return store_errno(rc);
-	l->end = true;
-	return 0;
+	l->end = rc == -ENOENT;
+	return l->end ? 0 : rc;
 }
 
 int catalog_list(struct catalog *c, uint64_t parent, uint64_t after, size_t max,
@@ -99,7 +92,7 @@ int catalog_list(struct catalog *c, uint64_t parent, uint64_t after, size_t max,
 		return 0;
 	}
 	pthread_mutex_lock(&c->lock);
-	rc = walk(&c->store, parent, after, max, ret_names);
+	rc = walk(c, parent, after, max, ret_names);
 	pthread_mutex_unlock(&c->lock);
 	if (rc < 0)
 		ret_names->n = 0;

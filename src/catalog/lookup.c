@@ -37,7 +37,7 @@ int catalog_entry(struct catalog *c, uint64_t parent, const char *name, size_t l
 		return -ENOENT;
 	key_len = key_of_entry(key, parent, catalog_name_hash(c->seed, name, len), name, len);
 	pthread_mutex_lock(&c->lock);
-	rc = store_get(&c->store, TABLE_ENTRY, key, key_len, &v);
+	rc = view_get(c, TABLE_ENTRY, key, key_len, &v);
 	if (rc == 0)
 		rc = entry_decode(v.mv_data, v.mv_size, ret_entry);
 	pthread_mutex_unlock(&c->lock);
@@ -52,7 +52,7 @@ int catalog_inode(struct catalog *c, uint64_t ino, struct inode_rec *ret_rec)
 
 	key_of_ino(key, ino);
 	pthread_mutex_lock(&c->lock);
-	rc = store_get(&c->store, TABLE_INODE, key, sizeof(key), &v);
+	rc = view_get(c, TABLE_INODE, key, sizeof(key), &v);
 	if (rc == 0)
 		rc = inode_decode(v.mv_data, v.mv_size, ino, ret_rec);
 	pthread_mutex_unlock(&c->lock);
@@ -83,7 +83,7 @@ ssize_t catalog_xattr(struct catalog *c, uint64_t ino, const char *name, void *v
 		return -ENODATA;
 	key_len = key_of_xattr(key, ino, name, len);
 	pthread_mutex_lock(&c->lock);
-	rc = store_get(&c->store, TABLE_XATTR, key, key_len, &v);
+	rc = view_get(c, TABLE_XATTR, key, key_len, &v);
 	if (rc == 0)
 		n = copy_value(&v, value, size);
 	else
@@ -92,24 +92,22 @@ ssize_t catalog_xattr(struct catalog *c, uint64_t ino, const char *name, void *v
 	return n;
 }
 
-static int append_names(struct store *s, uint64_t ino, struct buf *out)
+static int append_names(struct catalog *c, uint64_t ino, struct buf *out)
 {
-	CLEANUP_CURSOR MDB_cursor *cursor = NULL;
+	CLEANUP(view) struct view_cursor v = {0};
 	uint8_t prefix[INO_KEY_SIZE];
-	MDB_val key = {.mv_size = key_of_ino(prefix, ino), .mv_data = prefix};
-	int rc = store_cursor(s, TABLE_XATTR, &cursor);
+	MDB_val key, value;
+	int rc = view_begin(c, TABLE_XATTR, prefix, key_of_ino(prefix, ino), &v);
 
-	if (rc < 0)
-		return rc;
-	for (rc = mdb_cursor_get(cursor, &key, NULL, MDB_SET_RANGE); rc == 0;
-	     rc = mdb_cursor_get(cursor, &key, NULL, MDB_NEXT)) {
-		if (key.mv_size <= INO_KEY_SIZE || memcmp(key.mv_data, prefix, INO_KEY_SIZE) != 0)
-			return 0;
-		buf_put(out, (const uint8_t *)key.mv_data + INO_KEY_SIZE,
-			key.mv_size - INO_KEY_SIZE);
-		buf_put_u8(out, 0);
+	while (rc == 0) {
+		rc = view_next(&v, &key, &value);
+		if (rc == 0) {
+			buf_put(out, (const uint8_t *)key.mv_data + INO_KEY_SIZE,
+				key.mv_size - INO_KEY_SIZE);
+			buf_put_u8(out, 0);
+		}
 	}
-	return rc == MDB_NOTFOUND ? 0 : store_errno(rc);
+	return rc == -ENOENT ? 0 : rc;
 }
 
 int catalog_xattr_names(struct catalog *c, uint64_t ino, struct buf *out)
@@ -117,7 +115,7 @@ int catalog_xattr_names(struct catalog *c, uint64_t ino, struct buf *out)
 	int rc;
 
 	pthread_mutex_lock(&c->lock);
-	rc = append_names(&c->store, ino, out);
+	rc = append_names(c, ino, out);
 	pthread_mutex_unlock(&c->lock);
 	return rc == 0 && !buf_ok(out) ? -ENOMEM : rc;
 }
@@ -131,7 +129,7 @@ ssize_t catalog_inline(struct catalog *c, uint64_t ino, uint64_t off, void *byte
 
 	key_of_ino(key, ino);
 	pthread_mutex_lock(&c->lock);
-	rc = store_get(&c->store, TABLE_INLINE, key, sizeof(key), &v);
+	rc = view_get(c, TABLE_INLINE, key, sizeof(key), &v);
 	if (rc == 0 && off < v.mv_size) {
 		n = (ssize_t)(v.mv_size - off < size ? v.mv_size - off : size);
 		if (n > 0)
@@ -150,7 +148,7 @@ int catalog_chunks(struct catalog *c, uint64_t ino, uint32_t segment, uint8_t *r
 
 	key_of_chunks(key, ino, segment);
 	pthread_mutex_lock(&c->lock);
-	rc = store_get(&c->store, TABLE_CHUNKS, key, sizeof(key), &v);
+	rc = view_get(c, TABLE_CHUNKS, key, sizeof(key), &v);
 	if (rc == 0 && v.mv_size != CHUNK_SEGMENT_BYTES)
 		rc = -EUCLEAN;
 	if (rc == 0)
@@ -168,7 +166,7 @@ int catalog_super(struct catalog *c, const char *key, struct buf *out)
 	int rc;
 
 	pthread_mutex_lock(&c->lock);
-	rc = store_get(&c->store, TABLE_SUPER, key, strlen(key), &v);
+	rc = view_get(c, TABLE_SUPER, key, strlen(key), &v);
 	if (rc == 0)
 		buf_put(out, v.mv_data, v.mv_size);
 	pthread_mutex_unlock(&c->lock);

@@ -28,7 +28,7 @@ struct dir_name dir_name_of(int dirfd)
 	return name;
 }
 
-static int damaged(const struct catalog *c, struct err *err, const char *file, const char *why)
+int catalog_damaged(const struct catalog *c, struct err *err, const char *file, const char *why)
 {
 	return err_set(
 		err, EUCLEAN,
@@ -36,7 +36,7 @@ static int damaged(const struct catalog *c, struct err *err, const char *file, c
 		dir_name_of(c->dirfd).text, file, why);
 }
 
-static int too_new(const struct catalog *c, struct err *err, uint32_t version)
+int catalog_too_new(const struct catalog *c, struct err *err, uint32_t version)
 {
 	return err_set(
 		err, EPROTONOSUPPORT,
@@ -64,153 +64,101 @@ int read_super(struct catalog *c, struct err *err)
 	int rc = store_get(&c->store, TABLE_SUPER, SUPER_FORMAT, strlen(SUPER_FORMAT), &v);
 
 	if (rc < 0 || v.mv_size != 4)
-		return damaged(c, err, CATALOG_FILE, "it does not say its version");
+		return catalog_damaged(c, err, CATALOG_FILE, "it does not say its version");
 	if (get_le32(v.mv_data) > FORMAT_VERSION)
-		return too_new(c, err, get_le32(v.mv_data));
+		return catalog_too_new(c, err, get_le32(v.mv_data));
 	if (super_u64(&c->store, SUPER_SEED, &c->seed) < 0 ||
 	    super_u64(&c->store, SUPER_APPLIED, &c->applied) < 0)
-		return damaged(c, err, CATALOG_FILE, "its seed or sequence number is missing");
+		return catalog_damaged(c, err, CATALOG_FILE,
+				       "its seed or sequence number is missing");
 	c->seq = c->synced_seq = c->applied;
 	return 0;
 }
 
-int read_next_ino(struct catalog *c)
+/* The last number in the tables below those that came from lower layers. */
+static int last_stored_ino(struct catalog *c, uint64_t *ret_ino)
 {
 	CLEANUP_CURSOR MDB_cursor *cursor = NULL;
 	uint8_t limit[INO_KEY_SIZE];
 	MDB_val key = {.mv_size = key_of_ino(limit, CATALOG_FIRST_LOWER_INO), .mv_data = limit};
-	uint64_t last = CATALOG_ROOT_INO;
 	int rc = store_cursor(&c->store, TABLE_INODE, &cursor);
 
 	if (rc < 0)
 		return rc;
-	/* The last number below those that came from lower layers. */
 	rc = mdb_cursor_get(cursor, &key, NULL, MDB_SET_RANGE);
 	rc = mdb_cursor_get(cursor, &key, NULL, rc == 0 ? MDB_PREV : MDB_LAST);
-	if (rc == 0 && key.mv_size == INO_KEY_SIZE && get_be64(key.mv_data) > last)
-		last = get_be64(key.mv_data);
-	else if (rc != 0 && rc != MDB_NOTFOUND)
-		return store_errno(rc);
-	c->next_ino = last + 1;
+	*ret_ino = rc == 0 && key.mv_size == INO_KEY_SIZE ? get_be64(key.mv_data) : 0;
+	return rc == MDB_NOTFOUND ? 0 : store_errno(rc);
+}
+
+static int add_orphan(struct catalog *c, uint64_t ino)
+{
+	/* In steps that double. */
+	if ((c->n_orphans & (c->n_orphans - 1)) == 0) {
+		size_t cap = c->n_orphans == 0 ? 1 : c->n_orphans * 2;
+		uint64_t *more = reallocarray(c->orphans, cap, sizeof(*more));
+
+		if (more == NULL)
+			return -ENOMEM;
+		c->orphans = more;
+	}
+	c->orphans[c->n_orphans++] = ino;
 	return 0;
 }
 
-static int read_orphans(struct catalog *c)
+static int stored_orphans(struct catalog *c)
 {
 	CLEANUP_CURSOR MDB_cursor *cursor = NULL;
-	MDB_val key;
-	size_t cap = 0;
+	MDB_val key, value;
 	int rc = store_cursor(&c->store, TABLE_ORPHAN, &cursor);
 
 	if (rc < 0)
 		return rc;
 	while ((rc = mdb_cursor_get(cursor, &key, NULL, MDB_NEXT)) == 0) {
-		if (key.mv_size != INO_KEY_SIZE)
+		/* A deletion may still be in the delta. */
+		if (key.mv_size != INO_KEY_SIZE ||
+		    view_get(c, TABLE_ORPHAN, key.mv_data, key.mv_size, &value) < 0)
 			continue;
-		if (c->n_orphans == cap) {
-			uint64_t *more;
-
-			cap = cap == 0 ? 16 : cap * 2;
-			more = reallocarray(c->orphans, cap, sizeof(*more));
-			if (more == NULL)
-				return -ENOMEM;
-			c->orphans = more;
-		}
-		c->orphans[c->n_orphans++] = get_be64(key.mv_data);
+		rc = add_orphan(c, get_be64(key.mv_data));
+		if (rc < 0)
+			return rc;
 	}
 	return rc == MDB_NOTFOUND ? 0 : store_errno(rc);
 }
 
-/* Remembers the inodes whose records a journal record puts. */
-static int note_replayed(struct catalog *c, const void *body, size_t len)
+/* Orphans, and the highest number in use, of what no checkpoint could bring into the tables. */
+static int look_through_delta(struct catalog *c, uint64_t *last)
 {
-	struct reader r = reader_of(body, len);
-	struct op op;
+	CLEANUP(free) const struct delta_item **items = NULL;
+	size_t n = 0;
+	int rc = c->active != NULL ? delta_sorted(c->active, &items, &n) : 0;
 
-	while (op_next(&r, &op) > 0) {
-		uint64_t *more;
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		const struct delta_item *item = items[i];
+		uint64_t ino = item->key_len >= INO_KEY_SIZE ? get_be64(item->key) : 0;
+		MDB_val value;
 
-		if (op.kind != OP_PUT || op.table != TABLE_INODE)
+		if (item->value == NULL)
 			continue;
-		more = reallocarray(c->replayed, c->n_replayed + 1, sizeof(*more));
-		if (more == NULL)
-			return -ENOMEM;
-		c->replayed = more;
-		c->replayed[c->n_replayed++] = get_be64(op.key);
+		if (item->table == TABLE_INODE && ino < CATALOG_FIRST_LOWER_INO && ino > *last)
+			*last = ino;
+		if (item->table == TABLE_ORPHAN &&
+		    store_get(&c->store, TABLE_ORPHAN, item->key, item->key_len, &value) < 0)
+			rc = add_orphan(c, ino);
 	}
-	return 0;
-}
-
-int replay_journal(struct catalog *c, const uint8_t *bytes, size_t len, struct journal_scan *scan)
-{
-	struct journal_record record;
-	uint64_t seq = c->applied;
-
-	journal_scan_begin(scan, bytes, len);
-	if (scan->base > c->applied)
-		return -ESTALE;
-	while (journal_scan_next(scan, c->seed, &record)) {
-		int rc;
-
-		if (record.seq <= seq)
-			continue;
-		if (record.seq != seq + 1)
-			return -ESTALE;
-		rc = store_apply(&c->store, record.body, record.len);
-		if (rc == 0)
-			rc = note_replayed(c, record.body, record.len);
-		if (rc < 0)
-			return rc;
-		seq = record.seq;
-	}
-	c->seq = seq;
-	return 0;
-}
-
-static int put_super(struct store *s, const char *key, const void *value, size_t len)
-{
-	return store_put(s, TABLE_SUPER, key, strlen(key), value, len);
-}
-
-/* An empty catalog in the file PATH, on the disk. */
-static int make_tables(const struct catalog *c, const char *path)
-{
-	uint8_t version[4], seed[8], applied[8] = {0};
-	struct store s;
-	uint64_t random;
-	int rc = sys_random(&random, sizeof(random));
-
-	if (rc == 0)
-		rc = store_open(&s, path, true, c->options.no_sync, c->map_size);
-	if (rc < 0)
-		return rc;
-	put_le32(version, FORMAT_VERSION);
-	put_le64(seed, random);
-	rc = put_super(&s, SUPER_FORMAT, version, sizeof(version));
-	if (rc == 0)
-		rc = put_super(&s, SUPER_SEED, seed, sizeof(seed));
-	if (rc == 0)
-		rc = put_super(&s, SUPER_APPLIED, applied, sizeof(applied));
-	if (rc == 0)
-		rc = store_commit(&s);
-	store_close(&s);
 	return rc;
 }
 
-/* Makes the file under another name and renames it, so that there never is half a catalog. */
-static int create_file(const struct catalog *c)
+static int read_inos(struct catalog *c)
 {
-	char path[64];
-	int rc = sys_unlinkat(c->dirfd, CATALOG_FILE_NEW, 0);
+	uint64_t last = 0;
+	int rc = last_stored_ino(c, &last);
 
-	if (rc < 0 && rc != -ENOENT)
-		return rc;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", c->dirfd, CATALOG_FILE_NEW);
-	rc = store_full_errno(c->dirfd, make_tables(c, path));
 	if (rc == 0)
-		rc = sys_renameat(c->dirfd, CATALOG_FILE_NEW, c->dirfd, CATALOG_FILE, 0);
-	if (rc < 0)
-		sys_unlinkat(c->dirfd, CATALOG_FILE_NEW, 0);
+		rc = stored_orphans(c);
+	if (rc == 0)
+		rc = look_through_delta(c, &last);
+	c->next_ino = (last > CATALOG_ROOT_INO ? last : CATALOG_ROOT_INO) + 1;
 	return rc;
 }
 
@@ -228,7 +176,7 @@ static int check_file(struct catalog *c, int fd, struct err *err)
 	if (rc == 0)
 		rc = check_tree(fd, &info, &why);
 	if (rc == -EUCLEAN)
-		return damaged(c, err, CATALOG_FILE, why);
+		return catalog_damaged(c, err, CATALOG_FILE, why);
 	if (rc == -EPROTONOSUPPORT)
 		return err_set(err, EPROTONOSUPPORT,
 			       "%s/" CATALOG_FILE " was made by another version of LMDB than %s",
@@ -241,16 +189,19 @@ static int check_file(struct catalog *c, int fd, struct err *err)
 /* Is there a journal with records although there is no catalog? Its names would be lost. */
 static int refuse_lone_journal(struct catalog *c, struct err *err)
 {
-	struct stat st;
+	for (unsigned int i = 0; i < N_JOURNALS; i++) {
+		struct stat st;
 
-	if (sys_fstatat(c->dirfd, JOURNAL_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return 0;
-	if (st.st_size <= JOURNAL_HEADER_SIZE) {
-		sys_unlinkat(c->dirfd, JOURNAL_FILE, 0);
-		return 0;
+		if (sys_fstatat(c->dirfd, journal_names[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		if (st.st_size > JOURNAL_HEADER_SIZE)
+			return err_set(err, EUCLEAN,
+				       "%s has a journal but no " CATALOG_FILE
+				       "; restore that file",
+				       dir_name_of(c->dirfd).text);
+		sys_unlinkat(c->dirfd, journal_names[i], 0);
 	}
-	return err_set(err, EUCLEAN, "%s has a journal but no " CATALOG_FILE "; restore that file",
-		       dir_name_of(c->dirfd).text);
+	return 0;
 }
 
 static int open_file(struct catalog *c, int *ret_fd, struct err *err)
@@ -275,21 +226,22 @@ static int open_file(struct catalog *c, int *ret_fd, struct err *err)
 	return 0;
 }
 
-/* The journal's own version, before LMDB looks at a file that a newer program may have changed. */
-static int read_journal(struct catalog *c, uint8_t **ret_bytes, size_t *ret_len, struct err *err)
+/* The journals' own version, before LMDB looks at a file that a newer program may have changed. */
+static int read_journals(struct catalog *c, struct journal_bytes *ret_bytes, struct err *err)
 {
-	CLEANUP(fd) int fd = sys_openat(c->dirfd, JOURNAL_FILE, O_RDONLY | O_NOFOLLOW, 0);
-	struct journal_scan scan;
-	int rc;
+	int rc = journals_read(c->dirfd, ret_bytes);
 
-	if (fd == -ENOENT)
-		return 0;
-	rc = fd < 0 ? fd : journal_read(fd, ret_bytes, ret_len);
 	if (rc < 0)
-		return err_errno(err, -rc, "cannot read %s/" JOURNAL_FILE,
+		return err_errno(err, -rc, "cannot read the journal in %s",
 				 dir_name_of(c->dirfd).text);
-	journal_scan_begin(&scan, *ret_bytes, *ret_len);
-	return scan.version > FORMAT_VERSION ? too_new(c, err, scan.version) : 0;
+	for (unsigned int i = 0; i < N_JOURNALS; i++) {
+		struct journal_scan scan;
+
+		journal_scan_begin(&scan, ret_bytes->bytes[i], ret_bytes->len[i]);
+		if (scan.version > FORMAT_VERSION)
+			return catalog_too_new(c, err, scan.version);
+	}
+	return 0;
 }
 
 static int replay_failed(struct catalog *c, struct err *err, int rc)
@@ -297,70 +249,107 @@ static int replay_failed(struct catalog *c, struct err *err, int rc)
 	if (rc == -ESTALE)
 		return err_set(err, EUCLEAN,
 			       "%s/" JOURNAL_FILE " continues a newer " CATALOG_FILE
-			       " than the one beside it; restore both from one copy, or remove the "
-			       "journal to go back to the older state",
+			       " than the one beside it; restore all from one copy, or remove the "
+			       "journals to go back to the older state",
 			       dir_name_of(c->dirfd).text);
 	if (rc == -EBADMSG || rc == -EUCLEAN)
-		return damaged(c, err, CATALOG_FILE, "the journal cannot be applied to it");
+		return catalog_damaged(c, err, JOURNAL_FILE, "it has changes that make no sense");
 	return err_errno(err, -rc, "cannot apply %s/" JOURNAL_FILE, dir_name_of(c->dirfd).text);
 }
 
-/* Records behind a bad one: what could be read is made durable, then the file is kept for people. */
-static int keep_bad_journal(struct catalog *c, bool whole, struct err *err)
+/* Records behind a bad one: what could be read is in the tables, and the file is kept for people. */
+static int keep_bad_journal(struct catalog *c, unsigned int i, bool whole, struct err *err)
 {
 	struct dir_name dir = dir_name_of(c->dirfd);
 	unsigned int number;
-	int rc = gate_shut(&c->lock_file, true);
+	int rc = journal_set_aside(c->dirfd, journal_names[i], &number);
 
-	if (rc == 0)
-		rc = checkpoint_tables(c);
-	if (rc == 0) {
-		journal_close(&c->journal);
-		rc = journal_set_aside(c->dirfd, &number);
-	}
-	if (rc == 0)
-		rc = journal_open(&c->journal, c->dirfd, c->seed, c->applied);
-	gate_open(&c->lock_file);
 	if (rc < 0)
-		return err_errno(err, -rc, "cannot start a new journal in %s", dir.text);
-	log_error("%s/" JOURNAL_FILE " was damaged: %s; it is kept as " JOURNAL_FILE_BAD, dir.text,
+		return err_errno(err, -rc, "cannot put %s/%s aside", dir.text, journal_names[i]);
+	log_error("%s/%s was damaged: %s; it is kept as " JOURNAL_FILE_BAD, dir.text,
+		  journal_names[i],
 		  whole ? "its header; nothing is lost" : "changes after the damage are lost",
 		  number);
 	return 0;
 }
 
-static int open_journal(struct catalog *c, const uint8_t *bytes, size_t len, struct err *err)
+/*
+ * What was replayed goes into the tables before the journals are used again. On a full disk it cannot;
+ * then they are continued where their records end.
+ */
+static int settle_replay(struct catalog *c, const struct replay *r, uint64_t ret_lens[N_JOURNALS],
+			 struct err *err)
 {
-	struct journal_scan scan;
-	int rc = replay_journal(c, bytes, len, &scan);
+	bool bad[N_JOURNALS], any_bad = false;
+	int rc;
+
+	for (unsigned int i = 0; i < N_JOURNALS; i++) {
+		bad[i] = r->scans[i].header_bad || journal_scan_more(&r->scans[i], c->seed, c->seq);
+		any_bad |= bad[i];
+		ret_lens[i] = 0;
+	}
+	rc = c->seq != c->applied ? checkpoint(c, true) : 0;
+	if (rc < 0 && any_bad)
+		return err_errno(err, -rc, "cannot start a new journal in %s",
+				 dir_name_of(c->dirfd).text);
+	for (unsigned int i = 0; i < N_JOURNALS; i++) {
+		if (rc < 0 && r->scans[i].last_seq > c->applied)
+			ret_lens[i] = r->scans[i].off;
+		if (rc < 0 && r->scans[i].last_seq == c->seq)
+			c->current = i;
+		if (bad[i]) {
+			rc = keep_bad_journal(c, i, r->scans[i].off == r->scans[i].len, err);
+			if (rc < 0)
+				return rc;
+		}
+	}
+	if (rc < 0)
+		log_warn("what the journal holds could not be brought into the catalog: %s",
+			 strerror(-rc));
+	return 0;
+}
+
+static int open_journals(struct catalog *c, const struct journal_bytes *bytes, struct err *err)
+{
+	uint64_t lens[N_JOURNALS];
+	struct replay replay;
+	bool is_new = bytes->bytes[0] == NULL;
+	int rc = replay_journals(c, bytes, &replay);
 
 	if (rc < 0)
 		return replay_failed(c, err, rc);
-	rc = journal_open(&c->journal, c->dirfd, c->seed, c->applied);
-	if (rc == 0 && !c->options.no_sync && bytes == NULL && fsync(c->dirfd) < 0)
+	rc = settle_replay(c, &replay, lens, err);
+	if (rc < 0)
+		return rc;
+	for (unsigned int i = 0; i < N_JOURNALS && rc == 0; i++)
+		rc = journal_open(&c->journals[i], c->dirfd, journal_names[i], c->seed, c->applied,
+				  lens[i]);
+	if (rc == 0 && !c->options.no_sync && is_new && fsync(c->dirfd) < 0)
 		rc = -errno;
 	if (rc < 0)
-		return err_errno(err, -rc, "cannot open %s/" JOURNAL_FILE,
+		return err_errno(err, -rc, "cannot open the journal in %s",
 				 dir_name_of(c->dirfd).text);
-	if (scan.header_bad || journal_scan_more(&scan, c->seed, c->seq))
-		return keep_bad_journal(c, scan.off == len, err);
-	if (scan.off < len) {
-		log_info(
-			"the last record of the journal was not finished; it was never acknowledged");
-		rc = journal_cut(&c->journal,
-				 scan.off > JOURNAL_HEADER_SIZE ? scan.off : JOURNAL_HEADER_SIZE);
-		if (rc < 0)
-			return err_errno(err, -rc, "cannot cut the journal");
-	}
+	reserve_space(c);
 	return 0;
+}
+
+int open_store(const struct catalog *c, const char *path, bool create, struct store *ret_store)
+{
+	struct store_options options = {
+		.create = create,
+		/* A snapshot's file is nobody else's, and gone with it. */
+		.no_sync = c->options.no_sync || c->options.mode == CATALOG_SNAPSHOT,
+		.map_size = c->map_size,
+	};
+
+	return store_open(ret_store, path, &options);
 }
 
 static int open_owned(struct catalog *c, struct err *err)
 {
-	CLEANUP(free) uint8_t *bytes = NULL;
+	CLEANUP(journal_bytes) struct journal_bytes bytes = {0};
 	CLEANUP(fd) int fd = -1;
-	size_t len = 0;
-	int rc = read_journal(c, &bytes, &len, err);
+	int rc = read_journals(c, &bytes, err);
 
 	if (rc == 0)
 		rc = open_file(c, &fd, err);
@@ -368,12 +357,14 @@ static int open_owned(struct catalog *c, struct err *err)
 		rc = check_file(c, fd, err);
 	if (rc < 0)
 		return rc;
-	rc = store_open(&c->store, c->path, false, c->options.no_sync, c->map_size);
+	rc = open_store(c, c->path, false, &c->store);
+	if (rc == 0)
+		rc = delta_new(&c->active);
 	if (rc < 0)
 		return err_errno(err, -rc, "cannot open %s/" CATALOG_FILE,
 				 dir_name_of(c->dirfd).text);
 	rc = read_super(c, err);
-	return rc < 0 ? rc : open_journal(c, bytes, len, err);
+	return rc < 0 ? rc : open_journals(c, &bytes, err);
 }
 
 static void init_locks(struct catalog *c)
@@ -386,6 +377,7 @@ static void init_locks(struct catalog *c)
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&c->wake, &attr);
+	pthread_cond_init(&c->room, &attr);
 	pthread_condattr_destroy(&attr);
 }
 
@@ -396,7 +388,9 @@ static struct catalog *catalog_alloc(const struct catalog_options *options)
 	if (c == NULL)
 		return NULL;
 	c->options = *options;
-	c->dirfd = c->copy_fd = c->lock_file.fd = c->journal.fd = -1;
+	c->dirfd = c->copy_fd = c->lock_file.fd = -1;
+	for (unsigned int i = 0; i < N_JOURNALS; i++)
+		c->journals[i].fd = -1;
 	c->map_size = catalog_map_size;
 	init_locks(c);
 	return c;
@@ -405,7 +399,10 @@ static struct catalog *catalog_alloc(const struct catalog_options *options)
 static void catalog_free(struct catalog *c)
 {
 	store_close(&c->store);
-	journal_close(&c->journal);
+	delta_free(c->active);
+	delta_free(c->frozen);
+	for (unsigned int i = 0; i < N_JOURNALS; i++)
+		journal_close(&c->journals[i]);
 	lock_release(&c->lock_file);
 	if (c->copy_fd >= 0)
 		close(c->copy_fd);
@@ -415,6 +412,7 @@ static void catalog_free(struct catalog *c)
 	free(c->replayed);
 	free(c->path);
 	pthread_cond_destroy(&c->wake);
+	pthread_cond_destroy(&c->room);
 	pthread_cond_destroy(&c->synced);
 	pthread_mutex_destroy(&c->lock);
 	pthread_mutex_destroy(&c->checkpoint_lock);
@@ -456,13 +454,24 @@ int catalog_open(int dirfd, const struct catalog_options *options, struct catalo
 		rc = open_for_writing(c, dirfd, err);
 	if (rc < 0)
 		return rc;
-	rc = read_next_ino(c);
-	if (rc == 0)
-		rc = read_orphans(c);
+	rc = read_inos(c);
 	if (rc < 0)
 		return err_errno(err, -rc, "cannot read the catalog");
 	*ret_catalog = steal_ptr(&c);
 	return 0;
+}
+
+/* Blocks that were kept for later are given back; the journals hold nothing that counts. */
+static void give_back_space(struct catalog *c, int fd)
+{
+	struct stat st;
+
+	for (unsigned int i = 0; i < N_JOURNALS; i++)
+		journal_reset(&c->journals[i], c->applied, JOURNAL_HEADER_SIZE);
+	compact_if_worth(c, COMPACT_CLOSE_BYTES);
+	/* Cutting a file at its end frees what is allocated behind it. */
+	if (sys_fstat(fd, &st) == 0)
+		sys_ftruncate(fd, st.st_size);
 }
 
 /* What is committed goes to LMDB; where that fails the journal still has it. */
@@ -477,9 +486,11 @@ static void close_owned(struct catalog *c)
 			strerror(-rc));
 		return;
 	}
+	fd = sys_openat(c->dirfd, CATALOG_FILE, O_RDWR, 0);
+	if (fd >= 0)
+		give_back_space(c, fd);
 	if (c->has_sum)
 		return;
-	fd = sys_openat(c->dirfd, CATALOG_FILE, O_RDONLY, 0);
 	rc = fd < 0 ? fd : sum_write(c->dirfd, fd);
 	if (rc < 0)
 		log_info("no checksum of the catalog was left: %s", strerror(-rc));

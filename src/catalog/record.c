@@ -239,7 +239,7 @@ int op_next(struct reader *body, struct op *ret_op)
 	return 1;
 }
 
-void op_append(struct buf *body, enum op_kind kind, enum table table, const void *key,
+void op_append(struct buf *body, enum op_kind kind, enum catalog_table table, const void *key,
 	       size_t key_len, const void *value, size_t value_len)
 {
 	uint8_t header[OP_HEADER_SIZE] = {kind, table, key_len & 0xff, (key_len >> 8) & 0xff};

@@ -27,7 +27,7 @@ int entry_decode(const void *value, size_t len, struct entry_rec *ret_entry);
 /* One change, as it lies in a batch; pointers into the batch. */
 struct op {
 	enum op_kind kind;
-	enum table table;
+	enum catalog_table table;
 	uint16_t key_len;
 	uint32_t value_len;
 	const uint8_t *key;
@@ -41,7 +41,7 @@ struct op {
 int op_next(struct reader *body, struct op *ret_op);
 
 /* Appends a change. */
-void op_append(struct buf *body, enum op_kind kind, enum table table, const void *key,
+void op_append(struct buf *body, enum op_kind kind, enum catalog_table table, const void *key,
 	       size_t key_len, const void *value, size_t value_len);
 
 #endif

@@ -81,54 +81,49 @@ static int copy_file(int from, int to)
 	return rc;
 }
 
-/* What is copied, and what it is worth. */
-struct copy {
-	uint8_t *journal; /* owned */
-	size_t len;
-};
-
-static void copy_done(struct copy *copy)
+/* The LMDB file by the name that it has now, into the private file; then the journals. */
+static int copy_once(struct catalog *c, int fd, struct journal_bytes *journals)
 {
-	free(copy->journal);
-	*copy = (struct copy){0};
-}
-DEFINE_CLEANUP(struct copy, copy, copy_done)
-
-static int copy_once(struct catalog *c, int fd, struct copy *copy)
-{
-	CLEANUP(fd) int journal = sys_openat(c->dirfd, JOURNAL_FILE, O_RDONLY | O_NOFOLLOW, 0);
 	int rc = copy_file(fd, c->copy_fd);
 
-	if (rc < 0)
-		return rc;
-	if (journal == -ENOENT)
-		return 0;
-	return journal < 0 ? journal : journal_read(journal, &copy->journal, &copy->len);
+	journal_bytes_done(journals);
+	return rc < 0 ? rc : journals_read(c->dirfd, journals);
 }
 
-/* A checkpoint changes one of the two meta pages and the journal's header, in this order. */
-static int copy_without_gate(struct catalog *c, int fd, struct copy *copy)
+/* Is FD still the catalog's file, and none that was replaced by a smaller one? */
+static bool is_current(const struct catalog *c, int fd)
+{
+	struct stat is, was;
+
+	return sys_fstat(fd, &was) == 0 && sys_fstatat(c->dirfd, CATALOG_FILE, &is, 0) == 0 &&
+	       is.st_ino == was.st_ino;
+}
+
+/* A checkpoint changes one of the two meta pages and then a journal's header, in this order. */
+static int copy_without_gate(struct catalog *c, struct journal_bytes *journals)
 {
 	uint8_t before[8192], after[8192];
-	int rc = -EBUSY;
 
 	for (int i = 0; i < TRIES; i++) {
-		copy_done(copy);
+		CLEANUP(fd) int fd = sys_openat(c->dirfd, CATALOG_FILE, O_RDONLY | O_NOFOLLOW, 0);
+		int rc;
+
+		if (fd < 0)
+			return fd;
 		if (sys_pread_full(fd, before, sizeof(before), 0) < 0)
 			return -EIO;
-		rc = copy_once(c, fd, copy);
+		rc = copy_once(c, fd, journals);
 		if (rc < 0)
 			return rc;
 		if (sys_pread_full(fd, after, sizeof(after), 0) < 0)
 			return -EIO;
-		if (memcmp(before, after, sizeof(before)) == 0)
+		if (memcmp(before, after, sizeof(before)) == 0 && is_current(c, fd))
 			return 0;
-		rc = -EBUSY;
 	}
-	return rc;
+	return -EBUSY;
 }
 
-static int copy_all(struct catalog *c, struct copy *copy, struct err *err)
+static int copy_all(struct catalog *c, struct journal_bytes *journals, struct err *err)
 {
 	struct dir_name dir = dir_name_of(c->dirfd);
 	CLEANUP(fd) int gate = gate_hold(c->dirfd);
@@ -138,14 +133,14 @@ static int copy_all(struct catalog *c, struct copy *copy, struct err *err)
 	if (gate == -EBUSY)
 		return err_set(err, EBUSY, "%s: a checkpoint does not end; is its process stopped?",
 			       dir.text);
-	/* The file may be renamed into place by its first owner, but never away. */
+	/* With the gate held it is not replaced. */
 	fd = sys_openat(c->dirfd, CATALOG_FILE, O_RDONLY | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return err_errno(err, -fd, "cannot open %s/" CATALOG_FILE, dir.text);
 	c->copy_fd = private_file();
 	if (c->copy_fd < 0)
 		return err_errno(err, -c->copy_fd, "cannot make a private file for a snapshot");
-	rc = gate < 0 ? copy_without_gate(c, fd, copy) : copy_once(c, fd, copy);
+	rc = gate < 0 ? copy_without_gate(c, journals) : copy_once(c, fd, journals);
 	return rc < 0 ? err_errno(err, -rc, "cannot copy the catalog in %s", dir.text) : 0;
 }
 
@@ -163,16 +158,37 @@ static int check_copy(struct catalog *c, struct err *err)
 		      : 0;
 }
 
+static int refresh(void *arg)
+{
+	return store_refresh(arg);
+}
+
+/* Into the private file, so that all of it can be walked as one; no delta is left. */
+static int apply_journals(struct catalog *c, const struct journal_bytes *journals)
+{
+	struct replay replay;
+	int rc = delta_new(&c->active);
+
+	if (rc == 0)
+		rc = replay_journals(c, journals, &replay);
+	if (rc == 0 && c->seq != c->applied)
+		rc = store_apply(&c->store, c->active, c->seq, refresh, &c->store);
+	if (rc == 0)
+		rc = store_refresh(&c->store);
+	delta_free(steal_ptr(&c->active));
+	c->applied = c->seq;
+	return rc;
+}
+
 int snapshot_open(int dirfd, struct catalog *c, struct err *err)
 {
-	CLEANUP(copy) struct copy copy = {0};
-	struct journal_scan scan;
+	CLEANUP(journal_bytes) struct journal_bytes journals = {0};
 	int rc;
 
 	c->dirfd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
 	if (c->dirfd < 0)
 		return err_errno(err, errno, "cannot hold the directory .plyfs open");
-	rc = copy_all(c, &copy, err);
+	rc = copy_all(c, &journals, err);
 	if (rc == 0)
 		rc = check_copy(c, err);
 	if (rc < 0)
@@ -181,13 +197,13 @@ int snapshot_open(int dirfd, struct catalog *c, struct err *err)
 		c->path = NULL;
 		return err_errno(err, ENOMEM, "cannot open the snapshot");
 	}
-	rc = store_open(&c->store, c->path, false, true, c->map_size);
+	rc = open_store(c, c->path, false, &c->store);
 	if (rc < 0)
 		return err_errno(err, -rc, "cannot open the snapshot");
 	rc = read_super(c, err);
 	if (rc < 0)
 		return rc;
-	rc = replay_journal(c, copy.journal, copy.len, &scan);
+	rc = apply_journals(c, &journals);
 	return rc < 0 ? err_errno(err, -rc, "cannot apply %s/" JOURNAL_FILE,
 				  dir_name_of(c->dirfd).text)
 		      : 0;

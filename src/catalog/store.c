@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The LMDB environment and its one write transaction. */
+/* The LMDB environment and its read transaction. */
 #include "catalog/store.h"
 
 #include <errno.h>
@@ -69,24 +69,30 @@ static int env_open(const char *path, unsigned int flags, size_t map_size, MDB_e
 	return 0;
 }
 
+/* Handles of tables live on only when the transaction that opened them is committed. */
 static int open_tables(struct store *s, bool create)
 {
-	for (int i = 0; i < N_TABLES; i++) {
-		int rc = mdb_dbi_open(s->txn, table_names[i], create ? MDB_CREATE : 0, &s->dbi[i]);
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(s->env, NULL, create ? 0 : MDB_RDONLY, &txn);
 
-		if (rc != 0)
-			return rc == MDB_NOTFOUND ? -EUCLEAN : store_errno(rc);
-	}
-	return 0;
+	if (rc != 0)
+		return store_errno(rc);
+	for (int i = 0; i < N_TABLES && rc == 0; i++)
+		rc = mdb_dbi_open(txn, table_names[i], create ? MDB_CREATE : 0, &s->dbi[i]);
+	if (rc == 0)
+		return store_errno(mdb_txn_commit(txn));
+	mdb_txn_abort(txn);
+	return rc == MDB_NOTFOUND ? -EUCLEAN : store_errno(rc);
 }
 
-int store_open(struct store *s, const char *path, bool create, bool no_sync, size_t map_size)
+int store_open(struct store *s, const char *path, const struct store_options *options)
 {
 	/* No MDB_WRITEMAP: it turns a full disk into SIGBUS. */
 	unsigned int flags = MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS | MDB_NORDAHEAD;
+	size_t map_size = options->map_size;
 	int rc;
 
-	if (no_sync)
+	if (options->no_sync)
 		flags |= MDB_NOSYNC;
 	*s = (struct store){0};
 	do {
@@ -95,9 +101,9 @@ int store_open(struct store *s, const char *path, bool create, bool no_sync, siz
 	} while (rc == -ENOMEM && map_size >= MAP_SIZE_MIN);
 	if (rc < 0)
 		return rc;
-	rc = store_errno(mdb_txn_begin(s->env, NULL, 0, &s->txn));
+	rc = open_tables(s, options->create);
 	if (rc == 0)
-		rc = open_tables(s, create);
+		rc = store_errno(mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->read));
 	if (rc < 0)
 		store_close(s);
 	return rc;
@@ -105,31 +111,11 @@ int store_open(struct store *s, const char *path, bool create, bool no_sync, siz
 
 void store_close(struct store *s)
 {
-	if (s->txn != NULL)
-		mdb_txn_abort(s->txn);
+	if (s->read != NULL)
+		mdb_txn_abort(s->read);
 	if (s->env != NULL)
 		mdb_env_close(s->env);
 	*s = (struct store){0};
-}
-
-int store_commit(struct store *s)
-{
-	int rc;
-
-	if (s->txn == NULL)
-		return -EIO;
-	rc = mdb_txn_commit(steal_ptr(&s->txn));
-	if (rc == 0)
-		rc = mdb_txn_begin(s->env, NULL, 0, &s->txn);
-	if (rc != 0) {
-		s->txn = NULL;
-		store_close(s);
-		return store_errno(rc);
-	}
-	s->writes = 0;
-	s->counted_at = 0;
-	s->total_pages = 0;
-	return 0;
 }
 
 int store_full_errno(int fd, int error)
@@ -141,139 +127,75 @@ int store_full_errno(int fd, int error)
 	return error;
 }
 
-static MDB_val val_of(const void *p, size_t len)
-{
-	/* LMDB only reads what it is given, but its type has no const. */
-	return (MDB_val){.mv_size = len, .mv_data = (void *)(uintptr_t)p};
-}
-
-int store_get(struct store *s, enum table table, const void *key, size_t key_len,
+int store_get(struct store *s, enum catalog_table table, const void *key, size_t key_len,
 	      MDB_val *ret_value)
 {
-	MDB_val k = val_of(key, key_len);
+	/* LMDB only reads what it is given, but its type has no const. */
+	MDB_val k = {.mv_size = key_len, .mv_data = (void *)(uintptr_t)key};
 
-	if (s->txn == NULL)
+	if (s->read == NULL)
 		return -EIO;
-	return store_errno(mdb_get(s->txn, s->dbi[table], &k, ret_value));
+	return store_errno(mdb_get(s->read, s->dbi[table], &k, ret_value));
 }
 
-int store_put(struct store *s, enum table table, const void *key, size_t key_len, const void *value,
-	      size_t value_len)
+int store_cursor(struct store *s, enum catalog_table table, MDB_cursor **ret_cursor)
 {
-	MDB_val k = val_of(key, key_len);
-	MDB_val v = val_of(value, value_len);
-
-	if (s->txn == NULL)
+	if (s->read == NULL)
 		return -EIO;
-	s->writes += 1 + value_len / 2048;
-	return store_errno(mdb_put(s->txn, s->dbi[table], &k, &v, 0));
+	return store_errno(mdb_cursor_open(s->read, s->dbi[table], ret_cursor));
 }
 
-static int del_key(struct store *s, enum table table, const void *key, size_t key_len)
+int store_refresh(struct store *s)
 {
-	MDB_val k = val_of(key, key_len);
-	int rc = mdb_del(s->txn, s->dbi[table], &k, NULL);
-
-	s->writes++;
-	return rc == MDB_NOTFOUND ? 0 : store_errno(rc);
-}
-
-int store_cursor(struct store *s, enum table table, MDB_cursor **ret_cursor)
-{
-	if (s->txn == NULL)
-		return -EIO;
-	return store_errno(mdb_cursor_open(s->txn, s->dbi[table], ret_cursor));
-}
-
-static int del_prefix(struct store *s, enum table table, const void *prefix, size_t len)
-{
-	CLEANUP_CURSOR MDB_cursor *cursor = NULL;
-	MDB_val key = val_of(prefix, len);
-	int rc = store_cursor(s, table, &cursor);
-
-	if (rc < 0)
-		return rc;
-	for (rc = mdb_cursor_get(cursor, &key, NULL, MDB_SET_RANGE); rc == 0;
-	     rc = mdb_cursor_get(cursor, &key, NULL, MDB_NEXT)) {
-		if (key.mv_size < len || memcmp(key.mv_data, prefix, len) != 0)
-			return 0;
-		/* The cursor stays before the next key, which MDB_NEXT then returns. */
-		rc = mdb_cursor_del(cursor, 0);
-		if (rc != 0)
-			break;
-		s->writes++;
-	}
-	return rc == MDB_NOTFOUND ? 0 : store_errno(rc);
-}
-
-static int del_inode(struct store *s, const void *key, size_t len)
-{
-	int rc = del_key(s, TABLE_INODE, key, len);
-
-	if (rc == 0)
-		rc = del_prefix(s, TABLE_XATTR, key, len);
-	if (rc == 0)
-		rc = del_key(s, TABLE_INLINE, key, len);
-	if (rc == 0)
-		rc = del_prefix(s, TABLE_CHUNKS, key, len);
-	if (rc == 0)
-		rc = del_key(s, TABLE_ORPHAN, key, len);
-	return rc;
-}
-
-int store_apply_op(struct store *s, const struct op *op)
-{
-	if (s->txn == NULL)
-		return -EIO;
-	switch (op->kind) {
-	case OP_PUT:
-		return store_put(s, op->table, op->key, op->key_len, op->value, op->value_len);
-	case OP_DEL:
-		return del_key(s, op->table, op->key, op->key_len);
-	case OP_DEL_PREFIX:
-		return del_prefix(s, op->table, op->key, op->key_len);
-	case OP_DEL_INODE:
-		return del_inode(s, op->key, op->key_len);
-	}
-	return -EBADMSG;
-}
-
-int store_apply(struct store *s, const void *body, size_t len)
-{
-	struct reader r = reader_of(body, len);
-	struct op op;
 	int rc;
 
-	while ((rc = op_next(&r, &op)) > 0) {
-		rc = store_apply_op(s, &op);
-		if (rc < 0)
-			return rc;
+	if (s->read == NULL)
+		return -EIO;
+	mdb_txn_reset(s->read);
+	rc = mdb_txn_renew(s->read);
+	if (rc != 0) {
+		/* It needs no memory and no disk, so this is for a broken environment. */
+		mdb_txn_abort(s->read);
+		s->read = NULL;
 	}
-	return rc;
+	return store_errno(rc);
 }
 
-uint64_t store_dirty_pages(struct store *s)
+/* The free list, LMDB's table 0: the values are counts of pages and their numbers. */
+static int count_free(struct store *s, uint64_t *ret_free)
 {
-	/*
-	 * LMDB does not tell. A write dirties about one leaf that was clean (the branches above are
-	 * soon dirty), and there cannot be more dirty pages than the trees have.
-	 */
-	if (s->txn == NULL)
-		return 0;
-	if (s->writes - s->counted_at >= 4096) {
-		uint64_t pages = 0;
+	CLEANUP_CURSOR MDB_cursor *cursor = NULL;
+	MDB_val key, value;
+	uint64_t n = 0;
+	int rc = mdb_cursor_open(s->read, 0, &cursor);
 
-		s->counted_at = s->writes;
-		for (int i = 0; i < N_TABLES; i++) {
-			MDB_stat st;
-
-			if (mdb_stat(s->txn, s->dbi[i], &st) != 0)
-				continue;
-			pages += st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages;
-		}
-		/* A page that was freed again stays in memory: the most that there ever were. */
-		if (pages > s->total_pages)
-			s->total_pages = pages;
+	while (rc == 0) {
+		rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+		if (rc == 0 && value.mv_size >= sizeof(size_t))
+			n += *(const size_t *)value.mv_data;
 	}
-	return s->counted_at == 0 || s->writes < s->total_pages ? s->writes : s->total_pages;
+	*ret_free = n;
+	return rc == MDB_NOTFOUND ? 0 : store_errno(rc);
+}
+
+int store_space(struct store *s, struct store_space *ret_space)
+{
+	struct store_space space = {0};
+	MDB_envinfo info;
+	MDB_stat st;
+	int rc;
+
+	if (s->read == NULL)
+		return -EIO;
+	rc = mdb_env_info(s->env, &info);
+	if (rc == 0)
+		rc = mdb_env_stat(s->env, &st);
+	if (rc != 0)
+		return store_errno(rc);
+	space.pages = info.me_last_pgno + 1;
+	space.page_size = st.ms_psize;
+	rc = count_free(s, &space.free);
+	if (rc == 0)
+		*ret_space = space;
+	return rc;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The LMDB environment: one write transaction that lives from checkpoint to checkpoint. */
+/* The LMDB environment: the tables as of the last checkpoint, and how a delta gets into them. */
 #ifndef PLYFS_CATALOG_STORE_H
 #define PLYFS_CATALOG_STORE_H
 
@@ -8,34 +8,36 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "catalog/delta.h"
 #include "catalog/format.h"
 #include "catalog/record.h"
 
 /*
- * Everything, reads included, goes through the one write transaction, under the catalog's lock:
- * so a read sees every commit, and LMDB needs neither a lock file nor readers (MDB_NOLOCK,
- * MDB_NOTLS make that legal from any thread). Pointers that a read returns are valid until the next
- * write.
+ * Reads go through one read transaction under the catalog's lock; it shows the tables as they were
+ * when it was last refreshed. One writer at a time, which needs no lock, applies a delta meanwhile:
+ * LMDB never overwrites pages of its last two committed states, and the read transaction is at the last
+ * one. So LMDB needs neither its lock file nor its table of readers (MDB_NOLOCK; MDB_NOTLS makes the
+ * read transaction legal from any thread). Pointers that a read returns are valid until the refresh.
  *
- * After a failed write the transaction is spoiled: only store_close() is left. A closed store is
- * zeroed memory; every function returns -EIO for it.
+ * A closed store is zeroed memory; every function returns -EIO for it.
  */
 struct store {
 	MDB_env *env;
-	MDB_txn *txn;
+	MDB_txn *read;
 	MDB_dbi dbi[N_TABLES];
-	uint64_t writes;      /* pages that writes since the last commit can have made dirty */
-	uint64_t total_pages; /* of all tables, when last looked at */
-	uint64_t counted_at;  /* value of `writes` then */
+};
+
+struct store_options {
+	bool create;  /* makes the file and the tables */
+	bool no_sync; /* commits do not wait for the disk */
+	size_t map_size;
 };
 
 /*
- * Opens the LMDB file PATH, which must have passed check_tree(), and begins a transaction. CREATE
- * makes the file and the tables. MAP_SIZE is how far the file may ever grow; where the address space
- * is limited it is halved until it fits.
+ * Opens the LMDB file PATH, which must have passed check_tree(). MAP_SIZE is how far the file may ever
+ * grow; where the address space is limited it is halved until it fits.
  */
-int store_open(struct store *s, const char *path, bool create, bool no_sync, size_t map_size);
-/* What was not committed is gone. */
+int store_open(struct store *s, const char *path, const struct store_options *options);
 void store_close(struct store *s);
 
 /*
@@ -44,27 +46,36 @@ void store_close(struct store *s);
  */
 int store_full_errno(int fd, int error);
 
-/*
- * Commits and begins the next transaction. On failure the store is closed: the caller opens it
- * again and replays the journal.
- */
-int store_commit(struct store *s);
-
 /* 0 and RET_VALUE, -ENOENT, -EUCLEAN, -EIO. */
-int store_get(struct store *s, enum table table, const void *key, size_t key_len,
+int store_get(struct store *s, enum catalog_table table, const void *key, size_t key_len,
 	      MDB_val *ret_value);
-int store_put(struct store *s, enum table table, const void *key, size_t key_len, const void *value,
-	      size_t value_len);
+/* Opens a cursor in TABLE; to be closed with mdb_cursor_close() before the next refresh. */
+int store_cursor(struct store *s, enum catalog_table table, MDB_cursor **ret_cursor);
+/* Reads see what was committed meanwhile. Under the catalog's lock. */
+int store_refresh(struct store *s);
 
-/* Applies one change, or a body of them. On failure the transaction is spoiled. */
-int store_apply_op(struct store *s, const struct op *op);
-int store_apply(struct store *s, const void *body, size_t len);
+/* How many of the file's pages are free, and how many there are. Under the catalog's lock. */
+struct store_space {
+	uint64_t pages, free;
+	uint32_t page_size;
+};
+int store_space(struct store *s, struct store_space *ret_space);
 
-/* Opens a cursor in TABLE; to be closed with mdb_cursor_close() before the next write. */
-int store_cursor(struct store *s, enum table table, MDB_cursor **ret_cursor);
+/*
+ * store_write.c, for the one writer: applies D, the last of whose batches has the number SEQ, durably. 0; -ENOSPC,
+ * -EDQUOT, -EIO, -ENOMEM: then the tables may have a part of D, which is no harm as long as the journal
+ * that has all of it is there: applying it again, from its start, gives the same as applying it once. On a
+ * full disk it is applied in small steps, which need little space; REFRESH is called between them, and
+ * calls store_refresh() under the lock. D is not changed.
+ */
+int store_apply(struct store *s, struct delta *d, uint64_t seq, int (*refresh)(void *arg),
+		void *arg);
+/* One value of the table super. */
+int store_put_super(struct store *s, const char *key, const void *value, size_t len);
 
-/* At most so many pages are dirty, that is, in memory and to be written by the next commit. */
-uint64_t store_dirty_pages(struct store *s);
+/* store_copy.c, for the one writer: makes the file PATH, a copy of all tables without free pages; not
+ * synced. On failure a part of it may be there. */
+int store_copy(struct store *s, const char *path, size_t map_size);
 
 /* -errno of an LMDB return code. */
 int store_errno(int rc);

@@ -1,34 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Making the journal durable, one flush for all who wait for it. */
+/* Making the journals durable, one flush for all who wait for it. */
 #include <errno.h>
 
 #include "base/log.h"
 #include "base/sys.h"
 #include "catalog/internal.h"
 
-/* Waits for a flush that another thread has under way. */
-static void wait_for_flush(struct catalog *c)
+/* The older journal first: records behind a gap are worth nothing. 0 or -errno. */
+static int flush_files(const int *fds)
 {
-	while (c->syncing)
-		pthread_cond_wait(&c->synced, &c->lock);
+	for (unsigned int i = 0; i < N_JOURNALS; i++) {
+		int rc = fds[i] >= 0 ? sys_fdatasync(fds[i]) : 0;
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* Which files have to be flushed, in this order; they count as flushed from now on. */
+static void take_unsynced(struct catalog *c, int *ret_fds)
+{
+	for (unsigned int i = 0; i < N_JOURNALS; i++) {
+		struct journal *j = &c->journals[i == 0 ? !c->current : c->current];
+
+		ret_fds[i] = j->unsynced ? j->fd : -1;
+		j->unsynced = false;
+	}
 }
 
 /* Fails only when the hook did. */
 static int flush(struct catalog *c)
 {
-	uint64_t upto = c->seq;
-	int rc;
+	uint64_t upto;
+	int fds[N_JOURNALS], rc;
 
 	c->syncing = true;
+	upto = c->seq;
 	pthread_mutex_unlock(&c->lock);
 	rc = hooks_before(c);
+	pthread_mutex_lock(&c->lock);
 	if (rc < 0) {
-		pthread_mutex_lock(&c->lock);
 		c->syncing = false;
 		pthread_cond_broadcast(&c->synced);
 		return rc;
 	}
-	rc = sys_fdatasync(c->journal.fd);
+	take_unsynced(c, fds);
+	pthread_mutex_unlock(&c->lock);
+	rc = flush_files(fds);
 	pthread_mutex_lock(&c->lock);
 	c->syncing = false;
 	c->stats.syncs++;
@@ -44,20 +63,17 @@ static int flush(struct catalog *c)
 		log_error("the catalog's journal could not be flushed to the disk");
 	}
 	pthread_cond_broadcast(&c->synced);
-	pthread_mutex_unlock(&c->lock);
-	hooks_after(c);
-	pthread_mutex_lock(&c->lock);
 	return 0;
 }
 
-int sync_journal(struct catalog *c)
+int sync_journals(struct catalog *c)
 {
 	uint64_t upto = c->seq;
 	int rc = 0;
 
 	while (rc == 0 && c->synced_seq < upto && c->sync_error == 0) {
 		if (c->syncing)
-			wait_for_flush(c);
+			pthread_cond_wait(&c->synced, &c->lock);
 		else
 			rc = flush(c);
 	}
@@ -68,12 +84,24 @@ int sync_journal(struct catalog *c)
 
 int catalog_sync(struct catalog *c)
 {
+	uint64_t upto;
+	bool lost;
 	int rc;
 
 	if (c->options.mode != CATALOG_WRITE || c->options.no_sync)
 		return 0;
 	pthread_mutex_lock(&c->lock);
-	rc = sync_journal(c);
+	upto = c->seq;
+	rc = c->synced_seq >= upto ? 1 : sync_journals(c);
+	lost = rc < 0 && c->sync_error != 0;
 	pthread_mutex_unlock(&c->lock);
-	return rc;
+	if (rc == 0)
+		hooks_after(c);
+	/* The records are in memory: a checkpoint writes them once more, to another file. */
+	if (lost) {
+		rc = checkpoint(c, true);
+		if (rc == 0 && catalog_durable(c) < upto)
+			rc = -EIO;
+	}
+	return rc < 0 ? rc : 0;
 }

@@ -14,7 +14,7 @@ static void tables_to_text(struct store *s, struct buf *out)
 	for (int i = 0; i < N_TABLES; i++) {
 		MDB_stat st;
 
-		if (s->txn == NULL || mdb_stat(s->txn, s->dbi[i], &st) != 0)
+		if (s->read == NULL || mdb_stat(s->read, s->dbi[i], &st) != 0)
 			continue;
 		buf_printf(out, "table %s: %zu records, %zu pages, depth %u\n", table_names[i],
 			   st.ms_entries,
@@ -37,11 +37,17 @@ void catalog_to_text(struct catalog *c, struct buf *out)
 	tables_to_text(&c->store, out);
 	buf_printf(out, "records: %llu, in the tables %llu, durable %llu\n", ull(c->seq),
 		   ull(c->applied), ull(c->synced_seq));
-	buf_printf(out, "journal: %llu bytes\n", ull(c->journal.len));
+	for (unsigned int i = 0; i < N_JOURNALS; i++)
+		buf_printf(out, "%s: %llu bytes%s\n", journal_names[i], ull(c->journals[i].len),
+			   i == c->current ? ", in use" : "");
+	if (c->active != NULL)
+		buf_printf(out, "in memory: %zu changes, %zu bytes%s\n", c->active->n_items,
+			   c->active->bytes,
+			   c->frozen != NULL ? "; a checkpoint is being made" : "");
 	buf_printf(out,
 		   "since open: %llu commits, %llu flushes, %llu checkpoints, %llu failed, "
-		   "%llu recoveries\n",
+		   "%llu compactions\n",
 		   ull(c->stats.commits), ull(c->stats.syncs), ull(c->stats.checkpoints),
-		   ull(c->stats.failed_checkpoints), ull(c->stats.recoveries));
+		   ull(c->stats.failed_checkpoints), ull(c->stats.compactions));
 	pthread_mutex_unlock(&c->lock);
 }

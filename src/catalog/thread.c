@@ -8,53 +8,68 @@
 #include "catalog/internal.h"
 
 /* What a power cut may take. */
-#define SYNC_SECONDS 5
-#define SOON_NSEC    100000000L
+#define SYNC_NSEC 5000000000
+
+/* And how soon it is made sure of when somebody waits for it. */
+#define SOON_NSEC 100000000
+
+static struct timespec in_nsec(int64_t nsec)
+{
+	struct timespec t = monotonic_now();
+
+	t.tv_sec += nsec / 1000000000;
+	t.tv_nsec += nsec % 1000000000;
+	if (t.tv_nsec >= 1000000000L) {
+		t.tv_nsec -= 1000000000L;
+		t.tv_sec++;
+	}
+	return t;
+}
 
 /* Sleeps until it is time to flush, or there is something to do. Under the lock. */
 static void rest(struct catalog *c)
 {
-	struct timespec until;
+	struct timespec until = in_nsec(SYNC_NSEC);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += SYNC_SECONDS;
 	while (!c->stop && !c->want_checkpoint && !c->want_flush &&
 	       pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
 		;
-	if (!c->want_flush || c->stop || c->want_checkpoint)
+	if (!c->want_flush)
 		return;
-	/* Others may have more of the kind by then. */
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += SOON_NSEC;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
-		until.tv_sec++;
-	}
+	/* Others may want one too by then. */
+	until = in_nsec(SOON_NSEC);
 	while (!c->stop && !c->want_checkpoint &&
 	       pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
 		;
 	c->want_flush = false;
 }
 
+/* Under the lock, which is released meanwhile. */
+static void work(struct catalog *c)
+{
+	bool due = checkpoint_is_due(c);
+	bool flush = !due && !c->options.no_sync && c->synced_seq < c->seq;
+
+	c->want_checkpoint = false;
+	if (flush && sync_journals(c) < 0)
+		flush = false;
+	pthread_mutex_unlock(&c->lock);
+	if (due)
+		checkpoint(c, false);
+	else if (flush)
+		hooks_after(c);
+	pthread_mutex_lock(&c->lock);
+}
+
 static void *run(void *arg)
 {
 	struct catalog *c = arg;
-	bool due;
 
 	pthread_mutex_lock(&c->lock);
 	while (!c->stop) {
 		rest(c);
-		if (c->stop)
-			break;
-		c->want_checkpoint = false;
-		due = checkpoint_is_due(c, 1);
-		if (!due && !c->options.no_sync)
-			sync_journal(c);
-		if (due) {
-			pthread_mutex_unlock(&c->lock);
-			checkpoint(c, false);
-			pthread_mutex_lock(&c->lock);
-		}
+		if (!c->stop)
+			work(c);
 	}
 	pthread_mutex_unlock(&c->lock);
 	return NULL;

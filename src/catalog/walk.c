@@ -39,7 +39,7 @@ static int add(struct piece *p, const MDB_val *key, const MDB_val *value)
 }
 
 /* The records behind the last one, until the piece is full. Under the lock. */
-static int fill(struct catalog *c, enum table table, struct piece *p)
+static int fill(struct catalog *c, enum catalog_table table, struct piece *p)
 {
 	CLEANUP_CURSOR MDB_cursor *cursor = NULL;
 	MDB_val key = {.mv_size = p->last_len, .mv_data = p->last}, value;
@@ -87,7 +87,7 @@ static int emit(const struct piece *p, int (*each)(void *arg, const struct catal
 	return 0;
 }
 
-int catalog_walk(struct catalog *c, enum table table,
+int catalog_walk(struct catalog *c, enum catalog_table table,
 		 int (*each)(void *arg, const struct catalog_raw *raw), void *arg)
 {
 	CLEANUP(piece) struct piece p = {0};

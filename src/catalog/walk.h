@@ -21,7 +21,7 @@ struct catalog_raw {
  * returned. EACH may read and commit; what it commits may or may not be seen by the walk. The
  * owner's walk waits for the disk, as it makes a checkpoint first. 0, -EIO, -ENOMEM.
  */
-int catalog_walk(struct catalog *c, enum table table,
+int catalog_walk(struct catalog *c, enum catalog_table table,
 		 int (*each)(void *arg, const struct catalog_raw *raw), void *arg);
 
 #endif

@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "catalog/format.h"
+
 struct dir dir_make(void)
 {
 	const char *tmp = getenv("TMPDIR");
@@ -68,6 +70,36 @@ void file_write(const struct dir *d, const char *name, const void *bytes, size_t
 	if (len > 0)
 		cr_assert_eq(write(fd, bytes, len), (ssize_t)len);
 	close(fd);
+}
+
+const char *const saved_names[N_SAVED] = {CATALOG_FILE, JOURNAL_FILE, JOURNAL_FILE_2};
+
+struct saved save_files(const struct dir *d)
+{
+	struct saved s = {0};
+
+	for (int i = 0; i < N_SAVED; i++) {
+		if (file_size(d, saved_names[i]) >= 0)
+			s.bytes[i] = file_read(d, saved_names[i], &s.len[i]);
+	}
+	return s;
+}
+
+void restore_files(const struct dir *d, const struct saved *s)
+{
+	unlinkat(d->fd, SUM_FILE, 0);
+	for (int i = 0; i < N_SAVED; i++) {
+		unlinkat(d->fd, saved_names[i], 0);
+		if (s->bytes[i] != NULL)
+			file_write(d, saved_names[i], s->bytes[i], s->len[i]);
+	}
+}
+
+void saved_done(struct saved *s)
+{
+	for (int i = 0; i < N_SAVED; i++)
+		free(s->bytes[i]);
+	*s = (struct saved){0};
 }
 
 off_t file_size(const struct dir *d, const char *name)

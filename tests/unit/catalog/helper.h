@@ -55,6 +55,19 @@ int commit_numbered(struct catalog *c, uint64_t n);
  */
 int64_t count_numbered(struct catalog *c);
 
+/* All that makes up a catalog, to put it back as it was. */
+#define N_SAVED 3
+extern const char *const saved_names[N_SAVED];
+struct saved {
+	uint8_t *bytes[N_SAVED]; /* owned; NULL: no such file */
+	size_t len[N_SAVED];
+};
+struct saved save_files(const struct dir *d);
+/* Without the checksum, which then would not fit. */
+void restore_files(const struct dir *d, const struct saved *s);
+void saved_done(struct saved *s);
+DEFINE_CLEANUP(struct saved, saved, saved_done)
+
 /* Runs FN in a child: its exit status, or 1000 + the signal that ended it. */
 int in_child(int (*fn)(void *arg), void *arg);
 

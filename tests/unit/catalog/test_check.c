@@ -130,6 +130,7 @@ static int try_bytes(const struct sample *s, size_t len, bool sum)
 {
 	file_write(&s->d, CATALOG_FILE, s->mdb, len);
 	unlinkat(s->d.fd, JOURNAL_FILE, 0);
+	unlinkat(s->d.fd, JOURNAL_FILE_2, 0);
 	if (!sum)
 		unlinkat(s->d.fd, SUM_FILE, 0);
 	return in_child(open_and_count, (void *)(uintptr_t)s);

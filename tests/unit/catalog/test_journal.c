@@ -116,21 +116,20 @@ Test(journal, sigkill_at_any_time)
 	}
 }
 
-/* Cuts the journal at every length from its end down to FROM bytes. */
-static void cut_everywhere(const struct dir *d, uint64_t all, uint64_t at_least)
+/* Cuts the journal NAME at every length from its end down. */
+static void cut_everywhere(const struct dir *d, const char *name, uint64_t all, uint64_t at_least)
 {
-	size_t journal_len, mdb_len;
-	CLEANUP(free) uint8_t *journal = file_read(d, JOURNAL_FILE, &journal_len);
-	CLEANUP(free) uint8_t *mdb = file_read(d, CATALOG_FILE, &mdb_len);
+	CLEANUP(saved) struct saved saved = save_files(d);
+	size_t journal_len;
+	CLEANUP(free) uint8_t *journal = file_read(d, name, &journal_len);
 	int64_t last = (int64_t)all;
 
 	for (size_t len = journal_len + 1; len-- > 0;) {
 		struct catalog *c;
 		int64_t n;
 
-		file_write(d, JOURNAL_FILE, journal, len);
-		file_write(d, CATALOG_FILE, mdb, mdb_len);
-		unlinkat(d->fd, SUM_FILE, 0);
+		restore_files(d, &saved);
+		file_write(d, name, journal, len);
 		c = open_quick(d);
 		cr_assert_not_null(c, "cut at %zu", len);
 		n = count_numbered(c);
@@ -152,7 +151,7 @@ Test(journal, cut_at_every_byte)
 
 	be_quiet();
 	die_after(&d, 1, 6, false);
-	cut_everywhere(&d, 6, 0);
+	cut_everywhere(&d, JOURNAL_FILE, 6, 0);
 }
 
 Test(journal, cut_at_every_byte_after_a_checkpoint)
@@ -161,24 +160,33 @@ Test(journal, cut_at_every_byte_after_a_checkpoint)
 
 	be_quiet();
 	die_after(&d, 1, 23, true);
-	cut_everywhere(&d, 23, 12);
+	cut_everywhere(&d, JOURNAL_FILE_2, 23, 12);
+}
+
+/* The journal that a checkpoint has brought in has nothing that counts. */
+Test(journal, cut_the_old_one_at_every_byte)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+
+	be_quiet();
+	die_after(&d, 1, 23, true);
+	cut_everywhere(&d, JOURNAL_FILE, 23, 23);
 }
 
 /* What opens after a flipped bit must be a state that once was. */
-static void flip_everywhere(const struct dir *d, uint64_t all, uint64_t at_least)
+static void flip_everywhere(const struct dir *d, const char *name, uint64_t all, uint64_t at_least)
 {
-	size_t journal_len, mdb_len;
-	CLEANUP(free) uint8_t *journal = file_read(d, JOURNAL_FILE, &journal_len);
-	CLEANUP(free) uint8_t *mdb = file_read(d, CATALOG_FILE, &mdb_len);
+	CLEANUP(saved) struct saved saved = save_files(d);
+	size_t journal_len;
+	CLEANUP(free) uint8_t *journal = file_read(d, name, &journal_len);
 	int aside = 0;
 
 	for (size_t at = 0; at < journal_len; at++) {
 		int64_t n;
 
 		journal[at] ^= (uint8_t)(1u << (at % 8));
-		file_write(d, JOURNAL_FILE, journal, journal_len);
-		file_write(d, CATALOG_FILE, mdb, mdb_len);
-		unlinkat(d->fd, SUM_FILE, 0);
+		restore_files(d, &saved);
+		file_write(d, name, journal, journal_len);
 		n = count_in(d);
 		cr_assert(n >= (int64_t)at_least && n <= (int64_t)all, "flipped at %zu: %lld", at,
 			  (long long)n);
@@ -209,7 +217,7 @@ Test(journal, flip_every_byte)
 
 	be_quiet();
 	die_after(&d, 1, 6, false);
-	flip_everywhere(&d, 6, 0);
+	flip_everywhere(&d, JOURNAL_FILE, 6, 0);
 }
 
 Test(journal, flip_every_byte_after_a_checkpoint)
@@ -218,7 +226,43 @@ Test(journal, flip_every_byte_after_a_checkpoint)
 
 	be_quiet();
 	die_after(&d, 1, 13, true);
-	flip_everywhere(&d, 13, 7);
+	flip_everywhere(&d, JOURNAL_FILE_2, 13, 7);
+}
+
+/* Both journals hold records that count: a checkpoint had begun when the process died. */
+static int die_in_a_checkpoint(void *arg)
+{
+	struct catalog *c = open_quick(arg);
+
+	if (c == NULL)
+		return 1;
+	for (uint64_t n = 1; n <= 12; n++) {
+		if (commit_numbered(c, n) < 0)
+			return 2;
+		c->fail_apply = 1;
+		if (n == 6 && catalog_checkpoint(c) == 0)
+			return 3;
+	}
+	return 0;
+}
+
+Test(journal, both_journals_count)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	CLEANUP(saved) struct saved saved = {0};
+
+	be_quiet();
+	cr_assert_eq(in_child(die_in_a_checkpoint, &d), 0);
+	saved = save_files(&d);
+	cr_assert_eq(count_in(&d), 12);
+	restore_files(&d, &saved);
+	cut_everywhere(&d, JOURNAL_FILE_2, 12, 6);
+	restore_files(&d, &saved);
+	/* What is behind a gap is damage: it is kept for people. */
+	file_write(&d, JOURNAL_FILE, saved.bytes[1], saved.len[1] - 1);
+	cr_assert_eq(count_in(&d), 5);
+	cr_assert_eq(file_size(&d, "journal.bad-1"), (off_t)saved.len[2]);
+	cr_assert_eq(count_in(&d), 5);
 }
 
 Test(journal, bad_journals_are_all_kept)
@@ -302,6 +346,7 @@ Test(journal, with_an_older_catalog)
 	assert_refused(&d, EUCLEAN, JOURNAL_FILE);
 	/* The way out that the sentence names. */
 	cr_assert_eq(unlinkat(d.fd, JOURNAL_FILE, 0), 0);
+	cr_assert_eq(unlinkat(d.fd, JOURNAL_FILE_2, 0), 0);
 	cr_assert_eq(count_in(&d), 0);
 }
 
@@ -365,10 +410,10 @@ Test(journal, failed_undo)
 	for (uint64_t n = 1; n <= 5; n++)
 		cr_assert_eq(commit_numbered(c, n), 0);
 	cr_assert_eq(pipe(fds), 0);
-	journal = c->journal.fd;
-	c->journal.fd = fds[1];
+	journal = c->journals[c->current].fd;
+	c->journals[c->current].fd = fds[1];
 	cr_assert_eq(commit_numbered(c, 6), -EIO);
-	c->journal.fd = journal;
+	c->journals[c->current].fd = journal;
 	cr_assert(c->failed);
 	cr_assert_eq(commit_numbered(c, 6), -EIO);
 	cr_assert_eq(count_numbered(c), 5, "reads go on");
@@ -394,14 +439,16 @@ Test(journal, sync_failure_is_not_forgotten)
 	cr_assert_eq(c->synced_seq, 1);
 	cr_assert_eq(commit_numbered(c, 2), 0);
 	cr_assert_eq(pipe(fds), 0);
-	journal = c->journal.fd;
-	c->journal.fd = fds[1];
-	cr_assert_eq(catalog_sync(c), -EINVAL);
-	c->journal.fd = journal;
-	cr_assert_eq(catalog_sync(c), -EINVAL, "although the disk would work now");
+	journal = c->journals[c->current].fd;
+	c->journals[c->current].fd = fds[1];
+	c->fail_apply = 2;
+	cr_assert_eq(catalog_sync(c), -ENOMEM, "nor can a checkpoint make up for it");
+	c->journals[c->current].fd = journal;
+	cr_assert_eq(catalog_sync(c), -ENOMEM, "although the disk would work now");
 	cr_assert_eq(c->synced_seq, 1);
-	cr_assert_eq(catalog_checkpoint(c), 0);
-	cr_assert_eq(catalog_sync(c), 0);
+	cr_assert_eq(c->fail_apply, 0);
+	cr_assert_eq(catalog_sync(c), 0, "a checkpoint makes up for it");
+	cr_assert_eq(c->applied, 2);
 	cr_assert_eq(commit_numbered(c, 3), 0);
 	cr_assert_eq(catalog_sync(c), 0);
 	cr_assert_eq(count_numbered(c), 3);
@@ -423,7 +470,7 @@ Test(journal, does_not_grow_without_end)
 		batch_begin(&b, c);
 		batch_put_xattr(&b, (uint64_t)i % 7, "user.large", value, sizeof(value));
 		cr_assert_eq(catalog_commit(c, &b), 0);
-		cr_assert_lt(c->journal.len, CHECKPOINT_JOURNAL_BYTES + 100000);
+		cr_assert_lt(c->journals[c->current].len, CHECKPOINT_BYTES + 100000);
 	}
 	cr_assert_geq(c->stats.checkpoints, 3);
 }

@@ -278,9 +278,7 @@ static void check_whole(const struct dir *d)
 static void abandon(struct catalog *c)
 {
 	lock_release(&c->lock_file);
-	store_close(&c->store);
-	journal_close(&c->journal);
-	c->failed = true;
+	c->options.mode = CATALOG_SNAPSHOT;
 	catalog_close(c);
 }
 
@@ -293,6 +291,8 @@ static void disturb(struct model *m, const struct dir *d, struct catalog **c, st
 		return;
 	case 1:
 		(*c)->fail_apply = 1;
+		catalog_checkpoint(*c);
+		(*c)->fail_apply = 0;
 		return;
 	case 2: {
 		CLEANUP(catalog) struct catalog *s = open_snapshot(d);

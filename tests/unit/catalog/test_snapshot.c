@@ -64,7 +64,8 @@ static int die_with_journal(void *arg)
 /* Everything in the directory, by name, size and time. */
 static uint64_t fingerprint(const struct dir *d)
 {
-	const char *names[] = {CATALOG_FILE, JOURNAL_FILE, LOCK_FILE, SUM_FILE, "."};
+	const char *names[] = {CATALOG_FILE, JOURNAL_FILE, JOURNAL_FILE_2,
+			       LOCK_FILE,    SUM_FILE,	   "."};
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -194,12 +195,12 @@ Test(snapshot, of_a_torn_journal)
 	size_t len;
 
 	cr_assert_eq(in_child(die_with_journal, &d), 0);
-	journal = file_read(&d, JOURNAL_FILE, &len);
-	file_write(&d, JOURNAL_FILE, journal, len - 1);
+	journal = file_read(&d, JOURNAL_FILE_2, &len);
+	file_write(&d, JOURNAL_FILE_2, journal, len - 1);
 	cr_assert_eq(count_snapshot(&d), 32);
-	cr_assert_eq(file_size(&d, JOURNAL_FILE), (off_t)len - 1);
+	cr_assert_eq(file_size(&d, JOURNAL_FILE_2), (off_t)len - 1);
 	journal[len / 2] ^= 1;
-	file_write(&d, JOURNAL_FILE, journal, len);
+	file_write(&d, JOURNAL_FILE_2, journal, len);
 	cr_assert_geq(count_snapshot(&d), 11);
 	cr_assert_eq(file_size(&d, "journal.bad-1"), -1);
 }

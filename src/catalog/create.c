@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making an empty catalog. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/sys.h"
+#include "catalog/internal.h"
+
+static int put_numbers(struct store *s)
+{
+	uint8_t version[4], seed[8], applied[8] = {0};
+	uint64_t random;
+	int rc = sys_random(&random, sizeof(random));
+
+	put_le32(version, FORMAT_VERSION);
+	put_le64(seed, random);
+	if (rc == 0)
+		rc = store_put_super(s, SUPER_FORMAT, version, sizeof(version));
+	if (rc == 0)
+		rc = store_put_super(s, SUPER_SEED, seed, sizeof(seed));
+	return rc < 0 ? rc : store_put_super(s, SUPER_APPLIED, applied, sizeof(applied));
+}
+
+static int make_tables(const struct catalog *c, const char *path)
+{
+	struct store s;
+	int rc = open_store(c, path, true, &s);
+
+	if (rc < 0)
+		return rc;
+	rc = put_numbers(&s);
+	store_close(&s);
+	return rc;
+}
+
+/* Makes the file under another name and renames it, so that there never is half a catalog. */
+int create_file(const struct catalog *c)
+{
+	char path[64];
+	int rc = sys_unlinkat(c->dirfd, CATALOG_FILE_NEW, 0);
+
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", c->dirfd, CATALOG_FILE_NEW);
+	rc = store_full_errno(c->dirfd, make_tables(c, path));
+	if (rc == 0)
+		rc = sys_renameat(c->dirfd, CATALOG_FILE_NEW, c->dirfd, CATALOG_FILE, 0);
+	if (rc < 0)
+		sys_unlinkat(c->dirfd, CATALOG_FILE_NEW, 0);
+	return rc;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The space that the LMDB file takes: giving free pages back, and keeping blocks for a full disk. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "catalog/internal.h"
+
+/*
+ * On a full disk a checkpoint is made in small steps. Pages that one gives back serve the next but one, so
+ * a few hundred are enough. Small file systems lose a sixty-fourth.
+ */
+#define RESERVE_MIN ((uint64_t)64 << 10)
+#define RESERVE_MAX ((uint64_t)1 << 20)
+
+static uint64_t reserve_bytes(int dirfd)
+{
+	struct statvfs st;
+	uint64_t size;
+
+	if (fstatvfs(dirfd, &st) < 0)
+		return RESERVE_MAX;
+	size = (uint64_t)st.f_blocks * st.f_frsize / 64;
+	return size < RESERVE_MIN ? RESERVE_MIN : size > RESERVE_MAX ? RESERVE_MAX : size;
+}
+
+/* 0, -ENOSPC, -EDQUOT; 0 too where blocks cannot be allocated ahead. */
+static int allocate_behind(struct catalog *c)
+{
+	CLEANUP(fd) int fd = sys_openat(c->dirfd, CATALOG_FILE, O_RDWR | O_NOFOLLOW, 0);
+	uint64_t bytes = reserve_bytes(c->dirfd);
+	struct stat st;
+	int rc = fd < 0 ? fd : sys_fstat(fd, &st);
+
+	if (rc < 0)
+		return 0;
+	if (c->reserved >= (uint64_t)st.st_size + bytes)
+		return 0;
+	rc = sys_fallocate(fd, FALLOC_FL_KEEP_SIZE, st.st_size, (off_t)bytes);
+	if (rc == 0)
+		c->reserved = (uint64_t)st.st_size + bytes;
+	return rc == -ENOSPC || rc == -EDQUOT ? rc : 0;
+}
+
+bool reserve_space(struct catalog *c)
+{
+	bool has = allocate_behind(c) == 0;
+
+	pthread_mutex_lock(&c->lock);
+	c->no_reserve = !has;
+	pthread_mutex_unlock(&c->lock);
+	return has;
+}
+
+static bool has_room_for(const struct catalog *c, uint64_t bytes)
+{
+	struct statvfs st;
+
+	/* Half as much again: nobody else is to be pushed against the wall. */
+	return fstatvfs(c->dirfd, &st) == 0 &&
+	       (uint64_t)st.f_bavail * st.f_frsize > bytes + bytes / 2 + RESERVE_MAX;
+}
+
+static bool is_worth(struct catalog *c, uint64_t least)
+{
+	struct store_space space;
+	int rc;
+
+	pthread_mutex_lock(&c->lock);
+	rc = store_space(&c->store, &space);
+	pthread_mutex_unlock(&c->lock);
+	return rc == 0 && space.free * space.page_size >= least && space.free > space.pages / 2 &&
+	       has_room_for(c, (space.pages - space.free) * space.page_size);
+}
+
+/* The copy takes the file's place, on the disk. */
+static int publish(const struct catalog *c)
+{
+	CLEANUP(fd) int fd = sys_openat(c->dirfd, CATALOG_FILE_NEW, O_RDWR | O_NOFOLLOW, 0);
+	int rc = fd < 0 ? fd : 0;
+
+	if (rc == 0 && !c->options.no_sync)
+		rc = sys_fdatasync(fd);
+	if (rc == 0)
+		rc = sys_renameat(c->dirfd, CATALOG_FILE_NEW, c->dirfd, CATALOG_FILE, 0);
+	return rc;
+}
+
+/* Makes the copy and opens it; it has no name that counts yet. */
+static int make_copy(struct catalog *c, struct store *ret_store)
+{
+	char path[64];
+	int rc = sys_unlinkat(c->dirfd, CATALOG_FILE_NEW, 0);
+
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/" CATALOG_FILE_NEW, c->dirfd);
+	rc = remove_sum(c);
+	if (rc == 0)
+		rc = store_copy(&c->store, path, c->map_size);
+	if (rc == 0)
+		rc = open_store(c, path, false, ret_store);
+	if (rc < 0)
+		sys_unlinkat(c->dirfd, CATALOG_FILE_NEW, 0);
+	return rc;
+}
+
+static int compact(struct catalog *c)
+{
+	struct store fresh, old;
+	int rc = make_copy(c, &fresh);
+
+	if (rc < 0)
+		return rc;
+	rc = publish(c);
+	if (rc < 0) {
+		store_close(&fresh);
+		sys_unlinkat(c->dirfd, CATALOG_FILE_NEW, 0);
+		return rc;
+	}
+	c->reserved = 0;
+	/*
+	 * The old file has the same tables, so the rename need not be durable yet. It must be before the
+	 * next checkpoint, which then begins with what remove_sum() does.
+	 */
+	if (!c->options.no_sync && fsync(c->dirfd) < 0)
+		c->sum_removed = false;
+	pthread_mutex_lock(&c->lock);
+	old = c->store;
+	c->store = fresh;
+	c->stats.compactions++;
+	pthread_mutex_unlock(&c->lock);
+	store_close(&old);
+	return 0;
+}
+
+void compact_if_worth(struct catalog *c, uint64_t least)
+{
+	int rc;
+
+	if (!is_worth(c, least))
+		return;
+	rc = compact(c);
+	if (rc < 0)
+		log_info("the catalog was not made smaller: %s", strerror(-rc));
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Write transactions: a delta into the tables. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "catalog/store.h"
+
+/* On a full disk a transaction may touch about so many leaves, and gives as many back. */
+#define SMALL_STEP 32
+
+/* A delta in the order in which it is applied. */
+struct plan {
+	struct delta_clear *clears;	 /* owned */
+	const struct delta_item **items; /* owned; sorted: neighbours share pages */
+	size_t n_clears, n_items;
+};
+
+static void plan_done(struct plan *p)
+{
+	free(p->clears);
+	free(p->items);
+}
+DEFINE_CLEANUP(struct plan, plan, plan_done)
+
+static int plan_make(struct delta *d, struct plan *p)
+{
+	int rc = delta_clears(d, &p->clears, &p->n_clears);
+
+	return rc < 0 ? rc : delta_sorted(d, &p->items, &p->n_items);
+}
+
+static MDB_val val_of(const void *p, size_t len)
+{
+	return (MDB_val){.mv_size = len, .mv_data = (void *)(uintptr_t)p};
+}
+
+static int put(struct store *s, MDB_txn *txn, enum catalog_table table, MDB_val key, MDB_val value)
+{
+	return mdb_put(txn, s->dbi[table], &key, &value, 0);
+}
+
+static int del_key(struct store *s, MDB_txn *txn, enum catalog_table table, MDB_val key)
+{
+	int rc = mdb_del(txn, s->dbi[table], &key, NULL);
+
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+static int del_prefix(struct store *s, MDB_txn *txn, enum catalog_table table, uint64_t ino)
+{
+	CLEANUP_CURSOR MDB_cursor *cursor = NULL;
+	uint8_t prefix[INO_KEY_SIZE];
+	MDB_val key = val_of(prefix, key_of_ino(prefix, ino));
+	int rc = mdb_cursor_open(txn, s->dbi[table], &cursor);
+
+	if (rc != 0)
+		return rc;
+	for (rc = mdb_cursor_get(cursor, &key, NULL, MDB_SET_RANGE); rc == 0;
+	     rc = mdb_cursor_get(cursor, &key, NULL, MDB_NEXT)) {
+		if (key.mv_size < sizeof(prefix) ||
+		    memcmp(key.mv_data, prefix, sizeof(prefix)) != 0)
+			return 0;
+		/* The cursor stays before the next key, which MDB_NEXT then returns. */
+		rc = mdb_cursor_del(cursor, 0);
+		if (rc != 0)
+			break;
+	}
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+/* Whatever the tables have of the inode, its names excepted. */
+static int del_inode(struct store *s, MDB_txn *txn, uint64_t ino)
+{
+	int rc = 0;
+
+	for (enum catalog_table table = 0; table < N_TABLES && rc == 0; table++) {
+		if (table != TABLE_SUPER && table != TABLE_ENTRY)
+			rc = del_prefix(s, txn, table, ino);
+	}
+	return rc;
+}
+
+static int apply_item(struct store *s, MDB_txn *txn, const struct delta_item *item)
+{
+	MDB_val key = val_of(item->key, item->key_len);
+
+	if (item->value == NULL)
+		return item->whole ? 0 : del_key(s, txn, item->table, key);
+	return put(s, txn, item->table, key, val_of(item->value, item->value_len));
+}
+
+/* The steps of a plan: clears, then deletions of whole inodes, then items. */
+static int apply_step(struct store *s, MDB_txn *txn, const struct plan *p, size_t i)
+{
+	const struct delta_item *item;
+
+	if (i < p->n_clears)
+		return del_prefix(s, txn, p->clears[i].table, p->clears[i].ino);
+	i -= p->n_clears;
+	if (i < p->n_items) {
+		item = p->items[i];
+		return item->whole ? del_inode(s, txn, get_be64(item->key)) : 0;
+	}
+	return apply_item(s, txn, p->items[i - p->n_items]);
+}
+
+static size_t count_steps(const struct plan *p)
+{
+	return p->n_clears + 2 * p->n_items;
+}
+
+static int put_applied(struct store *s, MDB_txn *txn, uint64_t seq)
+{
+	uint8_t applied[8];
+
+	put_le64(applied, seq);
+	return put(s, txn, TABLE_SUPER, val_of(SUPER_APPLIED, strlen(SUPER_APPLIED)),
+		   val_of(applied, sizeof(applied)));
+}
+
+/* Steps FROM to TO in one transaction; SEQ is written with the last one. */
+static int apply_range(struct store *s, const struct plan *p, size_t from, size_t to, uint64_t seq)
+{
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+
+	if (rc != 0)
+		return store_errno(rc);
+	for (size_t i = from; i < to && rc == 0; i++)
+		rc = apply_step(s, txn, p, i);
+	if (rc == 0 && to == count_steps(p))
+		rc = put_applied(s, txn, seq);
+	if (rc == 0)
+		return store_errno(mdb_txn_commit(txn));
+	mdb_txn_abort(txn);
+	return store_errno(rc);
+}
+
+static bool is_full(int rc)
+{
+	/* LMDB's EIO: only a part of a page was written. */
+	return rc == -ENOSPC || rc == -EDQUOT || rc == -EIO;
+}
+
+int store_apply(struct store *s, struct delta *d, uint64_t seq, int (*refresh)(void *arg),
+		void *arg)
+{
+	CLEANUP(plan) struct plan p = {0};
+	size_t n;
+	int rc;
+
+	if (s->env == NULL)
+		return -EIO;
+	rc = plan_make(d, &p);
+	if (rc < 0)
+		return rc;
+	n = count_steps(&p);
+	rc = apply_range(s, &p, 0, n, seq);
+	if (!is_full(rc))
+		return rc;
+	rc = 0;
+	for (size_t i = 0; i < n && rc == 0; i += SMALL_STEP) {
+		rc = apply_range(s, &p, i, i + SMALL_STEP < n ? i + SMALL_STEP : n, seq);
+		/* Readers must leave a state before the second commit after it writes over its pages. */
+		if (rc == 0)
+			rc = refresh(arg);
+	}
+	return rc;
+}
+
+int store_put_super(struct store *s, const char *key, const void *value, size_t len)
+{
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+
+	if (rc != 0)
+		return store_errno(rc);
+	rc = put(s, txn, TABLE_SUPER, val_of(key, strlen(key)), val_of(value, len));
+	if (rc == 0)
+		return store_errno(mdb_txn_commit(txn));
+	mdb_txn_abort(txn);
+	return store_errno(rc);
+}
