@@ -462,16 +462,17 @@ int catalog_open(int dirfd, const struct catalog_options *options, struct catalo
 }
 
 /* Blocks that were kept for later are given back; the journals hold nothing that counts. */
-static void give_back_space(struct catalog *c, int fd)
+static void give_back_space(struct catalog *c, int *ret_fd)
 {
 	struct stat st;
 
 	for (unsigned int i = 0; i < N_JOURNALS; i++)
 		journal_reset(&c->journals[i], c->applied, JOURNAL_HEADER_SIZE);
 	compact_if_worth(c, COMPACT_CLOSE_BYTES);
+	*ret_fd = sys_openat(c->dirfd, CATALOG_FILE, O_RDWR | O_NOFOLLOW, 0);
 	/* Cutting a file at its end frees what is allocated behind it. */
-	if (sys_fstat(fd, &st) == 0)
-		sys_ftruncate(fd, st.st_size);
+	if (*ret_fd >= 0 && sys_fstat(*ret_fd, &st) == 0)
+		sys_ftruncate(*ret_fd, st.st_size);
 }
 
 /* What is committed goes to LMDB; where that fails the journal still has it. */
@@ -486,12 +487,10 @@ static void close_owned(struct catalog *c)
 			strerror(-rc));
 		return;
 	}
-	fd = sys_openat(c->dirfd, CATALOG_FILE, O_RDWR, 0);
-	if (fd >= 0)
-		give_back_space(c, fd);
-	if (c->has_sum)
-		return;
-	rc = fd < 0 ? fd : sum_write(c->dirfd, fd);
+	give_back_space(c, &fd);
+	rc = fd < 0 ? fd : 0;
+	if (rc == 0 && !c->has_sum)
+		rc = sum_write(c->dirfd, fd);
 	if (rc < 0)
 		log_info("no checksum of the catalog was left: %s", strerror(-rc));
 }

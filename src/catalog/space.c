@@ -14,9 +14,10 @@
 
 /*
  * On a full disk a checkpoint is made in small steps. Pages that one gives back serve the next but one, so
- * a few hundred are enough. Small file systems lose a sixty-fourth.
+ * two to three times what one needs is enough, which is a dozen for the smallest. Small file systems lose
+ * a sixty-fourth.
  */
-#define RESERVE_MIN ((uint64_t)64 << 10)
+#define RESERVE_MIN ((uint64_t)256 << 10)
 #define RESERVE_MAX ((uint64_t)1 << 20)
 
 static uint64_t reserve_bytes(int dirfd)

@@ -7,8 +7,8 @@
 #include "base/cleanup.h"
 #include "catalog/store.h"
 
-/* On a full disk a transaction may touch about so many leaves, and gives as many back. */
-#define SMALL_STEP 32
+/* On a full disk a transaction has so many steps, then a quarter, and in the end one. */
+#define SMALL_STEP 64
 
 /* A delta in the order in which it is applied. */
 struct plan {
@@ -144,11 +144,31 @@ static bool is_full(int rc)
 	return rc == -ENOSPC || rc == -EDQUOT || rc == -EIO;
 }
 
+/* On a full disk: from step *FROM on, N steps a transaction. */
+static int apply_slowly(struct store *s, const struct plan *p, size_t n, uint64_t seq, size_t *from,
+			int (*refresh)(void *arg), void *arg)
+{
+	size_t all = count_steps(p);
+	int rc = 0;
+
+	while (*from < all && rc == 0) {
+		size_t to = *from + n < all ? *from + n : all;
+
+		rc = apply_range(s, p, *from, to, seq);
+		if (rc < 0)
+			break;
+		*from = to;
+		/* Readers must leave a state before the second commit after it writes over its pages. */
+		rc = refresh(arg);
+	}
+	return rc;
+}
+
 int store_apply(struct store *s, struct delta *d, uint64_t seq, int (*refresh)(void *arg),
 		void *arg)
 {
 	CLEANUP(plan) struct plan p = {0};
-	size_t n;
+	size_t from = 0;
 	int rc;
 
 	if (s->env == NULL)
@@ -156,17 +176,9 @@ int store_apply(struct store *s, struct delta *d, uint64_t seq, int (*refresh)(v
 	rc = plan_make(d, &p);
 	if (rc < 0)
 		return rc;
-	n = count_steps(&p);
-	rc = apply_range(s, &p, 0, n, seq);
-	if (!is_full(rc))
-		return rc;
-	rc = 0;
-	for (size_t i = 0; i < n && rc == 0; i += SMALL_STEP) {
-		rc = apply_range(s, &p, i, i + SMALL_STEP < n ? i + SMALL_STEP : n, seq);
-		/* Readers must leave a state before the second commit after it writes over its pages. */
-		if (rc == 0)
-			rc = refresh(arg);
-	}
+	rc = apply_range(s, &p, 0, count_steps(&p), seq);
+	for (size_t n = SMALL_STEP; is_full(rc) && n > 0; n /= 4)
+		rc = apply_slowly(s, &p, n, seq, &from, refresh, arg);
 	return rc;
 }
 

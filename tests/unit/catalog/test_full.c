@@ -129,10 +129,10 @@ Test(full, checkpoint_fails_and_nothing_is_lost)
 	uint64_t n = 0;
 
 	be_quiet();
-	make_small(&d, "4m");
+	make_small(&d, "8m");
 	c = open_quick(&d);
 	cr_assert_not_null(c);
-	while (n < 1000)
+	while (n < 4000)
 		cr_assert_eq(commit_numbered(c, ++n), 0);
 	fill_up(&d, 20000);
 	for (int i = 0; i < 3; i++) {
@@ -152,6 +152,73 @@ Test(full, checkpoint_fails_and_nothing_is_lost)
 	cr_assert_eq(count_numbered(c), (int64_t)n);
 	catalog_close(c);
 	unmake(&d);
+}
+
+/* Numbers that commit_numbered() does not use. */
+#define FIRST ((uint64_t)1 << 20)
+
+/* Everything that is in the catalog can be removed from a full disk, and then there is space again. */
+static void everything_can_be_removed(const char *size, uint32_t content)
+{
+	CLEANUP(free) uint8_t *bytes = calloc(1, content);
+	struct dir d = dir_make();
+	struct catalog *c;
+
+	be_quiet();
+	make_small(&d, size);
+	c = open_quick(&d);
+	cr_assert_not_null(c);
+	for (int round = 0; round < 3; round++) {
+		CLEANUP(batch) struct batch b = {0};
+		uint64_t n = 0;
+		int rc = 0;
+
+		for (; n < 100000 && rc == 0; n++) {
+			struct inode_rec rec = {.attr = {.ino = FIRST + n, .mode = S_IFREG}};
+
+			batch_begin(&b, c);
+			batch_put_inode(&b, &rec);
+			batch_put_inline(&b, FIRST + n, bytes, content);
+			rc = catalog_commit(c, &b);
+			if (rc == 0 && n == 100)
+				fill_up(&d, 300000);
+		}
+		cr_assert_eq(rc, -ENOSPC);
+		cr_assert_gt(n, 100);
+		fill_up(&d, 0);
+		for (uint64_t i = 0; i < n; i++) {
+			batch_begin(&b, c);
+			/* In an order that spares no page. */
+			batch_del_inode(&b, FIRST + i * 7919 % n);
+			cr_assert_eq(catalog_commit(c, &b), 0, "round %d: %llu of %llu", round,
+				     (unsigned long long)i, (unsigned long long)n);
+		}
+		for (uint64_t i = 0; i < n; i++) {
+			struct inode_rec rec;
+
+			batch_begin(&b, c);
+			batch_del_inode(&b, FIRST + i);
+			cr_assert_eq(catalog_commit(c, &b), 0);
+			cr_assert_eq(catalog_inode(c, FIRST + i, &rec), -ENOENT);
+		}
+		cr_assert_eq(unlinkat(d.fd, "filler", 0), 0);
+		cr_assert_eq(commit_numbered(c, (uint64_t)round + 1), 0);
+	}
+	catalog_close(c);
+	c = open_quick(&d);
+	cr_assert_eq(count_numbered(c), 3);
+	catalog_close(c);
+	unmake(&d);
+}
+
+Test(full, everything_can_be_removed)
+{
+	everything_can_be_removed("3m", 200);
+}
+
+Test(full, large_values_can_be_removed)
+{
+	everything_can_be_removed("6m", 4000);
 }
 
 Test(full, no_room_for_a_catalog)

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tests of the space that a catalog takes: it grows and shrinks with what is in it. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "catalog/internal.h"
+#include "unit/catalog/helper.h"
+
+static size_t name_of(char *name, size_t size, uint64_t n)
+{
+	return (size_t)snprintf(name, size, "a name of some length %llu", (unsigned long long)n);
+}
+
+static void add(struct catalog *c, uint64_t from, uint64_t to)
+{
+	for (uint64_t n = from; n < to; n++) {
+		CLEANUP(batch) struct batch b = {0};
+		struct inode_rec rec = {.attr = {.ino = 1000 + n, .mode = S_IFREG | 0644}};
+		char name[64];
+
+		batch_begin(&b, c);
+		batch_put_entry(&b, 1, name, name_of(name, sizeof(name), n), 1000 + n, DT_REG);
+		batch_put_inode(&b, &rec);
+		cr_assert_eq(catalog_commit(c, &b), 0);
+	}
+}
+
+static void del(struct catalog *c, uint64_t from, uint64_t to)
+{
+	for (uint64_t n = from; n < to; n++) {
+		CLEANUP(batch) struct batch b = {0};
+		char name[64];
+
+		batch_begin(&b, c);
+		batch_del_entry(&b, 1, name, name_of(name, sizeof(name), n));
+		batch_del_inode(&b, 1000 + n);
+		cr_assert_eq(catalog_commit(c, &b), 0);
+	}
+}
+
+static void assert_names(struct catalog *c, uint64_t from, uint64_t to)
+{
+	CLEANUP(catalog_names) struct catalog_names l = {0};
+
+	cr_assert_eq(catalog_list(c, 1, 0, SIZE_MAX, &l), 0);
+	cr_assert_eq(l.n, to - from);
+	for (uint64_t n = from; n < to; n++) {
+		CLEANUP(inode_rec) struct inode_rec rec = {0};
+		struct entry_rec e;
+		char name[64];
+
+		cr_assert_eq(catalog_entry(c, 1, name, name_of(name, sizeof(name), n), &e), 0);
+		cr_assert_eq(e.ino, 1000 + n);
+		cr_assert_eq(catalog_inode(c, e.ino, &rec), 0);
+	}
+}
+
+Test(space, is_given_back)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	struct catalog *c = open_quick(&d), *s;
+	off_t large;
+
+	cr_assert_not_null(c);
+	add(c, 0, 100000);
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	large = file_size(&d, CATALOG_FILE);
+	del(c, 0, 90000);
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	cr_assert_eq(c->stats.compactions, 1);
+	cr_assert_lt(file_size(&d, CATALOG_FILE), large / 4);
+	assert_names(c, 90000, 100000);
+	/* The new file is written, and read, and copied as the old one was. */
+	add(c, 100000, 101000);
+	s = open_snapshot(&d);
+	cr_assert_not_null(s);
+	assert_names(s, 90000, 101000);
+	catalog_close(s);
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	del(c, 90000, 100000);
+	catalog_close(c);
+	c = open_quick(&d);
+	cr_assert_not_null(c);
+	assert_names(c, 100000, 101000);
+	catalog_close(c);
+	cr_assert_lt(file_size(&d, CATALOG_FILE), large / 20);
+	cr_assert_eq(file_size(&d, CATALOG_FILE_NEW), -1);
+}
+
+/* For ever the same number of names, and never the same ones. */
+Test(space, does_not_creep)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	CLEANUP(catalog) struct catalog *c = open_quick(&d);
+	off_t early = 0;
+
+	cr_assert_not_null(c);
+	add(c, 0, 2000);
+	for (uint64_t n = 0; n < 200000; n += 500) {
+		add(c, n + 2000, n + 2500);
+		del(c, n, n + 500);
+		if (n % 5000 == 0)
+			cr_assert_eq(catalog_checkpoint(c), 0);
+		if (n == 50000)
+			early = file_size(&d, CATALOG_FILE);
+	}
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	assert_names(c, 200000, 202000);
+	cr_assert_leq(file_size(&d, CATALOG_FILE), early * 5 / 4);
+	for (unsigned int i = 0; i < N_JOURNALS; i++)
+		cr_assert_leq(file_size(&d, journal_names[i]), (off_t)JOURNAL_KEEP);
+}
