@@ -227,6 +227,13 @@ int sys_fdatasync(int fd)
 	return RETRY(fdatasync(fd));
 }
 
+int sys_fsync_dir(int fd)
+{
+	int r = RETRY(fsync(fd));
+
+	return r == -EINVAL ? 0 : r;
+}
+
 int sys_ftruncate(int fd, off_t len)
 {
 	return RETRY(ftruncate(fd, len));

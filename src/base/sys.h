@@ -88,6 +88,8 @@ int sys_pwrite_full(int fd, const void *buf, size_t len, off_t off);
 int sys_write_full(int fd, const void *buf, size_t len);
 
 int sys_fdatasync(int fd);
+/* fsync(2) of a directory. Some file systems have nothing to flush for one and say so with EINVAL. */
+int sys_fsync_dir(int fd);
 int sys_ftruncate(int fd, off_t len);
 int sys_fallocate(int fd, int mode, off_t off, off_t len);
 off_t sys_lseek(int fd, off_t off, int whence);

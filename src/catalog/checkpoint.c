@@ -36,8 +36,9 @@ int remove_sum(struct catalog *c)
 	rc = sum_remove(c->dirfd);
 	if (rc < 0)
 		return rc;
-	if (!c->options.no_sync && fsync(c->dirfd) < 0)
-		return -errno;
+	rc = c->options.no_sync ? 0 : sys_fsync_dir(c->dirfd);
+	if (rc < 0)
+		return rc;
 	c->has_sum = false;
 	c->sum_removed = true;
 	return 0;

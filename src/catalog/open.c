@@ -324,8 +324,8 @@ static int open_journals(struct catalog *c, const struct journal_bytes *bytes, s
 	for (unsigned int i = 0; i < N_JOURNALS && rc == 0; i++)
 		rc = journal_open(&c->journals[i], c->dirfd, journal_names[i], c->seed, c->applied,
 				  lens[i]);
-	if (rc == 0 && !c->options.no_sync && is_new && fsync(c->dirfd) < 0)
-		rc = -errno;
+	if (rc == 0 && !c->options.no_sync && is_new)
+		rc = sys_fsync_dir(c->dirfd);
 	if (rc < 0)
 		return err_errno(err, -rc, "cannot open the journal in %s",
 				 dir_name_of(c->dirfd).text);

@@ -130,7 +130,7 @@ static int compact(struct catalog *c)
 	 * The old file has the same tables, so the rename need not be durable yet. It must be before the
 	 * next checkpoint, which then begins with what remove_sum() does.
 	 */
-	if (!c->options.no_sync && fsync(c->dirfd) < 0)
+	if (!c->options.no_sync && sys_fsync_dir(c->dirfd) < 0)
 		c->sum_removed = false;
 	pthread_mutex_lock(&c->lock);
 	old = c->store;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "data/path.h"
 #include "data/private.h"
 
@@ -101,8 +102,7 @@ static int fsync_dir(int dirfd, const char *name)
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	/* Some file systems have nothing to flush for a directory and say so with EINVAL. */
-	return fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
+	return sys_fsync_dir(fd);
 }
 
 /* The name of a new data file, which a flush of the file alone need not make durable. */
