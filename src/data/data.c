@@ -59,6 +59,7 @@ int data_open(int dirfd, struct catalog *c, const struct data_options *options,
 		data_free(d);
 		return err_errno(err, code, "cannot open the directory of the data files");
 	}
+	d->coarse = times_are_coarse(d->dirfd, d->read_only);
 	*ret_data = d;
 	return 0;
 }
@@ -125,6 +126,8 @@ int data_attr(struct data *d, const struct inode_rec *rec, struct attr *a)
 	a->size = (uint64_t)st.st_size;
 	a->blocks = rec->where == BYTES_FILE ? (uint64_t)st.st_blocks : chunks_blocks(rec, &st);
 	a->mtime = st.st_mtim;
+	if (d->coarse)
+		times_refine(rec, &a->mtime);
 	a->ctime = timespec_cmp(&rec->attr.ctime, &st.st_ctim) > 0 ? rec->attr.ctime : st.st_ctim;
 	return 0;
 }

@@ -20,6 +20,7 @@ struct data {
 	int dirfd;		 /* owned */
 	struct catalog *catalog; /* borrowed */
 	bool read_only;
+	bool coarse; /* the file system keeps no nanoseconds */
 	uint8_t chunk_shift;
 	uint32_t whole_max;
 	struct fdcache *fds; /* owned */
@@ -43,6 +44,17 @@ int datafile_size(int fd, uint64_t *ret_size);
 int datafile_resize(int fd, uint64_t size);
 /* Writes, and takes the file back to its old length when that fails. Locks REF->growing. */
 int datafile_write(struct fdref *ref, const void *bytes, size_t size, uint64_t off);
+
+/*
+ * times.c: does the file system of this directory of ours keep whole seconds only, or less? Tries
+ * it out on the directory unless READ_ONLY.
+ */
+bool times_are_coarse(int dirfd, bool read_only);
+/*
+ * A data file's mtime on such a file system: whenever one is set the record is told, too, so what
+ * the record says is meant as long as the file's may be a rounded copy of it.
+ */
+void times_refine(const struct inode_rec *rec, struct timespec *mtime);
 
 /*
  * copy.c: LEN bytes of SRC from OFF on, to TO at TO_OFF. What is a hole in SRC becomes one in TO,
