@@ -180,6 +180,55 @@ container_tree() {
 	"$ORACLE" cmp "$DIR/mnt/root" "$DIR/plain/root" times
 }
 
+# across LOWERS UPPER: only one of the two is on the file system, bytes are copied between two.
+across() {
+	local lowers=$1 upper=$2 plain=$DIR/plain2
+	mkdir "$upper" "$plain"
+	mount_plyfs "lowerdir=$lowers,upperdir=$upper,dev,suid" "$DIR/mnt"
+	cp -a "$DIR/mnt/." "$plain"
+	chmod --reference="$DIR/mnt" "$plain"
+	"$ORACLE" ops "$DIR/mnt" "$plain" "$((SEED + 2))" "$((OPS / 3))"
+	umount_plyfs "$DIR/mnt"
+	mount_plyfs "lowerdir=$lowers,upperdir=$upper,dev,suid" "$DIR/mnt"
+	"$ORACLE" cmp "$DIR/mnt" "$plain"
+	umount_plyfs "$DIR/mnt"
+	rm -rf "$upper" "$plain"
+}
+
+used_kib() {
+	sync -f "$1"
+	df --output=used -k "$1" | tail -n 1
+}
+
+# What a byte written into a large lower file takes: next to nothing where blocks can be shared or
+# the file can have holes, and then the rest is the lower file's.
+cheap_copy_up() {
+	local before after
+	mkdir "$RAW/large" "$FS/upper2"
+	head -c 16M /dev/urandom >"$RAW/large/file"
+	cp "$RAW/large/file" "$DIR/large"
+	mount_plyfs "lowerdir=$FS/large,upperdir=$FS/upper2" "$DIR/mnt"
+	before=$(used_kib "$FS")
+	for i in 1 9000000 16777215; do
+		printf x | tee >(dd of="$DIR/mnt/file" bs=1 seek="$i" conv=notrunc,fsync status=none) |
+			dd of="$DIR/large" bs=1 seek="$i" conv=notrunc status=none
+	done
+	umount_plyfs "$DIR/mnt"
+	after=$(used_kib "$FS")
+	mount_plyfs "lowerdir=$FS/large,upperdir=$FS/upper2" "$DIR/mnt"
+	cmp "$DIR/mnt/file" "$DIR/large"
+	umount_plyfs "$DIR/mnt"
+	case $1 in
+	ext4 | xfs | btrfs | tmpfs | overlay | plyfs | fuse-overlayfs)
+		((after - before < 4096)) || fail "3 bytes written into a large lower file took $((after - before)) KiB"
+		;;
+	esac
+	case $1 in
+	btrfs | xfs) filefrag -v "$FS"/upper2/.plyfs/data/*/* | grep -q shared || fail "the copy shares no block with the lower file" ;;
+	esac
+	rm -rf "$FS/upper2" "$RAW/large"
+}
+
 one_fs() {
 	begin "$1"
 	as_a_plain_directory
@@ -187,6 +236,10 @@ one_fs() {
 	container_tree
 	umount_plyfs "$DIR/mnt"
 	[[ ! -s $FS/upper/.plyfs/lock ]] || fail "the lock file still names an owner"
+	across "$LOWERS" "$DIR/upper"
+	"$ORACLE" stack "$DIR/stack" "$SEED" 2 marks
+	across "$(lower_list "$DIR/stack" 2)" "$FS/other"
+	cheap_copy_up "$1"
 	drop_fs
 }
 

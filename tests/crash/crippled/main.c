@@ -21,7 +21,10 @@ static const struct word {
 	const char *name;
 	size_t at;
 } words[] = {
-#define WORD(name) {#name, offsetof(struct lacks, name)}
+#define WORD(name)                                                                                 \
+	{                                                                                          \
+#name, offsetof(struct lacks, name)                                                \
+	}
 	WORD(xattr), WORD(link),  WORD(symlink), WORD(node),	WORD(chown),
 	WORD(chmod), WORD(holes), WORD(seek),	 WORD(flags),	WORD(locks),
 	WORD(nanos), WORD(mmap),  WORD(dirsync), WORD(nolocks),
