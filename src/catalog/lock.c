@@ -30,10 +30,13 @@
 #define UNMOUNT_WAIT_MS 200
 #define OWNER_POLL_MS	5
 
+#define CLOSING_WORD " closing"
+
 struct owner {
 	long pid;
 	char host[65];
 	char boot[40];
+	bool closing; /* only said where there are no locks to say it */
 };
 
 bool lock_without_locks;
@@ -101,6 +104,8 @@ static bool read_owner(int fd, struct owner *ret_owner)
 	if (o.host[0] == 0 || *rest != ' ')
 		return false;
 	copy_word(o.boot, sizeof(o.boot), rest + 1);
+	rest += 1 + strlen(o.boot);
+	o.closing = strncmp(rest, CLOSING_WORD, strlen(CLOSING_WORD)) == 0;
 	*ret_owner = o;
 	return true;
 }
@@ -114,6 +119,42 @@ static int busy(int fd, struct err *err)
 	return err_set(err, EBUSY, "the upper layer is in use by process %ld on %s", o.pid, o.host);
 }
 
+/* A process that has ended and that nobody has waited for yet holds nothing any more. */
+static bool is_zombie(long pid)
+{
+	char path[40], text[256] = "";
+	const char *state;
+	CLEANUP(fd) int fd = -1;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+	fd = sys_openat(AT_FDCWD, path, O_RDONLY, 0);
+	if (fd < 0 || sys_pread_full(fd, text, sizeof(text) - 1, 0) <= 0)
+		return false;
+	/* The program's name before it may hold anything. */
+	state = strrchr(text, ')');
+	return state != NULL && state[1] == ' ' && (state[2] == 'Z' || state[2] == 'X');
+}
+
+static bool is_running(long pid)
+{
+	return (kill((pid_t)pid, 0) == 0 || errno == EPERM) && !is_zombie(pid);
+}
+
+/* As set_owner_lock(): an owner of this boot that is still there after a wait keeps the upper. */
+static bool outlives_us(int fd, struct owner *o)
+{
+	const struct timespec pause = {.tv_nsec = OWNER_POLL_MS * 1000000L};
+
+	for (int ms = 0; is_running(o->pid); ms += OWNER_POLL_MS) {
+		if (ms >= (o->closing ? CLOSING_WAIT_MS : UNMOUNT_WAIT_MS))
+			return true;
+		nanosleep(&pause, NULL);
+		if (!read_owner(fd, o))
+			break;
+	}
+	return false;
+}
+
 /* No locks here: believe what the file says, and take over only what is surely dead. */
 static int own_without_locks(int fd, struct err *err)
 {
@@ -123,7 +164,7 @@ static int own_without_locks(int fd, struct err *err)
 	if (!read_owner(fd, &o) || o.pid == me.pid)
 		return 0;
 	if (strcmp(o.boot, me.boot) == 0)
-		return kill((pid_t)o.pid, 0) == 0 || errno == EPERM ? busy(fd, err) : 0;
+		return outlives_us(fd, &o) ? busy(fd, err) : 0;
 	if (strcmp(o.host, me.host) == 0)
 		return 0; /* before this machine's last boot */
 	return err_set(
@@ -133,18 +174,21 @@ static int own_without_locks(int fd, struct err *err)
 		o.pid, o.host);
 }
 
-int lock_write_owner(struct lock_file *l)
+static int write_text(struct lock_file *l, const char *last_word)
 {
 	struct owner me;
 	char text[160];
 	int len, rc;
 
-	if (l->fd < 0)
-		return 0;
 	this_owner(&me);
-	len = snprintf(text, sizeof(text), "%ld %s %s\n", me.pid, me.host, me.boot);
+	len = snprintf(text, sizeof(text), "%ld %s %s%s\n", me.pid, me.host, me.boot, last_word);
 	rc = sys_pwrite_full(l->fd, text, (size_t)len, 0);
 	return rc < 0 ? rc : sys_ftruncate(l->fd, len);
+}
+
+int lock_write_owner(struct lock_file *l)
+{
+	return l->fd < 0 ? 0 : write_text(l, "");
 }
 
 static bool owner_is_closing(int fd)
@@ -171,7 +215,12 @@ static int set_owner_lock(int fd)
 
 void lock_announce_closing(struct lock_file *l)
 {
-	if (l->fd >= 0 && l->has_locks && set_lock(l->fd, F_WRLCK, LOCK_CLOSING_BYTE) < 0)
+	int rc = 0;
+
+	if (l->fd >= 0)
+		rc = l->has_locks ? set_lock(l->fd, F_WRLCK, LOCK_CLOSING_BYTE)
+				  : write_text(l, CLOSING_WORD);
+	if (rc < 0)
 		log_debug("nobody can be told that the upper is being closed");
 }
 

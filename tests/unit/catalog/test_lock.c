@@ -195,6 +195,66 @@ Test(lock, without_locks_the_text_decides)
 	cr_assert_not_null(strstr(err_text(&err), "remove the file"));
 }
 
+/* This host and boot, for a lock file's text. */
+static void text_of_owner(pid_t pid, const char *last_word, char text[256])
+{
+	char boot[64] = {0}, host[64] = {0};
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY);
+
+	cr_assert_eq(read(fd, boot, 36), 36);
+	close(fd);
+	cr_assert_eq(gethostname(host, sizeof(host) - 1), 0);
+	snprintf(text, 256, "%d %s %s%s\n", (int)pid, host, boot, last_word);
+}
+
+Test(lock, without_locks_a_zombie_is_dead)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	pid_t zombie = fork();
+	siginfo_t info;
+	char text[256];
+
+	if (zombie == 0)
+		_exit(0);
+	cr_assert_eq(waitid(P_PID, (id_t)zombie, &info, WEXITED | WNOWAIT), 0);
+	text_of_owner(zombie, "", text);
+	cr_assert_eq(own_by_text(&d, text, NULL), 0);
+	waitpid(zombie, NULL, 0);
+}
+
+Test(lock, without_locks_who_is_closing_is_waited_for)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	pid_t pid = fork();
+	char text[256];
+
+	if (pid == 0) {
+		/* Longer than one waits for an owner that does not say that it is closing. */
+		usleep(500000);
+		_exit(0);
+	}
+	text_of_owner(pid, " closing", text);
+	cr_assert_eq(own_by_text(&d, text, NULL), 0);
+	waitpid(pid, NULL, 0);
+}
+
+Test(lock, without_locks_an_owner_says_that_it_is_closing)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	struct lock_file l = {.fd = -1};
+	char text[256], expected[256];
+
+	lock_without_locks = true;
+	cr_assert_eq(lock_own(&l, d.fd, NULL), 0);
+	lock_announce_closing(&l);
+	lock_without_locks = false;
+	memset(text, 0, sizeof(text));
+	cr_assert_gt(pread(l.fd, text, sizeof(text) - 1, 0), 0);
+	text_of_owner(getpid(), " closing", expected);
+	cr_assert_str_eq(text, expected);
+	lock_release(&l);
+}
+
 Test(lock, gate_keeps_checkpoints_out)
 {
 	CLEANUP(dir) struct dir d = dir_make();
