@@ -94,6 +94,7 @@ begin() {
 	mkdir -p "$FS" "$DIR/mnt" "$DIR/second" "$DIR/plain"
 	make_fs "$1"
 	mkdir "$FS/upper" "$FS/work"
+	# shellcheck disable=SC2046  # no word is a word less
 	"$ORACLE" stack "$RAW/stack" "$SEED" 2 $(marks "$1")
 	LOWERS=$(lower_list "$FS/stack" 2)
 }
@@ -123,9 +124,24 @@ as_a_plain_directory() {
 second_mount() {
 	mount_plyfs "$(options)" "$DIR/second"
 	"$ORACLE" cmp "$DIR/second" "$DIR/plain"
+	eq "$(findmnt -n -o OPTIONS "$DIR/second" | grep -o '^r[wo]')" ro "second mount"
 	refuses touch "$DIR/second/new"
 	umount_plyfs "$DIR/second"
 	touch "$DIR/mnt/new" "$DIR/plain/new"
+}
+
+is_writable() {
+	eq "$(findmnt -n -o OPTIONS "$1" | grep -o '^r[wo]')" rw "$2"
+}
+
+# Who unmounts and mounts again without waiting for the daemon gets the upper, not a snapshot of it.
+mounted_again_at_once() {
+	for i in 1 2 3; do
+		mkdir "$DIR/mnt/at-once-$i" "$DIR/plain/at-once-$i"
+		umount "$DIR/mnt"
+		mount_plyfs "$(options)" "$DIR/mnt"
+		is_writable "$DIR/mnt" "mount after an unmount"
+	done
 }
 
 kill_daemon() {
@@ -175,7 +191,7 @@ container_tree() {
 	sync -f "$DIR/mnt"
 	kill_daemon
 	mount_plyfs "$(options)" "$DIR/mnt"
-	eq "$(findmnt -n -o OPTIONS "$DIR/mnt" | grep -o '^r[wo]')" rw "mount after a killed daemon"
+	is_writable "$DIR/mnt" "mount after a killed daemon"
 	"$ORACLE" cmp "$DIR/mnt" "$DIR/plain"
 	"$ORACLE" cmp "$DIR/mnt/root" "$DIR/plain/root" times
 }
@@ -234,6 +250,7 @@ one_fs() {
 	as_a_plain_directory
 	second_mount
 	container_tree
+	mounted_again_at_once
 	umount_plyfs "$DIR/mnt"
 	[[ ! -s $FS/upper/.plyfs/lock ]] || fail "the lock file still names an owner"
 	across "$LOWERS" "$DIR/upper"
