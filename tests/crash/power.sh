@@ -1,0 +1,203 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Cut power. An upper lies on ext4 or xfs, on a disk that records what it is told; a load works on
+# a mount of it; from the record come disks as a cut at some moment would have left them. The
+# backing file system recovers each by itself, plyfs mounts the upper on it, and what is there must
+# be what may be there (power/check.c).
+#
+#     power disk   a FUSE file that records writes and flushes; a loop device makes it a disk
+#     power load   threads that work on the mount and say in the same record what they do, and when
+#                  an fsync returned; beside them some thread writes out parts of the upper's
+#                  files at random, as the kernel's write-back may at any time
+#     power cut    makes the disk of a moment out of the record
+#     power check  compares the mount with the states that are allowed at that moment
+#
+# The model of the disk: it takes a write into a volatile cache and says so at once. A flush makes
+# safe what was written before it. At a cut, of the writes after the last flush that was answered, each
+# piece of 4096 bytes (in some images: of 512) has reached the disk or not, in any order, whatever
+# its neighbours did: the chance is one of 0, 10, 50, 90 and 100 %, and in a third of the images
+# everything up to some later moment has reached it. Forced writes (FUA) are writes and a flush, as
+# the loop device makes them. What the model cannot show: a write that the disk had not yet answered
+# when a flush began counts as flushed, as one thread serves the disk; sectors never tear, and a disk
+# never lies about a flush. "Snapshots" are moments at which nothing is lost.
+#
+# PLYFS_POWER_SEED     the first seed (default: from the clock; it is printed)
+# PLYFS_POWER_IMAGES   disks made of one load (default: 14)
+# PLYFS_POWER_ROUNDS   loads for each file system (default: 1). A long run:
+#                      PLYFS=build/plyfs PLYFS_POWER_ROUNDS=20 PLYFS_POWER_IMAGES=100 tests/crash/power.sh
+# PLYFS_POWER_SECONDS  length of a load (default: 12)
+# PLYFS_POWER_FS       the file systems (default: "ext4 xfs")
+# PLYFS_POWER_KEEP     a directory that gets the records of loads that led to faults
+# PLYFS_POWER_REPLAY   such a directory: its record is used instead of a load. With the seed of the
+#                      image it makes the same disk again.
+. "$(dirname "$0")/../support/lib.sh"
+need_packages e2fsprogs xfsprogs libfuse3-dev fuse3
+in_private_ns "$@"
+
+SEED=${PLYFS_POWER_SEED:-$(date +%s%N | cut -c8-17)}
+IMAGES=${PLYFS_POWER_IMAGES:-14}
+ROUNDS=${PLYFS_POWER_ROUNDS:-1}
+LOAD_SECONDS=${PLYFS_POWER_SECONDS:-12}
+PLYFS_TEST_LIMIT=${PLYFS_TEST_LIMIT:-$((120 + LOAD_SECONDS * 3 + IMAGES * 5))}
+SOURCES=$(cd "$(dirname "$0")/power" && pwd)
+POWER=$WORK/power
+# Flushes of the images must cost nothing, so they lie in memory.
+FAST=$(run_dir)
+LOWER=$WORK/lower
+
+build_power() {
+	# shellcheck disable=SC2046
+	"${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra $(pkg-config --cflags fuse3) \
+		-o "$POWER" "$SOURCES"/*.c $(pkg-config --libs fuse3) -lpthread
+}
+
+# make_fs TYPE IMAGE: an empty file system. Lazy initialisation would only fill the record.
+make_fs() {
+	truncate -s 320M "$2"
+	case $1 in
+	ext4) mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0,nodiscard -J size=8 "$2" ;;
+	xfs) mkfs.xfs -q -f -K -l size=16m "$2" 2>/dev/null || mkfs.xfs -q -f -K "$2" ;;
+	esac
+}
+
+# mount_fs TYPE IMAGE DIR
+mount_fs() {
+	case $1 in
+	ext4) mount -t ext4 -o loop,commit=2 "$2" "$3" ;;
+	xfs) mount -t xfs -o loop,nouuid "$2" "$3" ;;
+	esac
+}
+
+# The loop device lets go a little after umount has returned.
+umount_fs() {
+	wait_until 10 umount "$1" || fail "$1 is busy"
+}
+
+# ---- the load -----------------------------------------------------------------------------
+
+# start_disk IMAGE RECORD: sets DISK to the recorded disk's file.
+start_disk() {
+	mkdir -p "$WORK/disk"
+	"$POWER" disk "$1" "$2" 3000 "$WORK/disk" &
+	DISK_PID=$!
+	wait_until 10 test -f "$WORK/disk/disk" || fail "the disk does not start"
+	DISK=$WORK/disk/disk
+}
+
+stop_disk() {
+	fusermount3 -u "$WORK/disk"
+	wait "$DISK_PID"
+}
+
+# make_record TYPE SEED DIR: DIR/base and DIR/record. Half way there is an unmount and a new mount.
+make_record() {
+	local part
+	rm -rf "$3" && mkdir -p "$3" "$WORK/fs" "$WORK/mnt"
+	make_fs "$1" "$3/base"
+	cp --sparse=always "$3/base" "$3/image"
+	: >"$3/record"
+	start_disk "$3/image" "$3/record"
+	mount_fs "$1" "$DISK" "$WORK/fs"
+	mkdir "$WORK/fs/upper"
+	for part in 1 2; do
+		mount_plyfs "lowerdir=$LOWER,upperdir=$WORK/fs/upper,workdir=x" "$WORK/mnt"
+		"$POWER" load "$3/record" "$WORK/mnt" "$WORK/fs/upper/.plyfs" "$(($2 + part))" \
+			"$(awk "BEGIN{print $LOAD_SECONDS / 2}")" || fail "an operation of the load failed"
+		umount_plyfs "$WORK/mnt"
+	done
+	umount_fs "$WORK/fs"
+	stop_disk
+	rm "$3/image"
+	echo "record: $(stat -c %s "$3/record") bytes"
+}
+
+# ---- the cuts -----------------------------------------------------------------------------
+
+# fsck is a later addition to plyfs; where it is, it must find nothing.
+fsck_upper() {
+	"$PLYFS" fsck --help 2>/dev/null | grep -q "plyfs fsck" || return 0
+	"$PLYFS" fsck "$1" || fail "fsck of the upper ends with $?"
+}
+
+# The upper works as any other.
+still_works() {
+	echo text >"$1/t0/after" && sync "$1/t0/after" && rm "$1/t0/after"
+}
+
+# look_at TYPE IMAGE RECORD MOMENT: mounts it all and checks; prints what is wrong.
+look_at() {
+	mkdir -p "$WORK/fs" "$WORK/mnt"
+	mount_fs "$1" "$2" "$WORK/fs" || fail "$1 does not mount"
+	if [[ -d $WORK/fs/upper ]]; then
+		mount_plyfs "lowerdir=$LOWER,upperdir=$WORK/fs/upper,workdir=x" "$WORK/mnt"
+		"$POWER" check "$3" "$4" "$WORK/mnt" || exit 1
+		still_works "$WORK/mnt"
+		umount_plyfs "$WORK/mnt"
+		fsck_upper "$WORK/fs/upper"
+	else
+		fail "the upper directory is gone"
+	fi
+	umount_fs "$WORK/fs"
+}
+
+clear_mounts() {
+	local mnt pid
+	while read -r mnt; do umount -l "$mnt" || true; done < <(mounts_under_work)
+	wait_until 5 no_daemons || for pid in $(all_daemons); do kill -KILL "$pid" || true; done
+}
+
+after_failure() { clear_mounts; }
+
+# one_cut TYPE DIR SEED UNIT: 1 when there is a fault.
+one_cut() {
+	local moment log=$WORK/cut.log
+	moment=$("$POWER" cut "$2/record" "$2/base" "$FAST/cut" "$3" "$4" 2>"$log") || fail "no cut: $(cat "$log")"
+	(look_at "$1" "$FAST/cut" "$2/record" "$moment") >>"$log" 2>&1 && return
+	echo "FAIL: $1, image seed $3, pieces of $4: $(grep -m1 '^FAIL' "$log" || tail -n 1 "$log")"
+	sed 's/^/    /' "$log"
+	clear_mounts
+	return 1
+}
+
+# cuts TYPE DIR SEED N lost|none: N images of the record.
+cuts() {
+	local i unit bad=0
+	for ((i = 0; i < $4; i++)); do
+		unit=0
+		[[ $5 == none ]] || unit=$((i % 4 == 3 ? 512 : 4096))
+		one_cut "$1" "$2" "$(($3 + i))" "$unit" || bad=$((bad + 1))
+	done
+	((bad == 0)) || { keep_record "$2" "$1.$3"; fail "$bad of $4 images have faults"; }
+}
+
+# The first faults come before the verdict, as run_test shows only a part.
+keep_record() {
+	[[ -n ${PLYFS_POWER_KEEP:-} ]] || return 0
+	mkdir -p "$PLYFS_POWER_KEEP/$2"
+	cp --sparse=always "$1/base" "$1/record" "$PLYFS_POWER_KEEP/$2/"
+	echo "kept: $PLYFS_POWER_KEEP/$2"
+}
+
+# ---- all of it ----------------------------------------------------------------------------
+
+PLYFS_TEST_LINES=${PLYFS_TEST_LINES:-60}
+echo "# seed $SEED (PLYFS_POWER_SEED)"
+build_power
+mkdir "$LOWER"
+"$POWER" lower "$LOWER"
+
+for ((round = 0; round < ROUNDS; round++)); do
+	for fs in ${PLYFS_POWER_FS:-ext4 xfs}; do
+		dir=$FAST/$fs
+		if [[ -n ${PLYFS_POWER_REPLAY:-} ]]; then
+			dir=$PLYFS_POWER_REPLAY
+		else
+			run_test "$fs: load, seed $SEED" make_record "$fs" "$SEED" "$dir"
+		fi
+		run_test "$fs: $IMAGES cuts with lost writes, seed $SEED" cuts "$fs" "$dir" "$SEED" "$IMAGES" lost
+		run_test "$fs: $((IMAGES / 2)) snapshots, seed $SEED" cuts "$fs" "$dir" "$SEED" "$((IMAGES / 2))" none
+		[[ -n ${PLYFS_POWER_REPLAY:-} ]] || rm -rf "$dir"
+	done
+	SEED=$((SEED + 1000))
+done
+finish
