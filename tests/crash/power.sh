@@ -73,6 +73,22 @@ umount_fs() {
 	wait_until 10 umount "$1" || fail "$1 is busy"
 }
 
+# The lower layer has a file system of its own, so that a record that is kept can be used again: plyfs
+# knows a layer by inode numbers and times.
+mount_lower() {
+	mkdir -p "$LOWER"
+	if [[ -n ${PLYFS_POWER_REPLAY:-} ]]; then
+		cp "$PLYFS_POWER_REPLAY/lower" "$WORK/lower.img"
+		mount -o loop "$WORK/lower.img" "$LOWER"
+		return
+	fi
+	truncate -s 24M "$WORK/lower.img"
+	mkfs.ext4 -q -F "$WORK/lower.img"
+	mount -o loop "$WORK/lower.img" "$LOWER"
+	"$POWER" lower "$LOWER"
+	mount -o remount,ro "$LOWER"
+}
+
 # ---- the load -----------------------------------------------------------------------------
 
 # start_disk IMAGE RECORD: sets DISK to the recorded disk's file.
@@ -103,6 +119,8 @@ make_record() {
 		mount_plyfs "lowerdir=$LOWER,upperdir=$WORK/fs/upper,workdir=x" "$WORK/mnt"
 		"$POWER" load "$3/record" "$WORK/mnt" "$WORK/fs/upper/.plyfs" "$(($2 + part))" \
 			"$(awk "BEGIN{print $LOAD_SECONDS / 2}")" || fail "an operation of the load failed"
+		# The model and plyfs must agree before the power is cut, or nothing below means anything.
+		"$POWER" check "$3/record" end "$WORK/mnt" all || fail "the mount is not what the load made"
 		umount_plyfs "$WORK/mnt"
 	done
 	umount_fs "$WORK/fs"
@@ -141,8 +159,8 @@ look_at() {
 }
 
 clear_mounts() {
-	local mnt pid
-	while read -r mnt; do umount -l "$mnt" || true; done < <(mounts_under_work)
+	local mnt pid # the lower layer stays
+	while read -r mnt; do umount -l "$mnt" || true; done < <(mounts_under_work | grep -v "^$LOWER\$")
 	wait_until 5 no_daemons || for pid in $(all_daemons); do kill -KILL "$pid" || true; done
 }
 
@@ -175,6 +193,8 @@ keep_record() {
 	[[ -n ${PLYFS_POWER_KEEP:-} ]] || return 0
 	mkdir -p "$PLYFS_POWER_KEEP/$2"
 	cp --sparse=always "$1/base" "$1/record" "$PLYFS_POWER_KEEP/$2/"
+	sync "$WORK/lower.img"
+	cp --sparse=always "$WORK/lower.img" "$PLYFS_POWER_KEEP/$2/lower"
 	echo "kept: $PLYFS_POWER_KEEP/$2"
 }
 
@@ -183,8 +203,7 @@ keep_record() {
 PLYFS_TEST_LINES=${PLYFS_TEST_LINES:-60}
 echo "# seed $SEED (PLYFS_POWER_SEED)"
 build_power
-mkdir "$LOWER"
-"$POWER" lower "$LOWER"
+mount_lower
 
 for ((round = 0; round < ROUNDS; round++)); do
 	for fs in ${PLYFS_POWER_FS:-ext4 xfs}; do
