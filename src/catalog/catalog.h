@@ -120,6 +120,9 @@ bool catalog_was_unclean(const struct catalog *c);
  */
 int catalog_each_replayed(struct catalog *c, int (*each)(void *arg, uint64_t ino), void *arg);
 
+/* Removes what an owner that died may have left half made beside the catalog. */
+void catalog_remove_leftovers(struct catalog *c);
+
 /* Lookups: 0, -ENOENT, -EUCLEAN (a damaged record), -EIO. */
 int catalog_entry(struct catalog *c, uint64_t parent, const char *name, size_t len,
 		  struct entry_rec *ret_entry);

@@ -175,18 +175,10 @@ struct inode *inode_get(struct fs *fs, uint64_t ino)
 /* The last user of an inode without a name takes its record and its bytes along. */
 static void inode_reap(struct fs *fs, struct inode *inode)
 {
-	CLEANUP(batch) struct batch b = {0};
-
 	lower_file_drop(&fs->lower_files, inode->ino);
-	if (inode->orphan && fs->catalog != NULL && !fs->read_only) {
-		batch_begin(&b, fs->catalog);
-		batch_del_entries(&b, inode->ino);
-		batch_del_inode(&b, inode->ino);
-		/* Bytes first: a record without bytes is cleared at the next mount, the
-		 * reverse would be lost space. */
-		if (data_delete(fs->data, inode->ino) == 0)
-			catalog_commit(fs->catalog, &b);
-	}
+	/* One that cannot be erased is an orphan at the next open. */
+	if (inode->orphan && fs->catalog != NULL && !fs->read_only)
+		(void)orphans_erase(fs, &inode->ino, 1);
 	inode_free(inode);
 }
 

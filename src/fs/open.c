@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include "base/log.h"
 #include "fs/open.h"
 
 /* Directory cookies of a mount without an upper; any constant does. */
@@ -52,27 +51,6 @@ static int open_root(struct fs *fs, struct err *err)
 	return root != NULL ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 
-/* Orphans of a crash, and of a mount that was cut off, are given back. */
-static void clear_orphans(struct fs *fs)
-{
-	CLEANUP(free) uint64_t *inos = NULL;
-	CLEANUP(batch) struct batch b = {0};
-	size_t n = 0;
-	int r = catalog_orphans(fs->catalog, &inos, &n);
-
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		if (data_delete(fs->data, inos[i]) < 0)
-			continue;
-		batch_begin(&b, fs->catalog);
-		batch_del_entries(&b, inos[i]);
-		batch_del_inode(&b, inos[i]);
-		r = catalog_commit(fs->catalog, &b);
-	}
-	if (r < 0)
-		log_warn("upper %s: orphans could not be removed; the next mount tries again",
-			 fs->options->upper);
-}
-
 static int open_stack(struct fs *fs, struct layers *l, struct err *err)
 {
 	uint64_t seed = fs->catalog != NULL ? catalog_seed(fs->catalog) : SEED_WITHOUT_UPPER;
@@ -115,7 +93,7 @@ static int open_all(struct fs *fs, struct err *err)
 		return r;
 	r = fs_upper_make_root(fs, rest, err);
 	if (r == 0)
-		clear_orphans(fs);
+		fs_recover(fs);
 	return r;
 }
 

@@ -37,6 +37,12 @@ int fs_upper_open(struct fs *fs, struct err *err);
 int fs_upper_check_stack(struct fs *fs, const struct layers *l, struct err *err);
 int fs_upper_make_root(struct fs *fs, struct layer *root, struct err *err);
 
+/*
+ * recover.c: for a writable upper that is open: deletes orphans, and mends and removes what an owner
+ * that died has left. What fails is logged, and is no reason not to mount.
+ */
+void fs_recover(struct fs *fs);
+
 /* Identities of the layers under an upper, as text, one line a layer, topmost first. */
 int stack_describe(const struct fs *fs, size_t n_own, struct buf *out, struct err *err);
 

@@ -101,6 +101,12 @@ void entry_fill(struct fs *fs, struct inode *inode, const struct attr *attr,
 /* The inode of a record that is known to exist. */
 int inode_of_entry(struct fs *fs, uint64_t ino, struct inode **ret_inode, struct attr *ret_attr);
 
+/*
+ * recover.c: deletes N inodes without names, with their bytes. Those that fail are left as
+ * they are, for the next open; returns the error of the last of them.
+ */
+int orphans_erase(struct fs *fs, const uint64_t *inos, size_t n);
+
 /* dirs.c: 0 when the directory shows no name; -ENOTEMPTY. */
 int dir_check_empty(struct fs *fs, struct inode *dir);
 

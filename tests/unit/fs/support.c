@@ -2,9 +2,11 @@
 /* The world of a test: its life, and operations by path. */
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "unit/fs/support.h"
@@ -111,6 +113,21 @@ void world_reopen(struct world *w)
 {
 	world_close(w);
 	world_open(w);
+}
+
+void world_die(struct world *w, void (*work)(struct world *w))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		world_open(w);
+		work(w);
+		raise(SIGKILL);
+		_exit(1);
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status %x", status);
 }
 
 void world_done(struct world *w)

@@ -30,6 +30,8 @@ void world_open(struct world *w);
 int world_try_open(struct world *w, struct err *err);
 void world_close(struct world *w);
 void world_reopen(struct world *w);
+/* Opens it in a child that runs WORK and is then killed. */
+void world_die(struct world *w, void (*work)(struct world *w));
 void world_done(struct world *w);
 DEFINE_CLEANUP(struct world, world, world_done)
 /* Replaces the paths of the lower layers: "a:b". */

@@ -1,30 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The process dies without a word: what it had acknowledged is there at the next open. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "unit/fs/support.h"
-
-/* Runs WORK on the file system in a child, which is then killed. */
-static void run_and_die(struct world *w, void (*work)(struct world *w))
-{
-	int status;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		world_open(w);
-		work(w);
-		raise(SIGKILL);
-		_exit(1);
-	}
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status %x", status);
-}
 
 static void everything(struct world *w)
 {
@@ -63,7 +45,7 @@ Test(crash, nothing_acknowledged_is_lost)
 
 	put_layers(&w);
 	layer = plain_dump("l0");
-	run_and_die(&w, everything);
+	world_die(&w, everything);
 	world_open(&w);
 	cr_assert_not(fs_is_snapshot(w.fs));
 	assert_names(&w, "", "cut link moved new s");
@@ -95,8 +77,8 @@ Test(crash, twice)
 	CLEANUP(world) struct world w;
 
 	put_layers(&w);
-	run_and_die(&w, everything);
-	run_and_die(&w, more);
+	world_die(&w, everything);
+	world_die(&w, more);
 	world_open(&w);
 	assert_names(&w, "", "again cut link new s");
 	assert_names(&w, "new", "small");
@@ -130,7 +112,7 @@ Test(crash, orphans_are_given_back)
 	CLEANUP(world) struct world w;
 
 	put_layers(&w);
-	run_and_die(&w, orphans);
+	world_die(&w, orphans);
 	cr_assert_eq(count_files("upper/.plyfs/data"), 3);
 	world_open(&w);
 	cr_assert_eq(count_files("upper/.plyfs/data"), 0);
@@ -160,7 +142,7 @@ Test(crash, many_times)
 
 	put_layers(&w);
 	for (step = 0; step < 12; step++)
-		run_and_die(&w, one_step);
+		world_die(&w, one_step);
 	world_open(&w);
 	assert_text(&w, "last", "f10");
 	assert_text(&w, "f11", "f11");

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a crash leaves in an upper: orphans, records without bytes, bytes without records. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "data/files.h"
+#include "fs/open.h"
+
+/* Inodes deleted by one commit. */
+#define ORPHANS_AT_ONCE 256
+
+int orphans_erase(struct fs *fs, const uint64_t *inos, size_t n)
+{
+	CLEANUP(batch) struct batch b = {0};
+	int r, error = 0;
+
+	for (size_t i = 0; i < n;) {
+		size_t end = n - i < ORPHANS_AT_ONCE ? n : i + ORPHANS_AT_ONCE;
+
+		batch_begin(&b, fs->catalog);
+		for (; i < end; i++) {
+			/* Bytes first: a record without bytes is deleted at the next open, the
+			 * reverse would be lost space. */
+			r = data_delete(fs->data, inos[i]);
+			if (r < 0) {
+				error = r;
+				continue;
+			}
+			batch_del_entries(&b, inos[i]);
+			batch_del_inode(&b, inos[i]);
+		}
+		r = catalog_commit(fs->catalog, &b);
+		if (r < 0)
+			error = r;
+	}
+	return error;
+}
+
+/* Orphans of a crash, and of a mount that was cut off, are given back. */
+static void clear_orphans(struct fs *fs)
+{
+	CLEANUP(free) uint64_t *inos = NULL;
+	size_t n = 0;
+	int r = catalog_orphans(fs->catalog, &inos, &n);
+
+	/* Their names may have been taken away by records that were only just replayed. */
+	if (r == 0 && n > 0 && !fs->options->no_sync)
+		r = catalog_sync(fs->catalog);
+	if (r == 0)
+		r = orphans_erase(fs, inos, n);
+	if (r < 0)
+		log_warn("upper %s: deleted files could not be given back (%s); the next mount "
+			 "tries again",
+			 fs->options->upper, strerror(-r));
+}
+
+struct mending {
+	struct fs *fs;
+	size_t n_emptied, n_lower;
+};
+
+/* Nothing of the upper's bytes is left: the file is again what it was before the first was written. */
+static int back_to_lower(struct fs *fs, struct inode_rec *rec)
+{
+	CLEANUP(batch) struct batch b = {0};
+
+	rec->where = BYTES_LOWER;
+	rec->attr.size = rec->lower_size;
+	rec->chunk_shift = 0;
+	batch_begin(&b, fs->catalog);
+	batch_del_chunks(&b, rec->attr.ino);
+	batch_put_inode(&b, rec);
+	return catalog_commit(fs->catalog, &b);
+}
+
+/*
+ * A power cut can leave a record in the journal and take the data file that was made for it, when
+ * nobody had asked for either to be flushed. In the tables there are no such records: a data file that
+ * is missing there was lost otherwise, and reading it stays an error.
+ */
+static int mend(void *arg, uint64_t ino)
+{
+	struct mending *m = arg;
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	int r = record_load(m->fs, ino, &rec);
+
+	if (r < 0 || !S_ISREG(rec.attr.mode) || rec.attr.nlink == 0)
+		return r;
+	if (rec.where != BYTES_FILE && rec.where != BYTES_CHUNKS)
+		return 0;
+	r = data_has_file(m->fs->data, ino);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	if (rec.where == BYTES_CHUNKS && rec.origin != NULL && rec.lower_size > 0) {
+		m->n_lower++;
+		return back_to_lower(m->fs, &rec);
+	}
+	m->n_emptied++;
+	return data_make_file(m->fs->data, ino);
+}
+
+static void mend_replayed(struct fs *fs)
+{
+	struct mending m = {.fs = fs};
+	int r = catalog_each_replayed(fs->catalog, mend, &m);
+
+	if (m.n_emptied > 0)
+		log_warn("upper %s: %zu files had not reached the disk when the power was cut; "
+			 "they are empty",
+			 fs->options->upper, m.n_emptied);
+	if (m.n_lower > 0)
+		log_warn("upper %s: what was written into %zu files had not reached the disk when "
+			 "the power was cut; they show their lower content",
+			 fs->options->upper, m.n_lower);
+	if (r < 0)
+		log_warn("upper %s: looking for files without bytes failed: %s", fs->options->upper,
+			 strerror(-r));
+}
+
+struct leftovers {
+	struct fs *fs;
+	uint64_t *inos; /* owned */
+	size_t n, cap;
+};
+
+static int add_leftover(struct leftovers *l, uint64_t ino)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap == 0 ? 64 : l->cap * 2;
+		uint64_t *grown = reallocarray(l->inos, cap, sizeof(*grown));
+
+		if (grown == NULL)
+			return -ENOMEM;
+		l->inos = grown;
+		l->cap = cap;
+	}
+	l->inos[l->n++] = ino;
+	return 0;
+}
+
+static int look_at_file(void *arg, uint64_t ino)
+{
+	struct leftovers *l = arg;
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	int r = record_load(l->fs, ino, &rec);
+
+	/* A record that cannot be read may be the file's own. */
+	if (r < 0 && r != -ENOENT)
+		return r == -EUCLEAN ? 0 : r;
+	if (r == 0 && (rec.where == BYTES_FILE || rec.where == BYTES_CHUNKS))
+		return 0;
+	return add_leftover(l, ino);
+}
+
+static int remove_leftovers(struct fs *fs, const struct leftovers *l)
+{
+	int r = 0;
+
+	/* That they are not needed is said by records, some of which were only just replayed. */
+	if (l->n > 0 && !fs->options->no_sync)
+		r = catalog_sync(fs->catalog);
+	for (size_t i = 0; r == 0 && i < l->n; i++)
+		r = data_remove_file(fs->data, l->inos[i]);
+	return r;
+}
+
+/* Data files that were made and not committed, or whose record was deleted before they were. */
+static void clear_leftovers(struct fs *fs)
+{
+	struct leftovers l = {.fs = fs};
+	int r = data_each_file(fs->data, look_at_file, &l);
+
+	if (r == 0)
+		r = remove_leftovers(fs, &l);
+	if (r < 0)
+		log_warn("upper %s: left-over data files could not be removed (%s)",
+			 fs->options->upper, strerror(-r));
+	else if (l.n > 0)
+		log_info("upper %s: %zu left-over data files were removed", fs->options->upper,
+			 l.n);
+	free(l.inos);
+}
+
+void fs_recover(struct fs *fs)
+{
+	bool unclean = catalog_was_unclean(fs->catalog);
+
+	/* First, while the records are still known as replayed whatever happens to this process. */
+	if (unclean)
+		mend_replayed(fs);
+	clear_orphans(fs);
+	if (!unclean)
+		return;
+	clear_leftovers(fs);
+	catalog_remove_leftovers(fs->catalog);
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a crash leaves in an upper is mended, or removed, at the next open; damage is neither. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "unit/fs/support.h"
+
+#define LARGE 200000
+#define DATA  "upper/.plyfs/data"
+
+struct path {
+	char text[64];
+};
+
+/* Where the bytes of an inode lie. */
+static struct path data_file(uint64_t ino)
+{
+	struct path path;
+
+	snprintf(path.text, sizeof(path.text), DATA "/%02x/%016llx", (unsigned int)(ino & 0xff),
+		 (unsigned long long)ino);
+	return path;
+}
+
+static void put_large(struct world *w, const char *path)
+{
+	CLEANUP(free) uint8_t *bytes = malloc(LARGE);
+
+	fill(bytes, LARGE, 5);
+	ok(t_create(w, path, 0644));
+	ok(t_pwrite(w, path, bytes, LARGE, 0));
+}
+
+static ssize_t read_byte(struct world *w, const char *path, off_t off, char *ret_c)
+{
+	uint64_t ino = hold(w, path);
+	ssize_t n = fs_read(w->fs, ino, ret_c, 1, off);
+
+	drop(w, ino);
+	return n;
+}
+
+static void new_file(struct world *w)
+{
+	put_large(w, "new");
+	ok(t_chmod(w, "new", 0600));
+}
+
+Test(recover, new_record_without_bytes_is_empty)
+{
+	CLEANUP(world) struct world w;
+
+	world_init(&w, 1);
+	world_die(&w, new_file);
+	cr_assert_eq(count_files(DATA), 1);
+	remove_tree(DATA);
+	world_open(&w);
+	assert_text(&w, "new", "");
+	cr_assert_eq(mode_of(&w, "new"), 0600);
+	cr_assert_eq(count_files(DATA), 1);
+	ok(t_pwrite(&w, "new", "x", 1, 0));
+	assert_text(&w, "new", "x");
+	world_assert_lasting(&w);
+}
+
+static void other_file(struct world *w)
+{
+	put_large(w, "other");
+}
+
+Test(recover, old_record_without_bytes_is_an_error)
+{
+	CLEANUP(world) struct world w;
+	struct path old;
+	uint64_t ino;
+	char c;
+
+	world_init(&w, 1);
+	world_open(&w);
+	put_large(&w, "old");
+	ino = ino_of(&w, "old");
+	world_close(&w);
+	world_die(&w, other_file);
+	old = data_file(ino);
+	cr_assert_eq(unlink(old.text), 0);
+	world_open(&w);
+	fails(EIO, fs_lookup(w.fs, FS_ROOT_INO, "old", &(struct fs_entry){0}));
+	cr_assert_neq(access(old.text, F_OK), 0);
+	cr_assert_eq(read_byte(&w, "other", 0, &c), 1);
+}
+
+static void in_lower(struct world *w)
+{
+	ok(t_pwrite(w, "big", "X", 1, 1000000));
+	ok(t_pwrite(w, "big", "Y", 1, 3000000));
+	ok(t_chmod(w, "big", 0600));
+}
+
+Test(recover, chunks_without_bytes_show_the_lower_file)
+{
+	CLEANUP(world) struct world w;
+
+	world_init(&w, 1);
+	put_bytes("l0/big", 2000000, 1);
+	world_die(&w, in_lower);
+	remove_tree(DATA);
+	world_open(&w);
+	assert_bytes(&w, "big", 2000000, 1);
+	cr_assert_eq(mode_of(&w, "big"), 0600);
+	ok(t_pwrite(&w, "big", "Z", 1, 1999999));
+	world_assert_lasting(&w);
+}
+
+static void small_file(struct world *w)
+{
+	ok(t_write(w, "small", "small"));
+	put_large(w, "large");
+}
+
+Test(recover, data_files_without_records_are_removed)
+{
+	CLEANUP(world) struct world w;
+	uint64_t ino;
+
+	world_init(&w, 1);
+	put_file("l0/lower", "lower");
+	world_open(&w);
+	ok(t_chmod(&w, "lower", 0600));
+	ino = ino_of(&w, "lower");
+	world_close(&w);
+	world_die(&w, small_file);
+	cr_assert_eq(count_files(DATA), 1);
+	put_file(data_file(77).text, "of no record");
+	put_file(data_file(ino).text, "of a record whose bytes are in a lower file");
+	put_file(data_file(2).text, "of a record whose bytes are in the catalog");
+	world_open(&w);
+	cr_assert_neq(access(data_file(77).text, F_OK), 0);
+	cr_assert_neq(access(data_file(ino).text, F_OK), 0);
+	cr_assert_eq(count_files(DATA), 1);
+	assert_text(&w, "small", "small");
+	assert_text(&w, "lower", "lower");
+	assert_bytes(&w, "large", LARGE, 5);
+	world_assert_lasting(&w);
+}
+
+Test(recover, names_that_are_not_ours_stay)
+{
+	static const char *const strange[] = {
+		DATA "/notes",
+		DATA "/05/notes",
+		DATA "/zz/0000000000000005",
+		DATA "/06/0000000000000005",
+		DATA "/0a/000000000000000A",
+		DATA "/05/00000000000000005",
+		DATA "/0f/ 00000000000000f",
+		"upper/.plyfs/other",
+	};
+	CLEANUP(world) struct world w;
+
+	world_init(&w, 1);
+	world_die(&w, small_file);
+	for (size_t i = 0; i < sizeof(strange) / sizeof(*strange); i++)
+		put_file(strange[i], "strange");
+	put_file(data_file(5).text, "left over");
+	world_open(&w);
+	for (size_t i = 0; i < sizeof(strange) / sizeof(*strange); i++)
+		cr_assert_eq(access(strange[i], F_OK), 0, "%s", strange[i]);
+	cr_assert_neq(access(data_file(5).text, F_OK), 0);
+}
+
+/* Looking at all files takes time that a clean end has made needless. */
+Test(recover, not_after_a_clean_end)
+{
+	CLEANUP(world) struct world w;
+
+	world_init(&w, 1);
+	world_open(&w);
+	small_file(&w);
+	world_close(&w);
+	put_file(data_file(77).text, "left over");
+	world_open(&w);
+	cr_assert_eq(access(data_file(77).text, F_OK), 0);
+}
+
+Test(recover, half_made_files_are_removed)
+{
+	CLEANUP(world) struct world w;
+
+	world_init(&w, 1);
+	world_die(&w, small_file);
+	put_file("upper/.plyfs/catalog.mdb.new", "half");
+	put_file("upper/.plyfs/catalog.sum.new", "half");
+	world_open(&w);
+	cr_assert_neq(access("upper/.plyfs/catalog.mdb.new", F_OK), 0);
+	cr_assert_neq(access("upper/.plyfs/catalog.sum.new", F_OK), 0);
+	assert_text(&w, "small", "small");
+}
+
+#define MANY 1000
+
+static void many_orphans(struct world *w)
+{
+	CLEANUP(free) uint8_t *bytes = calloc(1, 5000);
+
+	for (int i = 0; i < MANY; i++) {
+		struct fs_entry e;
+
+		ok(fs_tmpfile(w->fs, &w->who, FS_ROOT_INO, 0600, &e));
+		cr_assert_eq(fs_write(w->fs, e.ino, bytes, 5000, 0, false), 5000);
+	}
+}
+
+Test(recover, orphans_are_erased_by_few_commits)
+{
+	CLEANUP(world) struct world w;
+	CLEANUP(buf) struct buf text = {0};
+	unsigned long commits = 0;
+	const char *at;
+
+	world_init(&w, 1);
+	world_die(&w, many_orphans);
+	cr_assert_eq(count_files(DATA), MANY);
+	world_open(&w);
+	cr_assert_eq(count_files(DATA), 0);
+	fs_to_text(w.fs, &text);
+	at = strstr(buf_cstr(&text), " commits");
+	cr_assert_not_null(at, "%s", buf_cstr(&text));
+	while (at > buf_cstr(&text) && at[-1] >= '0' && at[-1] <= '9')
+		at--;
+	commits = strtoul(at, NULL, 10);
+	cr_assert(commits > 0 && commits <= 10, "%lu commits", commits);
+}
+
+static void two_orphans(struct world *w)
+{
+	put_large(w, "a");
+	put_large(w, "b");
+	cr_assert_eq(hold(w, "a"), 2);
+	hold(w, "b");
+	ok(t_unlink(w, "a"));
+	ok(t_unlink(w, "b"));
+}
+
+Test(recover, orphan_that_cannot_be_erased_is_one_the_next_time)
+{
+	CLEANUP(world) struct world w;
+	struct path a = data_file(2);
+
+	world_init(&w, 1);
+	world_die(&w, two_orphans);
+	cr_assert_eq(unlink(a.text), 0);
+	/* What unlink(2) refuses. */
+	put_dir(a.text);
+	world_open(&w);
+	cr_assert_eq(count_files(DATA), 0);
+	world_close(&w);
+	cr_assert_eq(rmdir(a.text), 0);
+	put_file(a.text, "bytes");
+	world_open(&w);
+	cr_assert_eq(count_files(DATA), 0);
+	world_assert_lasting(&w);
+}
