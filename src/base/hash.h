@@ -16,4 +16,12 @@ uint64_t hash64(const void *p, size_t len, uint64_t seed);
 /* XXH3-128: identities of layers, trees and contents. */
 struct hash128 hash128(const void *p, size_t len);
 
+/* The same of bytes that come in pieces: begin, add any number of times, end. */
+struct hash128_stream {
+	_Alignas(64) unsigned char state[576];
+};
+void hash128_begin(struct hash128_stream *s);
+void hash128_add(struct hash128_stream *s, const void *p, size_t len);
+struct hash128 hash128_end(const struct hash128_stream *s);
+
 #endif

@@ -37,7 +37,7 @@ void batch_del_entry(struct batch *b, uint64_t parent, const char *name, size_t 
 void batch_del_entries(struct batch *b, uint64_t parent);
 
 void batch_put_inode(struct batch *b, const struct inode_rec *rec);
-/* The record with everything that hangs on it: xattrs, inline bytes, chunk map, orphan mark. */
+/* The record with everything that hangs on it: xattrs, inline bytes, chunk map, orphan mark, sum. */
 void batch_del_inode(struct batch *b, uint64_t ino);
 
 void batch_put_xattr(struct batch *b, uint64_t ino, const char *name, const void *value,
@@ -56,6 +56,10 @@ void batch_put_inline(struct batch *b, uint64_t ino, const void *bytes, size_t l
 #define CHUNK_SEGMENT_BITS  (CHUNK_SEGMENT_BYTES * 8)
 void batch_put_chunks(struct batch *b, uint64_t ino, uint32_t segment, const uint8_t *bits);
 void batch_del_chunks(struct batch *b, uint64_t ino);
+
+/* The checksum of the data file. A delete of none is fine. */
+void batch_put_sum(struct batch *b, uint64_t ino, const struct sum_rec *sum);
+void batch_del_sum(struct batch *b, uint64_t ino);
 
 /* An inode without a name that is still in use; deleted at the next open of the catalog. */
 void batch_put_orphan(struct batch *b, uint64_t ino);

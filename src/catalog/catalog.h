@@ -120,6 +120,12 @@ bool catalog_was_unclean(const struct catalog *c);
  */
 int catalog_each_replayed(struct catalog *c, int (*each)(void *arg, uint64_t ino), void *arg);
 
+/*
+ * Calls EACH for every inode that has a record, in the order of the numbers. Waits for the disk, as it
+ * makes a checkpoint first. An error of EACH ends the walk and is returned. EACH may commit.
+ */
+int catalog_each_inode(struct catalog *c, int (*each)(void *arg, uint64_t ino), void *arg);
+
 /* Removes what an owner that died may have left half made beside the catalog. */
 void catalog_remove_leftovers(struct catalog *c);
 
@@ -169,6 +175,9 @@ ssize_t catalog_inline(struct catalog *c, uint64_t ino, uint64_t off, void *byte
 
 /* One segment of a chunk map; all zero bits when there is none. */
 int catalog_chunks(struct catalog *c, uint64_t ino, uint32_t segment, uint8_t *ret_bits);
+
+/* The checksum of a data file; -ENOENT. */
+int catalog_sum(struct catalog *c, uint64_t ino, struct sum_rec *ret_sum);
 
 /* Appends the value of KEY; -ENOENT. */
 int catalog_super(struct catalog *c, const char *key, struct buf *out);

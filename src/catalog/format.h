@@ -36,6 +36,7 @@ enum catalog_table {
 	TABLE_INLINE, /* ino -> bytes */
 	TABLE_CHUNKS, /* ino, segment -> CHUNK_SEGMENT_BYTES bytes */
 	TABLE_ORPHAN, /* ino -> nothing */
+	TABLE_SUM,    /* ino -> checksum of its data file; not in catalogs made before it was known */
 	N_TABLES,
 };
 extern const char *const table_names[N_TABLES];
@@ -48,6 +49,7 @@ extern const char *const table_names[N_TABLES];
 #define XATTR_VALUE_MAX	 65536
 #define INLINE_SIZE_MAX	 65536
 #define ORIGIN_SIZE_MAX	 65535
+#define SUM_VALUE_SIZE	 36
 #define SUPER_KEY_MAX	 64
 #define SUPER_VALUE_MAX	 (1u << 20)
 #define INODE_VALUE_MIN	 92 /* the origin follows, if there is one */
@@ -70,7 +72,7 @@ enum op_kind {
 	OP_PUT = 1,	   /* key -> value, replacing */
 	OP_DEL = 2,	   /* key, which need not be there */
 	OP_DEL_PREFIX = 3, /* all keys that begin with an ino */
-	OP_DEL_INODE = 4,  /* an inode's record, xattrs, inline bytes, chunk map, orphan mark */
+	OP_DEL_INODE = 4,  /* an inode's record and all that hangs on it: every table but `entry` */
 };
 
 /*

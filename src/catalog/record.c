@@ -10,7 +10,7 @@
 const char *const table_names[N_TABLES] = {
 	[TABLE_SUPER] = "super",   [TABLE_ENTRY] = "entry",   [TABLE_INODE] = "inode",
 	[TABLE_XATTR] = "xattr",   [TABLE_INLINE] = "inline", [TABLE_CHUNKS] = "chunks",
-	[TABLE_ORPHAN] = "orphan",
+	[TABLE_ORPHAN] = "orphan", [TABLE_SUM] = "sum",
 };
 
 /* What a key and a value of each table may measure. */
@@ -27,6 +27,7 @@ static const struct shape {
 	[TABLE_CHUNKS] = {CHUNKS_KEY_SIZE, CHUNKS_KEY_SIZE, CHUNK_SEGMENT_BYTES,
 			  CHUNK_SEGMENT_BYTES},
 	[TABLE_ORPHAN] = {INO_KEY_SIZE, INO_KEY_SIZE, 0, 0},
+	[TABLE_SUM] = {INO_KEY_SIZE, INO_KEY_SIZE, SUM_VALUE_SIZE, SUM_VALUE_SIZE},
 };
 
 /* What follows the attributes in an inode record. On disk: never reuse a bit. */

@@ -22,6 +22,7 @@ void inode_encode(const struct inode_rec *rec, struct buf *out);
 
 /* Total: any bytes give 0, -EUCLEAN or -ENOMEM. RET_REC is to be freed with inode_rec_done(). */
 int inode_decode(const void *value, size_t len, uint64_t ino, struct inode_rec *ret_rec);
+int sum_decode(const void *value, size_t len, struct sum_rec *ret_sum);
 int entry_decode(const void *value, size_t len, struct entry_rec *ret_entry);
 
 /* One change, as it lies in a batch; pointers into the batch. */

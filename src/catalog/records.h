@@ -9,6 +9,7 @@
 
 #include "attr/attr.h"
 #include "base/cleanup.h"
+#include "base/hash.h"
 
 #define CATALOG_ROOT_INO 1
 
@@ -54,6 +55,16 @@ struct inode_rec {
 
 void inode_rec_done(struct inode_rec *rec);
 DEFINE_CLEANUP(struct inode_rec, inode_rec, inode_rec_done)
+
+/*
+ * A checksum of an inode's data file, and the state of the file that it belongs to: with another size
+ * or mtime it says nothing.
+ */
+struct sum_rec {
+	uint64_t size;
+	struct timespec mtime;
+	struct hash128 hash;
+};
 
 /* A name: an inode, or a whiteout (dtype DT_WHT, ino 0). */
 struct entry_rec {

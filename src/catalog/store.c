@@ -77,8 +77,14 @@ static int open_tables(struct store *s, bool create)
 
 	if (rc != 0)
 		return store_errno(rc);
-	for (int i = 0; i < N_TABLES && rc == 0; i++)
+	for (int i = 0; i < N_TABLES && rc == 0; i++) {
 		rc = mdb_dbi_open(txn, table_names[i], create ? MDB_CREATE : 0, &s->dbi[i]);
+		if (rc == MDB_NOTFOUND && i == TABLE_SUM) {
+			s->dbi[i] = NO_TABLE;
+			rc = 0;
+		}
+	}
+	memcpy(s->write_dbi, s->dbi, sizeof(s->dbi));
 	if (rc == 0)
 		return store_errno(mdb_txn_commit(txn));
 	mdb_txn_abort(txn);
@@ -135,6 +141,8 @@ int store_get(struct store *s, enum catalog_table table, const void *key, size_t
 
 	if (s->read == NULL)
 		return -EIO;
+	if (s->dbi[table] == NO_TABLE)
+		return -ENOENT;
 	return store_errno(mdb_get(s->read, s->dbi[table], &k, ret_value));
 }
 
@@ -142,6 +150,8 @@ int store_cursor(struct store *s, enum catalog_table table, MDB_cursor **ret_cur
 {
 	if (s->read == NULL)
 		return -EIO;
+	if (s->dbi[table] == NO_TABLE)
+		return -ENOENT;
 	return store_errno(mdb_cursor_open(s->read, s->dbi[table], ret_cursor));
 }
 
@@ -153,6 +163,7 @@ int store_refresh(struct store *s)
 		return -EIO;
 	mdb_txn_reset(s->read);
 	rc = mdb_txn_renew(s->read);
+	memcpy(s->dbi, s->write_dbi, sizeof(s->dbi));
 	if (rc != 0) {
 		/* It needs no memory and no disk, so this is for a broken environment. */
 		mdb_txn_abort(s->read);

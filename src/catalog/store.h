@@ -24,8 +24,12 @@
 struct store {
 	MDB_env *env;
 	MDB_txn *read;
-	MDB_dbi dbi[N_TABLES];
+	MDB_dbi dbi[N_TABLES];	     /* for reads; changed by the refresh */
+	MDB_dbi write_dbi[N_TABLES]; /* the writer's own */
 };
+
+/* A table that catalogs made by older programs do not have; the next store_apply() makes it. */
+#define NO_TABLE UINT32_MAX
 
 struct store_options {
 	bool create;  /* makes the file and the tables */
@@ -49,7 +53,7 @@ int store_full_errno(int fd, int error);
 /* 0 and RET_VALUE, -ENOENT, -EUCLEAN, -EIO. */
 int store_get(struct store *s, enum catalog_table table, const void *key, size_t key_len,
 	      MDB_val *ret_value);
-/* Opens a cursor in TABLE; to be closed with mdb_cursor_close() before the next refresh. */
+/* Opens a cursor in TABLE (-ENOENT: there is no such table yet); to be closed with mdb_cursor_close() before the next refresh. */
 int store_cursor(struct store *s, enum catalog_table table, MDB_cursor **ret_cursor);
 /* Reads see what was committed meanwhile. Under the catalog's lock. */
 int store_refresh(struct store *s);

@@ -39,8 +39,11 @@ static int copy_table(struct copying *c, enum catalog_table table)
 {
 	CLEANUP_CURSOR MDB_cursor *cursor = NULL;
 	MDB_val key, value;
-	int rc = mdb_cursor_open(c->read, c->from->dbi[table], &cursor);
+	int rc;
 
+	if (c->from->write_dbi[table] == NO_TABLE)
+		return 0;
+	rc = mdb_cursor_open(c->read, c->from->write_dbi[table], &cursor);
 	if (rc != 0)
 		return rc;
 	for (rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST); rc == 0;

@@ -38,12 +38,12 @@ static MDB_val val_of(const void *p, size_t len)
 
 static int put(struct store *s, MDB_txn *txn, enum catalog_table table, MDB_val key, MDB_val value)
 {
-	return mdb_put(txn, s->dbi[table], &key, &value, 0);
+	return mdb_put(txn, s->write_dbi[table], &key, &value, 0);
 }
 
 static int del_key(struct store *s, MDB_txn *txn, enum catalog_table table, MDB_val key)
 {
-	int rc = mdb_del(txn, s->dbi[table], &key, NULL);
+	int rc = mdb_del(txn, s->write_dbi[table], &key, NULL);
 
 	return rc == MDB_NOTFOUND ? 0 : rc;
 }
@@ -53,7 +53,7 @@ static int del_prefix(struct store *s, MDB_txn *txn, enum catalog_table table, u
 	CLEANUP_CURSOR MDB_cursor *cursor = NULL;
 	uint8_t prefix[INO_KEY_SIZE];
 	MDB_val key = val_of(prefix, key_of_ino(prefix, ino));
-	int rc = mdb_cursor_open(txn, s->dbi[table], &cursor);
+	int rc = mdb_cursor_open(txn, s->write_dbi[table], &cursor);
 
 	if (rc != 0)
 		return rc;
@@ -120,21 +120,33 @@ static int put_applied(struct store *s, MDB_txn *txn, uint64_t seq)
 		   val_of(applied, sizeof(applied)));
 }
 
+/* The table is the store's when the transaction is committed. */
+static int make_table(struct store *s, MDB_txn *txn, enum catalog_table table)
+{
+	return mdb_dbi_open(txn, table_names[table], MDB_CREATE, &s->write_dbi[table]);
+}
+
 /* Steps FROM to TO in one transaction; SEQ is written with the last one. */
 static int apply_range(struct store *s, const struct plan *p, size_t from, size_t to, uint64_t seq)
 {
+	bool lacks_sums = s->write_dbi[TABLE_SUM] == NO_TABLE;
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
 
 	if (rc != 0)
 		return store_errno(rc);
+	if (lacks_sums)
+		rc = make_table(s, txn, TABLE_SUM);
 	for (size_t i = from; i < to && rc == 0; i++)
 		rc = apply_step(s, txn, p, i);
 	if (rc == 0 && to == count_steps(p))
 		rc = put_applied(s, txn, seq);
 	if (rc == 0)
-		return store_errno(mdb_txn_commit(txn));
-	mdb_txn_abort(txn);
+		rc = mdb_txn_commit(txn);
+	else
+		mdb_txn_abort(txn);
+	if (rc != 0 && lacks_sums)
+		s->write_dbi[TABLE_SUM] = NO_TABLE;
 	return store_errno(rc);
 }
 

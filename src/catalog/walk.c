@@ -47,6 +47,10 @@ static int fill(struct catalog *c, enum catalog_table table, struct piece *p)
 	bool first = p->last_len == 0;
 	int rc = store_cursor(&c->store, table, &cursor);
 
+	if (rc == -ENOENT) {
+		p->end = true;
+		return 0;
+	}
 	if (rc < 0)
 		return rc;
 	memcpy(from, p->last, p->last_len);

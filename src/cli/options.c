@@ -286,6 +286,8 @@ static const struct option options[] = {
 	{"ino32_t", NO_VALUE, set_true, FS(ino32)},
 	{"volatile", NO_VALUE, set_true, FS(no_sync)},
 	{"fsync", VALUE, set_inverse, FS(no_sync)},
+	{"integrity", NO_VALUE, set_true, FS(integrity)},
+	{"integrity", VALUE, set_bool, FS(integrity)},
 	{"noatime", NO_VALUE, set_noatime},
 	{"atime", NO_VALUE, set_atime},
 	{"relatime", NO_VALUE, set_atime},

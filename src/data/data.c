@@ -29,6 +29,7 @@ static void data_free(struct data *d)
 {
 	fdcache_free(d->fds);
 	unsynced_done(&d->unsynced);
+	sums_done(&d->sums);
 	if (d->dirfd >= 0)
 		close(d->dirfd);
 	free(d);
@@ -47,6 +48,7 @@ int data_open(int dirfd, struct catalog *c, const struct data_options *options,
 	if (d == NULL)
 		return err_errno(err, ENOMEM, "cannot open the data files");
 	unsynced_init(&d->unsynced);
+	sums_init(&d->sums, options->keep_sums && !options->read_only);
 	d->catalog = c;
 	d->read_only = options->read_only;
 	d->chunk_shift = options->chunk_shift != 0 ? options->chunk_shift : DEFAULT_CHUNK_SHIFT;
@@ -147,6 +149,7 @@ int data_set_mtime(struct data *d, const struct inode_rec *rec, const struct tim
 		return r;
 	if (futimens(ref->fd, times) < 0)
 		return -errno;
+	sums_note(d, ref);
 	unsynced_written(d, ref);
 	return 0;
 }
@@ -176,6 +179,9 @@ void data_to_text(struct data *d, struct buf *out)
 		   " reflinks\n",
 		   (uint64_t)d->stats.copied_bytes, (uint64_t)d->stats.filled_chunks,
 		   (uint64_t)d->stats.reflinks);
+	if (d->sums.keep)
+		buf_printf(out, "sums: %" PRIu64 " taken, of %" PRIu64 " bytes\n",
+			   (uint64_t)d->sums.taken, (uint64_t)d->sums.hashed_bytes);
 	buf_printf(out,
 		   "data files begun: %" PRIu64 " from the catalog, %" PRIu64
 		   " by whole copy, %" PRIu64 " by chunks\n",

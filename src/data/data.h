@@ -46,6 +46,7 @@ struct data_source {
 
 struct data_options {
 	bool read_only;
+	bool keep_sums; /* remember which files are written, for data/sums.h */
 	size_t max_fds; /* descriptors kept open; 0: a quarter of RLIMIT_NOFILE, at most 4096 */
 	uint8_t chunk_shift; /* 0: the default (128 KiB chunks); tests use small ones */
 	uint32_t whole_max;  /* lower files up to this size are copied whole; 0: one chunk */

@@ -95,6 +95,7 @@ static int edit_moving(struct data *d, struct inode_rec *rec, const struct data_
 		return r;
 	}
 	unsynced_moved(d, ref);
+	sums_note(d, ref);
 	if (rec->where == BYTES_INLINE && rec->attr.size > 0)
 		batch_put_inline(b, rec->attr.ino, NULL, 0);
 	settle(rec, &next);
@@ -166,6 +167,17 @@ static int file_of(struct data *d, const struct inode_rec *rec, const struct edi
 	return r;
 }
 
+/* Bytes of the data file before this offset stay as they are. */
+static uint64_t first_changed(const struct inode_rec *rec, const struct edit *e)
+{
+	/* The chunk around it is filled, and others may be settled. */
+	if (rec->where == BYTES_CHUNKS)
+		return 0;
+	if (e->kind == EDIT_ALLOCATE)
+		return UINT64_MAX;
+	return e->kind == EDIT_RESIZE ? e->end : e->off;
+}
+
 static int edit_in_place(struct data *d, struct inode_rec *rec, const struct data_source *src,
 			 const struct edit *e, struct batch *b, bool *ret_changed)
 {
@@ -177,6 +189,7 @@ static int edit_in_place(struct data *d, struct inode_rec *rec, const struct dat
 	r = file_of(d, rec, e, &ref);
 	if (r < 0)
 		return r;
+	sums_before_change(d, ref, first_changed(rec, e));
 	if (rec->where == BYTES_CHUNKS)
 		r = edit_chunks(d, &next, src, ref, e, b, &changed);
 	else

@@ -30,6 +30,10 @@ struct fdref {
 	bool cached;
 	/* The set of unsynced files that it was last put into, by its epoch (sync.c). */
 	_Atomic uint64_t noted;
+	/* The same for files whose sum is to be taken (sums.c). */
+	_Atomic uint64_t sum_noted;
+	atomic_bool sum_none;	 /* the catalog has no sum of it: bytes may change at once */
+	atomic_bool sum_changed; /* they did, since a sum was begun */
 	/*
 	 * Writers that grow the file hold it exclusively, others shared, so that a failed one can
 	 * take its bytes back without cutting off anybody else's.

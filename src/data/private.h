@@ -7,6 +7,7 @@
 
 #include "data/data.h"
 #include "data/fdcache.h"
+#include "data/sums.h"
 #include "data/sync.h"
 
 /* Events since the store was opened; for people, and for tests that count bytes. */
@@ -25,6 +26,7 @@ struct data {
 	uint32_t whole_max;
 	struct fdcache *fds; /* owned */
 	struct unsynced unsynced;
+	struct sums sums;
 	struct data_stats stats;
 };
 
@@ -65,6 +67,10 @@ int copy_from(const struct data_source *src, uint64_t off, int to, uint64_t to_o
 	      _Atomic uint64_t *copied);
 /* Makes TO share all bytes of FROM. False when the file system cannot; TO is then still empty. */
 bool copy_reflink(int from, int to);
+
+/* sum_file.c: the sum of SIZE bytes; -ESTALE when there are fewer, -ECANCELED. GIVE_UP: NULL is fine. */
+int sum_of_file(int fd, uint64_t size, bool (*give_up)(void *arg), void *arg,
+		struct hash128 *ret_hash);
 
 /* inline.c: the content of a small file, zeros up to CONTENT's DATA_INLINE_MAX bytes. */
 int inline_load(struct data *d, const struct inode_rec *rec, uint8_t *ret_content);

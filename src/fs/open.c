@@ -124,23 +124,32 @@ int fs_open(const struct fs_options *options, struct fs **ret_fs, struct err *er
 
 int fs_start(struct fs *fs)
 {
+	int r;
+
 	if (fs->catalog == NULL || fs->read_only)
 		return 0;
-	return catalog_owner_changed(fs->catalog);
+	r = catalog_owner_changed(fs->catalog);
+	if (fs->options->integrity)
+		sum_keeper_start(fs);
+	return r;
 }
 
 void fs_close(struct fs *fs)
 {
+	int r = 0;
+
 	if (fs == NULL)
 		return;
 	catalog_closing(fs->catalog);
+	sum_keeper_stop(fs);
 	/* The layers first: whoever unmounted wants their file systems back. */
 	lower_files_done(&fs->lower_files);
 	inodes_done(&fs->inodes);
 	union_dir_unref(fs->root);
 	stack_free(fs->stack);
 	if (fs->data != NULL && !fs->read_only && !fs->options->no_sync)
-		data_sync_all(fs->data);
+		r = data_sync_all(fs->data);
+	sum_keeper_finish(fs, r == 0);
 	/* Data before the catalog, which it reads. */
 	data_close(fs->data);
 	catalog_close(fs->catalog);

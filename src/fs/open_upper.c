@@ -63,7 +63,7 @@ static int open_catalog(struct fs *fs, int dir, enum catalog_mode mode, struct e
 
 static int open_data(struct fs *fs, int dir, struct err *err)
 {
-	struct data_options o = {.read_only = fs->read_only};
+	struct data_options o = {.read_only = fs->read_only, .keep_sums = fs->options->integrity};
 	CLEANUP(fd) int fd = -1;
 	int r = open_private(!fs->read_only, "data", dir, &fd);
 

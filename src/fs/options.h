@@ -20,6 +20,7 @@ struct fs_options {
 	bool squash_to_root;
 	bool read_only;	      /* "ro" */
 	bool no_sync;	      /* volatile, fsync=0 */
+	bool integrity;	      /* keep checksums of the data files */
 	bool no_acl;	      /* noacl */
 	bool no_xattr;	      /* noxattrs=1 */
 	bool static_nlink;    /* directories always show nlink 1 */

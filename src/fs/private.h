@@ -39,6 +39,7 @@ struct fs {
 	struct lower_files lower_files;
 	pthread_mutex_t write_lock;
 	pthread_rwlock_t data_locks[FS_DATA_LOCKS];
+	struct sum_keeper *sum_keeper; /* owned; NULL without the option `integrity` */
 };
 
 /* The inode INO with a reference, to be given back by inode_put(); NULL: -ESTALE. */
@@ -106,6 +107,16 @@ int inode_of_entry(struct fs *fs, uint64_t ino, struct inode **ret_inode, struct
  * they are, for the next open; returns the error of the last of them.
  */
 int orphans_erase(struct fs *fs, const uint64_t *inos, size_t n);
+
+/* sums.c: the keeper of the checksums of data files. Without it, as without memory, none are taken. */
+int sum_keeper_start(struct fs *fs);
+/* Ends its thread; to be called before anything of FS goes away. */
+void sum_keeper_stop(struct fs *fs);
+/* When the bytes are DURABLE, takes the sums of files that were changed and have none yet, for a few
+ * seconds at most. Frees the keeper. */
+void sum_keeper_finish(struct fs *fs, bool durable);
+/* Tests shorten it. */
+extern unsigned int sum_keeper_period_ms;
 
 /* dirs.c: 0 when the directory shows no name; -ENOTEMPTY. */
 int dir_check_empty(struct fs *fs, struct inode *dir);

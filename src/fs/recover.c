@@ -72,6 +72,7 @@ static int back_to_lower(struct fs *fs, struct inode_rec *rec)
 	rec->chunk_shift = 0;
 	batch_begin(&b, fs->catalog);
 	batch_del_chunks(&b, rec->attr.ino);
+	batch_del_sum(&b, rec->attr.ino);
 	batch_put_inode(&b, rec);
 	return catalog_commit(fs->catalog, &b);
 }

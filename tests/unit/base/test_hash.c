@@ -35,3 +35,21 @@ Test(hash, alignment_does_not_matter)
 		}
 	}
 }
+
+Test(hash, pieces_give_the_same)
+{
+	static char bytes[5000];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * 7 + i / 251);
+	for (size_t len = 0; len <= sizeof(bytes); len += 499) {
+		struct hash128 whole = hash128(bytes, len), parts;
+		struct hash128_stream s;
+
+		hash128_begin(&s);
+		for (size_t at = 0; at < len; at += 77)
+			hash128_add(&s, bytes + at, len - at < 77 ? len - at : 77);
+		parts = hash128_end(&s);
+		cr_assert(parts.low == whole.low && parts.high == whole.high, "%zu bytes", len);
+	}
+}
