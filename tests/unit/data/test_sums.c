@@ -282,6 +282,24 @@ Test(sums, file_deleted_between_beginning_and_end)
 	}
 }
 
+Test(sums, other_mtime_between_beginning_and_end)
+{
+	struct data_sum_job job = {0};
+	struct sums_test t;
+	struct stat st;
+	int fd;
+
+	begin(&t);
+	cr_assert_eq(data_sum_begin(t.s.data, &t.f.rec, &job), 1);
+	cr_assert_eq(data_sum_hash(t.s.data, &job, NULL, NULL), 0);
+	fd = open_behind(&t, &st);
+	set_mtime(fd, &(struct timespec){.tv_sec = 1000});
+	cr_assert_eq(data_sum_end(t.s.data, &job), 0);
+	data_sum_job_done(&job);
+	close(fd);
+	end(&t);
+}
+
 static bool always(void *arg)
 {
 	(*(int *)arg)++;
@@ -461,6 +479,13 @@ Test(sums, changed_files_are_remembered)
 	cr_assert_eq(data_set_mtime(t.s.data, &t.f.rec, &mtime), 0);
 	cr_assert_eq(changed(&t, &all), 1);
 	cr_assert_not(all);
+	t.s.options.max_fds = 1;
+	fixture_reopen(&t.s);
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(by_write(&t.f), 0);
+		cr_assert_eq(file_write(&g, t.bytes, SIZE, 0), 0, "closes the other");
+	}
+	cr_assert_eq(changed(&t, &all), 2, "each once");
 	t.s.options.keep_sums = false;
 	fixture_reopen(&t.s);
 	cr_assert_eq(by_write(&t.f), 0);
@@ -507,6 +532,27 @@ Test(sums, power_cut_does_not_bring_it_back)
 	cr_assert_not(all_is_durable(&t));
 	cr_assert_eq(by_write(&t.f), 0);
 	cr_assert(all_is_durable(&t), "the sum is deleted for good");
+	end(&t);
+}
+
+/* What is appended to chunks may fill, and settle, those before. */
+Test(sums, chunks_never_only_grow)
+{
+	uint64_t random = 3;
+	struct sums_test t;
+	struct lower l;
+	struct file f;
+
+	begin(&t);
+	lower_make(&l, 2000000, 0, NULL, &random);
+	file_make(&f, &t.s, &l);
+	cr_assert_eq(file_write(&f, "x", 1, 1000000), 0);
+	cr_assert_eq(take(&f), 1);
+	reopen_durably(&t);
+	cr_assert_eq(file_write(&f, "x", 1, 3000000), 0);
+	cr_assert_geq(catalog_durable(t.s.catalog), 1);
+	file_done(&f);
+	lower_done(&l);
 	end(&t);
 }
 
