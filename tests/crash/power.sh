@@ -34,7 +34,7 @@
 need_packages e2fsprogs xfsprogs libfuse3-dev fuse3
 in_private_ns "$@"
 
-SEED=${PLYFS_POWER_SEED:-$(date +%s%N | cut -c8-17)}
+SEED=${PLYFS_POWER_SEED:-1$(date +%s%N | cut -c8-16)}
 IMAGES=${PLYFS_POWER_IMAGES:-14}
 ROUNDS=${PLYFS_POWER_ROUNDS:-1}
 LOAD_SECONDS=${PLYFS_POWER_SECONDS:-12}
