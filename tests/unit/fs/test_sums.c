@@ -264,26 +264,26 @@ Test(sums, new_bytes_with_the_old_mtime)
 	}
 }
 
-static uint64_t state;
+static uint64_t dice;
 
 static void use_and_die(struct world *w)
 {
 	CLEANUP(free) uint8_t *bytes = malloc(LARGE);
 
 	sum_keeper_period_ms = 1;
-	state *= 0x9e3779b97f4a7c15u;
+	dice *= 0x9e3779b97f4a7c15u;
 	for (int i = 0; i < 300; i++) {
 		char path[8];
 
-		state = state * 6364136223846793005u + 1442695040888963407u;
-		snprintf(path, sizeof(path), "f%u", (unsigned int)(state >> 33) % 8);
+		dice = dice * 6364136223846793005u + 1442695040888963407u;
+		snprintf(path, sizeof(path), "f%u", (unsigned int)(dice >> 33) % 8);
 		fill(bytes, 5000, (unsigned int)i);
-		ok(t_pwrite(w, path, bytes, 1 + (state >> 40) % 5000,
-			    (off_t)(state >> 20 & 0x1ffff)));
+		ok(t_pwrite(w, path, bytes, 1 + (dice >> 40) % 5000,
+			    (off_t)(dice >> 20 & 0x1ffff)));
 		if (i % 50 == 0)
 			nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 	}
-	nanosleep(&(struct timespec){.tv_nsec = (long)(state >> 33) % 30000000}, NULL);
+	nanosleep(&(struct timespec){.tv_nsec = (long)(dice >> 33) % 30000000}, NULL);
 }
 
 Test(sums, never_wrong_after_a_kill, .timeout = 60)
@@ -305,13 +305,13 @@ Test(sums, never_wrong_after_a_kill, .timeout = 60)
 		inos[i] = ino_of(&w, path);
 	}
 	world_close(&w);
-	state = seed != NULL ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL);
+	dice = seed != NULL ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL);
 	fprintf(stderr, "never_wrong_after_a_kill: PLYFS_TEST_SEED=%llu\n",
-		(unsigned long long)state);
-	for (int round = 0; round < 10; round++, state++) {
+		(unsigned long long)dice);
+	for (int round = 0; round < 10; round++, dice++) {
 		world_die(&w, use_and_die);
 		for (int i = 0; i < 8; i++) {
-			const char *is = state(inos[i]);
+			const char *is = dice(inos[i]);
 
 			cr_assert_str_neq(is, "mismatch", "round %d, file %d", round, i);
 			n_ok += strcmp(is, "ok") == 0;
