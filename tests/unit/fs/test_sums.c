@@ -311,7 +311,7 @@ Test(sums, never_wrong_after_a_kill, .timeout = 60)
 	for (int round = 0; round < 10; round++, dice++) {
 		world_die(&w, use_and_die);
 		for (int i = 0; i < 8; i++) {
-			const char *is = dice(inos[i]);
+			const char *is = state(inos[i]);
 
 			cr_assert_str_neq(is, "mismatch", "round %d, file %d", round, i);
 			n_ok += strcmp(is, "ok") == 0;
