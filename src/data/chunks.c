@@ -79,8 +79,8 @@ int chunk_walk_run(struct chunk_walk *w, uint64_t pos, uint64_t limit, bool *ret
 
 void chunk_map_done(struct chunk_map *m)
 {
-	free(m->bits);
-	m->bits = NULL;
+	free(m->segments);
+	m->segments = NULL;
 	m->n = 0;
 }
 
@@ -96,24 +96,39 @@ int chunk_map_load(struct data *d, const struct inode_rec *rec, uint64_t off, ui
 		m.first = (uint32_t)((off >> rec->chunk_shift) / CHUNK_SEGMENT_BITS);
 		m.n = (uint32_t)(((end - 1) >> rec->chunk_shift) / CHUNK_SEGMENT_BITS) - m.first +
 		      1;
-		m.bits = calloc(m.n, sizeof(*m.bits));
-		if (m.bits == NULL)
+		m.segments = calloc(m.n, sizeof(*m.segments));
+		if (m.segments == NULL)
 			return -ENOMEM;
 	}
 	for (i = 0; i < m.n; i++) {
-		int r = catalog_chunks(d->catalog, rec->attr.ino, m.first + i, m.bits[i]);
+		int r = catalog_chunks(d->catalog, rec->attr.ino, m.first + i, m.segments[i].bits);
 
 		if (r < 0)
 			return r;
 	}
 	*ret_map = m;
-	m.bits = NULL;
+	m.segments = NULL;
 	return 0;
 }
 
-static uint8_t *segment_of(const struct chunk_map *m, uint64_t chunk)
+static struct chunk_segment *segment_of(const struct chunk_map *m, uint64_t chunk)
 {
-	return m->bits[chunk / CHUNK_SEGMENT_BITS - m->first];
+	return &m->segments[chunk / CHUNK_SEGMENT_BITS - m->first];
+}
+
+static bool map_has(const struct chunk_map *m, uint64_t chunk)
+{
+	return bit_get(segment_of(m, chunk)->bits, chunk);
+}
+
+static void map_set(struct chunk_map *m, uint64_t chunk)
+{
+	struct chunk_segment *s = segment_of(m, chunk);
+
+	if (bit_get(s->bits, chunk))
+		return;
+	bit_set(s->bits, chunk);
+	s->dirty = m->dirty = true;
 }
 
 static int copy_old(struct data *d, const struct data_source *src, int fd, uint64_t from,
@@ -151,9 +166,9 @@ int chunk_map_fill(struct data *d, const struct inode_rec *rec, const struct chu
 		return 0;
 	first = off >> rec->chunk_shift;
 	last = (limit - 1) >> rec->chunk_shift;
-	if (!bit_get(segment_of(m, first), first))
+	if (!map_has(m, first))
 		r = fill_chunk(d, rec, src, fd, first, off, end);
-	if (r == 0 && last != first && !bit_get(segment_of(m, last), last))
+	if (r == 0 && last != first && !map_has(m, last))
 		r = fill_chunk(d, rec, src, fd, last, off, end);
 	return r;
 }
@@ -164,12 +179,52 @@ void chunk_map_set(const struct inode_rec *rec, struct chunk_map *m, uint64_t of
 
 	if (off >= limit)
 		return;
-	for (chunk = off >> rec->chunk_shift; chunk <= (limit - 1) >> rec->chunk_shift; chunk++) {
-		uint8_t *bits = segment_of(m, chunk);
+	for (chunk = off >> rec->chunk_shift; chunk <= (limit - 1) >> rec->chunk_shift; chunk++)
+		map_set(m, chunk);
+}
 
-		m->dirty = m->dirty || !bit_get(bits, chunk);
-		bit_set(bits, chunk);
-	}
+/* Copies what is missing of [FROM, END), chunks, up to the end of a run; returns where to go on. */
+static int copy_run(struct data *d, const struct inode_rec *rec, struct chunk_map *m,
+		    const struct data_source *src, int fd, uint64_t *from, uint64_t end,
+		    uint64_t *budget)
+{
+	uint64_t first, last, off, until;
+	int r;
+
+	while (*from < end && map_has(m, *from))
+		(*from)++;
+	first = last = *from;
+	while (last < end && !map_has(m, last) && (last - first) << rec->chunk_shift < *budget)
+		last++;
+	*from = last;
+	if (first == last)
+		return 0;
+	off = first << rec->chunk_shift;
+	until = last << rec->chunk_shift;
+	if (until > rec->lower_size)
+		until = rec->lower_size;
+	r = copy_old(d, src, fd, off, until);
+	if (r < 0)
+		return r;
+	d->stats.ahead_bytes += until - off;
+	*budget -= until - off < *budget ? until - off : *budget;
+	chunk_map_set(rec, m, off, until);
+	return 0;
+}
+
+int chunk_map_ahead(struct data *d, const struct inode_rec *rec, struct chunk_map *m,
+		    const struct data_source *src, int fd, uint64_t pos)
+{
+	uint64_t end = ((rec->lower_size - 1) >> rec->chunk_shift) + 1;
+	uint64_t start = pos < rec->lower_size ? pos >> rec->chunk_shift : 0;
+	uint64_t budget = CHUNKS_AHEAD, at;
+	int r = 0;
+
+	for (at = start; r == 0 && budget > 0 && at < end;)
+		r = copy_run(d, rec, m, src, fd, &at, end, &budget);
+	for (at = 0; r == 0 && budget > 0 && at < start;)
+		r = copy_run(d, rec, m, src, fd, &at, start, &budget);
+	return r;
 }
 
 void chunk_map_put(const struct inode_rec *rec, const struct chunk_map *m, struct batch *b)
@@ -177,7 +232,8 @@ void chunk_map_put(const struct inode_rec *rec, const struct chunk_map *m, struc
 	uint32_t i;
 
 	for (i = 0; m->dirty && i < m->n; i++)
-		batch_put_chunks(b, rec->attr.ino, m->first + i, m->bits[i]);
+		if (m->segments[i].dirty)
+			batch_put_chunks(b, rec->attr.ino, m->first + i, m->segments[i].bits);
 }
 
 /* Are all bits of the segment set, as far as lower_size goes? */
@@ -202,7 +258,7 @@ bool chunk_map_complete(struct data *d, const struct inode_rec *rec, const struc
 		return true;
 	/* The others are asked only when these, which cost nothing, leave it possible. */
 	for (i = 0; i < m->n; i++)
-		if (!segment_full(rec, m->first + i, m->bits[i]))
+		if (!segment_full(rec, m->first + i, m->segments[i].bits))
 			return false;
 	last = (uint32_t)(((rec->lower_size - 1) >> rec->chunk_shift) / CHUNK_SEGMENT_BITS);
 	for (i = 0; i <= last; i++) {
@@ -215,8 +271,8 @@ bool chunk_map_complete(struct data *d, const struct inode_rec *rec, const struc
 	return true;
 }
 
-int chunks_settle(struct data *d, struct inode_rec *rec, const struct data_source *src, int fd,
-		  uint64_t length)
+int chunks_settle(struct data *d, struct inode_rec *rec, const struct data_source *src,
+		  struct fdref *ref, uint64_t length)
 {
 	CLEANUP(chunk_map) struct chunk_map m = {0};
 	CLEANUP(batch) struct batch b = {0};
@@ -227,7 +283,9 @@ int chunks_settle(struct data *d, struct inode_rec *rec, const struct data_sourc
 	r = chunk_map_load(d, rec, length, rec->lower_size, &m);
 	/* [LENGTH, lower_size) is "written": it will be zeros, which a file that grows has. */
 	if (r == 0)
-		r = chunk_map_fill(d, rec, &m, src, fd, length, rec->lower_size);
+		r = chunk_map_fill(d, rec, &m, src, ref->fd, length, rec->lower_size);
+	if (r == 0)
+		r = unsynced_wait(d, ref);
 	if (r < 0)
 		return r;
 	chunk_map_set(rec, &m, length, rec->lower_size);

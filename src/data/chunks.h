@@ -11,6 +11,9 @@
  * never looked at. The length is the data file's. lower_size never grows, so bits of chunks past it may
  * be anything.
  *
+ * A bit says that the lower file's bytes do not count any more. So the data file's must be on the
+ * disk before the bit is committed (order.c): whoever brings chunks in waits for a flush.
+ *
  * A map has at most CHUNKS_MAX chunks: huge lower files get larger chunks, so that no operation
  * touches more than a few thousand segments.
  */
@@ -39,8 +42,11 @@ int chunk_walk_run(struct chunk_walk *w, uint64_t pos, uint64_t limit, bool *ret
 struct chunk_map {
 	uint32_t first; /* segment */
 	uint32_t n;
-	uint8_t (*bits)[CHUNK_SEGMENT_BYTES]; /* owned */
-	bool dirty;
+	struct chunk_segment {
+		uint8_t bits[CHUNK_SEGMENT_BYTES];
+		bool dirty;
+	} * segments; /* owned */
+	bool dirty;   /* one of them is */
 };
 void chunk_map_done(struct chunk_map *m);
 DEFINE_CLEANUP(struct chunk_map, chunk_map, chunk_map_done)
@@ -60,6 +66,15 @@ int chunk_map_fill(struct data *d, const struct inode_rec *rec, const struct chu
 /* Sets the bits of the chunks in [OFF, END) below lower_size. */
 void chunk_map_set(const struct inode_rec *rec, struct chunk_map *m, uint64_t off, uint64_t end);
 
+/*
+ * Copies chunks that are not in the data file, about CHUNKS_AHEAD bytes of them, the next ones from
+ * POS on (after the last comes the first), and sets their bits. M holds the whole map. An error
+ * leaves out what could not be copied.
+ */
+#define CHUNKS_AHEAD ((uint64_t)4 << 20)
+int chunk_map_ahead(struct data *d, const struct inode_rec *rec, struct chunk_map *m,
+		    const struct data_source *src, int fd, uint64_t pos);
+
 /* Adds the changed segments to B. Cannot fail, as batches cannot. */
 void chunk_map_put(const struct inode_rec *rec, const struct chunk_map *m, struct batch *b);
 
@@ -70,9 +85,10 @@ bool chunk_map_complete(struct data *d, const struct inode_rec *rec, const struc
  * Before a file grows: a truncation that was never committed (a crash, a failed commit) has left
  * the data file shorter than lower_size, and growing it would bring the bytes back that were cut
  * off. So the chunks from LENGTH on become the data file's, in a batch of their own that is
- * committed here. It holds segments of the map only, which nobody else writes.
+ * committed here, when the data file is on the disk. It holds segments of the map only, which nobody
+ * else writes.
  */
-int chunks_settle(struct data *d, struct inode_rec *rec, const struct data_source *src, int fd,
-		  uint64_t length);
+int chunks_settle(struct data *d, struct inode_rec *rec, const struct data_source *src,
+		  struct fdref *ref, uint64_t length);
 
 #endif

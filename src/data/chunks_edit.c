@@ -13,6 +13,8 @@
  *  - A write past the end makes the file longer by writing, never by setting a length, so a new
  *    length never shows zeros that nobody wrote. (data_truncate() to the old length takes it back
  *    without any record.)
+ *  - Bits of the map, and a lower lower_size, are committed when the bytes, and the cut, are on the
+ *    disk: a power cut shows no bit whose bytes it took.
  *  - Shrinking cuts the data file first. Without the record that lowers lower_size the file is
  *    as long as it should be and only growing it could show what was cut off: chunks_settle() sees
  *    to that. The other order would show the old length with zeros for a moment.
@@ -25,45 +27,62 @@ static void become_file(struct inode_rec *next, struct batch *b)
 	next->where = BYTES_FILE;
 }
 
-static int shrink(struct inode_rec *next, struct fdref *ref, uint64_t size, struct batch *b,
-		  bool *ret_changed)
+static int shrink(struct data *d, struct inode_rec *next, struct fdref *ref, uint64_t size,
+		  struct batch *b, bool *ret_changed)
 {
+	bool changed = size < next->lower_size || size == 0;
 	int r = datafile_resize(ref->fd, size);
 
+	/* With the record and without the cut the file would be as long as before, and holes. */
+	if (r == 0 && changed)
+		r = unsynced_wait(d, ref);
 	if (r < 0)
 		return r;
-	*ret_changed = size < next->lower_size;
 	if (size < next->lower_size)
 		next->lower_size = size;
-	if (size == 0) {
+	if (size == 0)
 		become_file(next, b);
-		*ret_changed = true;
-	}
+	*ret_changed = changed;
 	return 0;
 }
 
-static int replace(struct data *d, struct inode_rec *next, const struct data_source *src,
-		   struct fdref *ref, const struct edit *e, uint64_t length, struct batch *b,
-		   bool *ret_changed)
+/*
+ * A flush for each chunk that comes in is cheaper than copying a file whole; but not for ever. When a
+ * quarter as many flushes were waited for as the file has MiB, chunks are copied ahead with each
+ * further one, which costs about as much again: so a file that is written all over waits at
+ * most for half as many flushes as it has MiB, and a single write never waits for long.
+ */
+#define WAITS_MIN 16
+
+static bool is_often_waited(const struct data *d, const struct inode_rec *next,
+			    const struct fdref *ref)
 {
-	CLEANUP(chunk_map) struct chunk_map m = {0};
+	return !d->no_sync && ref->waits >= WAITS_MIN && ref->waits >= next->lower_size >> 22;
+}
+
+/* The bytes of a write, and what it takes of the lower file. */
+static int replace(struct data *d, struct inode_rec *next, const struct data_source *src,
+		   struct fdref *ref, const struct edit *e, uint64_t length, struct chunk_map *m)
+{
+	bool ahead = is_often_waited(d, next, ref);
 	uint64_t after = edit_size(e, length);
 	uint64_t end = e->end < after ? e->end : after;
 	int r;
 
-	r = chunk_map_load(d, next, e->off, end, &m);
+	r = chunk_map_load(d, next, ahead ? 0 : e->off, ahead ? next->lower_size : end, m);
 	if (r == 0)
-		r = chunk_map_fill(d, next, &m, src, ref->fd, e->off, end);
+		r = chunk_map_fill(d, next, m, src, ref->fd, e->off, end);
 	if (r == 0)
 		r = edit_file(e, ref);
 	if (r < 0)
 		return r;
-	chunk_map_set(next, &m, e->off, end);
-	*ret_changed = m.dirty;
-	if (m.dirty && chunk_map_complete(d, next, &m))
-		become_file(next, b);
-	else
-		chunk_map_put(next, &m, b);
+	chunk_map_set(next, m, e->off, end);
+	if (!m->dirty)
+		return 0;
+	ref->waits++;
+	/* What is not copied ahead, for want of room, is copied when it is needed. */
+	if (ahead && chunk_map_ahead(d, next, m, src, ref->fd, end) < 0)
+		ref->waits = 0;
 	return 0;
 }
 
@@ -74,23 +93,30 @@ static int replace(struct data *d, struct inode_rec *next, const struct data_sou
 static int catch_up(struct data *d, struct inode_rec *next, const struct data_source *src,
 		    struct fdref *ref, uint64_t length, bool grows)
 {
-	int r = 0;
+	int r = grows ? chunks_settle(d, next, src, ref, length) : 0;
 
-	if (grows) {
-		/* The batch that is committed there depends on bytes that it copies. */
-		unsynced_moved(d, ref);
-		r = chunks_settle(d, next, src, ref->fd, length);
-	}
 	if (r == 0)
 		next->lower_size = length;
+	return r;
+}
+
+/* The record is about to change: its bytes first. A file that has grown becomes LENGTH again. */
+static int wait_for_bytes(struct data *d, struct fdref *ref, uint64_t length)
+{
+	int r = unsynced_wait(d, ref);
+	uint64_t now;
+
+	if (r < 0 && datafile_size(ref->fd, &now) == 0 && now > length)
+		(void)datafile_resize(ref->fd, length);
 	return r;
 }
 
 int edit_chunks(struct data *d, struct inode_rec *next, const struct data_source *src,
 		struct fdref *ref, const struct edit *e, struct batch *b, bool *ret_changed)
 {
-	bool mapped = false, late = false;
+	CLEANUP(chunk_map) struct chunk_map m = {0};
 	uint64_t length, after;
+	bool late;
 	int r;
 
 	r = chunks_check(next);
@@ -100,16 +126,21 @@ int edit_chunks(struct data *d, struct inode_rec *next, const struct data_source
 		return r;
 	after = edit_size(e, length);
 	if (e->kind == EDIT_RESIZE && after <= length)
-		return shrink(next, ref, after, b, ret_changed);
+		return shrink(d, next, ref, after, b, ret_changed);
 	late = length < next->lower_size;
 	if (late)
 		r = catch_up(d, next, src, ref, length, after > length);
-	if (r == 0 && edit_replaces(e))
-		r = replace(d, next, src, ref, e, length, b, &mapped);
-	else if (r == 0)
-		r = edit_file(e, ref);
+	if (r == 0)
+		r = edit_replaces(e) ? replace(d, next, src, ref, e, length, &m)
+				     : edit_file(e, ref);
+	if (r == 0 && (late || m.dirty))
+		r = wait_for_bytes(d, ref, length);
 	if (r < 0)
 		return r;
-	*ret_changed = late || mapped;
+	if (m.dirty && chunk_map_complete(d, next, &m))
+		become_file(next, b);
+	else
+		chunk_map_put(next, &m, b);
+	*ret_changed = late || m.dirty;
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "data/files.h"
 #include "data/path.h"
 #include "data/private.h"
 
@@ -27,9 +28,11 @@ static size_t default_max_fds(void)
 
 static void data_free(struct data *d)
 {
+	reaper_done(d);
 	fdcache_free(d->fds);
 	unsynced_done(&d->unsynced);
 	sums_done(&d->sums);
+	order_done(&d->order);
 	if (d->dirfd >= 0)
 		close(d->dirfd);
 	free(d);
@@ -49,8 +52,11 @@ int data_open(int dirfd, struct catalog *c, const struct data_options *options,
 		return err_errno(err, ENOMEM, "cannot open the data files");
 	unsynced_init(&d->unsynced);
 	sums_init(&d->sums, options->keep_sums && !options->read_only);
+	order_init(&d->order);
+	reaper_init(&d->reaper);
 	d->catalog = c;
 	d->read_only = options->read_only;
+	d->no_sync = options->no_sync;
 	d->chunk_shift = options->chunk_shift != 0 ? options->chunk_shift : DEFAULT_CHUNK_SHIFT;
 	d->whole_max = options->whole_max != 0 ? options->whole_max : 1u << d->chunk_shift;
 	/* Not dup(): flushing takes a descriptor that can be read, which O_PATH cannot. */
@@ -62,6 +68,9 @@ int data_open(int dirfd, struct catalog *c, const struct data_options *options,
 		return err_errno(err, code, "cannot open the directory of the data files");
 	}
 	d->coarse = times_are_coarse(d->dirfd, d->read_only);
+	fdcache_on_evict(d->fds, unsynced_evicted, d);
+	if (!d->read_only && catalog_was_unclean(c))
+		unsynced_unknown(d);
 	*ret_data = d;
 	return 0;
 }
@@ -154,16 +163,52 @@ int data_set_mtime(struct data *d, const struct inode_rec *rec, const struct tim
 	return 0;
 }
 
+/* 0 bytes also for a file that cannot be asked; -ENOENT when there is none. */
+static int look_at(struct data *d, uint64_t ino, uint64_t *ret_bytes, uint64_t *ret_born)
+{
+	CLEANUP(fdref) struct fdref *ref = fdcache_peek(d->fds, ino);
+	struct stat st = {0};
+	char path[DATA_PATH_SIZE];
+
+	*ret_born = ref != NULL ? atomic_load(&ref->born) : 0;
+	data_path(ino, path);
+	if (ref != NULL)
+		(void)fstat(ref->fd, &st);
+	else if (fstatat(d->dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		return -ENOENT;
+	*ret_bytes = (uint64_t)st.st_blocks * 512;
+	return 0;
+}
+
 int data_delete(struct data *d, uint64_t ino)
 {
+	uint64_t bytes, born, seq;
 	int r;
 
 	if (d->read_only)
 		return -EROFS;
-	r = data_path_remove(d->dirfd, ino);
-	if (r == 0)
-		fdcache_drop(d->fds, ino);
-	return r;
+	r = look_at(d, ino, &bytes, &born);
+	if (r < 0)
+		return 0;
+	seq = catalog_committed(d->catalog);
+	/* No power cut can bring back what was never flushed, or what was deleted durably. */
+	if (d->no_sync || (born != 0 && order_is_unflushed(d, born)) ||
+	    catalog_durable(d->catalog) >= seq)
+		return data_remove_file(d, ino);
+	r = reaper_add(d, ino, seq, bytes);
+	if (r < 0)
+		return r;
+	fdcache_drop(d->fds, ino);
+	unsynced_forget(d, ino);
+	return 0;
+}
+
+void data_write_soon(struct data *d, uint64_t ino)
+{
+	CLEANUP(fdref) struct fdref *ref = NULL;
+
+	if (unsynced_has(d, ino) && fdcache_get(d->fds, ino, &ref) == 0)
+		(void)sync_file_range(ref->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
 void data_to_text(struct data *d, struct buf *out)
@@ -187,4 +232,8 @@ void data_to_text(struct data *d, struct buf *out)
 		   " by whole copy, %" PRIu64 " by chunks\n",
 		   (uint64_t)d->stats.moved_inline, (uint64_t)d->stats.moved_whole,
 		   (uint64_t)d->stats.moved_chunks);
+	buf_printf(out,
+		   "data files to be deleted: %zu, %" PRIu64 " bytes; %" PRIu64
+		   " bytes copied ahead\n",
+		   (size_t)d->reaper.count, data_doomed_bytes(d), (uint64_t)d->stats.ahead_bytes);
 }

@@ -47,16 +47,35 @@ struct data_source {
 struct data_options {
 	bool read_only;
 	bool keep_sums; /* remember which files are written, for data/sums.h */
+	bool no_sync;	/* volatile: never wait for a disk */
 	size_t max_fds; /* descriptors kept open; 0: a quarter of RLIMIT_NOFILE, at most 4096 */
 	uint8_t chunk_shift; /* 0: the default (128 KiB chunks); tests use small ones */
 	uint32_t whole_max;  /* lower files up to this size are copied whole; 0: one chunk */
 };
 
-/* Opens the store in the directory DIRFD (`.plyfs/data`, borrowed). C outlives it. */
+/*
+ * Opens the store in the directory DIRFD (`.plyfs/data`, borrowed). C outlives it. A writable store
+ * that is not volatile needs its hooks in C from the first change on.
+ */
 int data_open(int dirfd, struct catalog *c, const struct data_options *options,
 	      struct data **ret_data, struct err *err);
-void data_close(struct data *d); /* NULL is fine */
+/*
+ * NULL is fine. What was written and not synced is left to the kernel. Before, the hooks are taken
+ * away, catalog_sync() lets the queue of deletions run empty, and the threads of C have ended.
+ */
+void data_close(struct data *d);
 DEFINE_CLEANUP_PTR(struct data, data, data_close)
+
+/*
+ * For catalog_set_hooks(). With them each flush of records, whoever asks for it, first flushes the
+ * data files on which the records depend, so that no record survives a power cut without the bytes
+ * that it makes visible; and then data files are deleted that no record on the disk needs any more.
+ */
+struct catalog_hooks data_hooks(struct data *d);
+
+/* Starts the thread that deletes data files; without it the flush that allows it does it. In the
+ * process that serves, after a fork. 0 or -EAGAIN, which does no harm. */
+int data_start(struct data *d);
 
 /* True when REC's bytes can be written by data_write() under the shared lock. */
 bool data_is_plain(const struct inode_rec *rec);
@@ -93,19 +112,36 @@ int data_attr(struct data *d, const struct inode_rec *rec, struct attr *a);
 /* [S] Sets the mtime of a FILE or CHUNKS file; nothing for others, where it is the record's. */
 int data_set_mtime(struct data *d, const struct inode_rec *rec, const struct timespec *mtime);
 
-/* [S] fdatasync of the data file; 0 at once when there is none. */
-int data_sync(struct data *d, const struct inode_rec *rec);
-/* All data files written since they were last synced. */
-int data_sync_all(struct data *d);
 /*
- * Those of them on which records depend that were put into batches since: old bytes were moved into
- * them, or their first bytes written. To be called before catalog_sync(), so that no record can
- * survive a power cut without the bytes that it makes visible. Costs nothing when there are none.
+ * [S] fsync(2) of the data file, or fdatasync(2), with its name; 0 at once when there is none. A
+ * file that has lost bytes by a failed flush, its own or any other, is -EIO from then on, until it
+ * is emptied or written anew as a whole.
  */
-int data_sync_moved(struct data *d);
+int data_sync(struct data *d, const struct inode_rec *rec, bool datasync);
+/*
+ * All data files written since they were last synced. A failed flush is returned once, by the next
+ * call: all others are on the disk then.
+ */
+int data_sync_all(struct data *d);
 
-/* [X] Deletes the data file, if any, and closes its descriptor. No error for a missing one. */
+/*
+ * INO's name is about to take the place of another: no flush of records makes that durable without
+ * the bytes. Call before the commit. After it, data_write_soon() has the kernel begin with them.
+ */
+void data_replacing(struct data *d, uint64_t ino);
+void data_write_soon(struct data *d, uint64_t ino);
+
+/*
+ * [X] INO has lost its last name, as was committed: takes over its data file, if any, and closes
+ * the descriptor. The file is deleted when no power cut can bring the name back: at once, or after
+ * a flush. On failure nothing has happened.
+ */
 int data_delete(struct data *d, uint64_t ino);
+/* On a full disk: deletes at once what waits for a flush, which it asks for. False when there is
+ * nothing. Call it without locks. */
+bool data_reclaim(struct data *d);
+/* What data_reclaim() would give back. */
+uint64_t data_doomed_bytes(const struct data *d);
 
 /*
  * Copies LEN bytes between descriptors: by reflink, copy_file_range(2), or reading and writing.

@@ -4,12 +4,13 @@
 #include <string.h>
 
 #include "data/edit.h"
+#include "data/files.h"
 
 /*
  * The four kinds of files meet every change here. A plain data file is changed in place. All else
  * ends in records: the change prepares bytes that nobody can see yet, and only when they are
  * complete does it touch the record and the batch. So whatever fails on the way, and a crash before
- * the commit, leaves the old content:
+ * the commit, leaves the old content (what a power cut leaves is order.c's):
  *
  *	inline, lower -> inline		the new content is in the batch
  *	inline, lower -> data file	the data file means nothing until the record names it
@@ -61,11 +62,13 @@ static void settle(struct inode_rec *rec, struct inode_rec *next)
 }
 
 /* The result stays in, or comes into, the catalog. CONTENT is the old one. */
-static int edit_to_inline(struct inode_rec *rec, const struct edit *e, uint8_t *content,
-			  struct batch *b, bool *ret_changed)
+static int edit_to_inline(struct data *d, struct inode_rec *rec, const struct edit *e,
+			  uint8_t *content, struct batch *b, bool *ret_changed)
 {
 	struct inode_rec next = *rec;
 
+	if (rec->where == BYTES_INLINE && rec->attr.size == 0)
+		order_first_bytes(d, rec);
 	edit_memory(e, content, rec->attr.size);
 	next.where = BYTES_INLINE;
 	next.attr.size = edit_size(e, rec->attr.size);
@@ -76,25 +79,37 @@ static int edit_to_inline(struct inode_rec *rec, const struct edit *e, uint8_t *
 	return 0;
 }
 
+/* Sees to it that REF's file is not on the disk later than the record that will name it. */
+static int order_move(struct data *d, const struct inode_rec *rec, struct fdref *ref)
+{
+	/* In this order: see order_is_unflushed(). */
+	unsynced_moved(d, ref);
+	if (order_is_needed(d, rec))
+		return unsynced_wait(d, ref);
+	atomic_store(&ref->born, order_now(d));
+	return 0;
+}
+
 /* The result is in a data file, or in chunks. */
 static int edit_moving(struct data *d, struct inode_rec *rec, const struct data_source *src,
 		       const struct edit *e, struct batch *b, bool *ret_changed)
 {
 	CLEANUP(fdref) struct fdref *ref = NULL;
 	struct inode_rec next = *rec;
-	bool ignored;
+	bool waited = false;
 	int r;
 
 	r = move_to_file(d, &next, src, e, &ref);
 	if (r == 0 && next.where == BYTES_CHUNKS)
-		r = edit_chunks(d, &next, src, ref, e, b, &ignored);
+		r = edit_chunks(d, &next, src, ref, e, b, &waited);
 	else if (r == 0)
 		r = edit_file(e, ref);
+	if (r == 0 && !waited)
+		r = order_move(d, rec, ref);
 	if (r < 0) {
-		(void)data_delete(d, rec->attr.ino);
+		(void)data_remove_file(d, rec->attr.ino);
 		return r;
 	}
-	unsynced_moved(d, ref);
 	sums_note(d, ref);
 	if (rec->where == BYTES_INLINE && rec->attr.size > 0)
 		batch_put_inline(b, rec->attr.ino, NULL, 0);
@@ -112,7 +127,7 @@ static int edit_inline(struct data *d, struct inode_rec *rec, const struct edit 
 	if (edit_room(e, rec->attr.size) > DATA_INLINE_MAX)
 		return edit_moving(d, rec, NULL, e, b, ret_changed);
 	r = inline_load(d, rec, content);
-	return r < 0 ? r : edit_to_inline(rec, e, content, b, ret_changed);
+	return r < 0 ? r : edit_to_inline(d, rec, e, content, b, ret_changed);
 }
 
 /* Another length of a lower file: a matter of the record alone. */
@@ -144,7 +159,7 @@ static int edit_lower(struct data *d, struct inode_rec *rec, const struct data_s
 	if (edit_room(e, rec->attr.size) > DATA_INLINE_MAX)
 		return edit_moving(d, rec, src, e, b, ret_changed);
 	r = inline_from_lower(rec, src, content);
-	return r < 0 ? r : edit_to_inline(rec, e, content, b, ret_changed);
+	return r < 0 ? r : edit_to_inline(d, rec, e, content, b, ret_changed);
 }
 
 /*
@@ -178,6 +193,17 @@ static uint64_t first_changed(const struct inode_rec *rec, const struct edit *e)
 	return e->kind == EDIT_RESIZE ? e->end : e->off;
 }
 
+/* Are all bytes of the file, as it is now, of this edit? */
+static bool edit_is_whole(const struct edit *e, int fd)
+{
+	uint64_t size;
+
+	if (e->kind == EDIT_RESIZE)
+		return e->end == 0;
+	return e->kind == EDIT_WRITE && e->off == 0 && datafile_size(fd, &size) == 0 &&
+	       e->end >= size;
+}
+
 static int edit_in_place(struct data *d, struct inode_rec *rec, const struct data_source *src,
 			 const struct edit *e, struct batch *b, bool *ret_changed)
 {
@@ -195,12 +221,11 @@ static int edit_in_place(struct data *d, struct inode_rec *rec, const struct dat
 	else
 		r = edit_file(e, ref);
 	/* Also when it failed: bytes may have been written. */
-	if (changed)
-		unsynced_moved(d, ref);
-	else
-		unsynced_written(d, ref);
+	unsynced_written(d, ref);
 	if (r < 0)
 		return r;
+	if (unsynced_any_failed(&d->unsynced) && edit_is_whole(e, ref->fd))
+		unsynced_forget_loss(d, ref->ino);
 	if (changed)
 		settle(rec, &next);
 	*ret_changed = changed;

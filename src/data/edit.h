@@ -45,7 +45,7 @@ int data_edit(struct data *d, struct inode_rec *rec, const struct data_source *s
  * (its origin is the record's own); B is added to last, when nothing can fail any more.
  */
 
-/* chunks_edit.c: a file with a chunk map. */
+/* chunks_edit.c: a file with a chunk map. When NEXT or B has changed its bytes are on the disk. */
 int edit_chunks(struct data *d, struct inode_rec *next, const struct data_source *src,
 		struct fdref *ref, const struct edit *e, struct batch *b, bool *ret_changed);
 

@@ -16,6 +16,8 @@ struct fdcache {
 	struct fdcache_counts counts;
 	/* Counts the drops of inodes with this low byte: was the file deleted while we opened it? */
 	uint32_t drops[DATA_DIRS];
+	void (*evicted)(void *arg, const struct fdref *ref); /* constant; NULL: nobody asks */
+	void *evicted_arg;
 };
 
 int fdcache_new(int dirfd, bool read_only, size_t max, struct fdcache **ret_cache)
@@ -34,6 +36,13 @@ int fdcache_new(int dirfd, bool read_only, size_t max, struct fdcache **ret_cach
 	pthread_mutex_init(&c->lock, NULL);
 	*ret_cache = c;
 	return 0;
+}
+
+void fdcache_on_evict(struct fdcache *c, void (*evicted)(void *arg, const struct fdref *ref),
+		      void *arg)
+{
+	c->evicted = evicted;
+	c->evicted_arg = arg;
 }
 
 static uint64_t hash_of(uint64_t ino)
@@ -108,6 +117,9 @@ static struct fdref *take_idle(struct fdcache *c, size_t keep)
 	while (c->counts.open > keep && c->oldest != NULL) {
 		struct fdref *ref = c->oldest;
 
+		/* Under the lock: whoever opens the file anew comes after that. */
+		if (c->evicted != NULL)
+			c->evicted(c->evicted_arg, ref);
 		idle_del(c, ref);
 		forget(c, ref);
 		ref->older = list;

@@ -28,12 +28,20 @@ struct fdref {
 	int fd;		   /* owned */
 	unsigned int refs; /* these two under the cache's lock */
 	bool cached;
-	/* The set of unsynced files that it was last put into, by its epoch (sync.c). */
+	/* The set of unsynced files that it was last put into, by its epoch; how many threads
+	 * flush it (sync.c). */
 	_Atomic uint64_t noted;
 	/* The same for files whose sum is to be taken (sums.c). */
 	_Atomic uint64_t sum_noted;
 	atomic_bool sum_none;	 /* the catalog has no sum of it: bytes may change at once */
 	atomic_bool sum_changed; /* they did, since a sum was begun */
+	_Atomic unsigned int syncing;
+	/* The number of the batch that may have been the first to name it; 0: not known (order.c).
+	 */
+	_Atomic uint64_t born;
+	/* Writes that had to wait for the disk because they brought chunks into it; under the lock
+	 * that the callers of data/ hold (chunks_edit.c). */
+	uint32_t waits;
 	/*
 	 * Writers that grow the file hold it exclusively, others shared, so that a failed one can
 	 * take its bytes back without cutting off anybody else's.
@@ -51,6 +59,13 @@ int fdcache_new(int dirfd, bool read_only, size_t max, struct fdcache **ret_cach
 void fdcache_free(struct fdcache *c); /* NULL is fine; no references may be left */
 DEFINE_CLEANUP_PTR(struct fdcache, fdcache, fdcache_free)
 
+/*
+ * Calls EVICTED for each descriptor that is about to be closed although its file is not deleted;
+ * under the cache's lock: it must not call the cache. To be set before the first use.
+ */
+void fdcache_on_evict(struct fdcache *c, void (*evicted)(void *arg, const struct fdref *ref),
+		      void *arg);
+
 /* A reference to INO's data file, opened when need be; -ENOENT when there is none. */
 int fdcache_get(struct fdcache *c, uint64_t ino, struct fdref **ret_ref);
 /* As fdcache_get(), and NULL when it is not open. */
@@ -60,7 +75,7 @@ int fdcache_create(struct fdcache *c, uint64_t ino, struct fdref **ret_ref);
 void fdcache_put(struct fdref *ref);
 DEFINE_CLEANUP_PTR(struct fdref, fdref, fdcache_put)
 
-/* Forgets INO's descriptor. Call after the file was removed. */
+/* Forgets INO's descriptor. Call after the file was removed, lest it be opened again. */
 void fdcache_drop(struct fdcache *c, uint64_t ino);
 
 void fdcache_count(struct fdcache *c, struct fdcache_counts *ret_counts);

@@ -103,7 +103,9 @@ int data_remove_file(struct data *d, uint64_t ino)
 	if (d->read_only)
 		return -EROFS;
 	r = data_path_remove(d->dirfd, ino);
-	if (r == 0)
-		fdcache_drop(d->fds, ino);
-	return r;
+	if (r < 0)
+		return r;
+	fdcache_drop(d->fds, ino);
+	unsynced_forget(d, ino);
+	return 0;
 }

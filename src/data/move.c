@@ -72,6 +72,7 @@ int move_to_file(struct data *d, struct inode_rec *next, const struct data_sourc
 	uint64_t size;
 	int r;
 
+	reaper_finish(d, next->attr.ino);
 	r = fdcache_create(d->fds, next->attr.ino, &ref);
 	if (r < 0)
 		return r;

@@ -7,6 +7,8 @@
 
 #include "data/data.h"
 #include "data/fdcache.h"
+#include "data/order.h"
+#include "data/reaper.h"
 #include "data/sums.h"
 #include "data/sync.h"
 
@@ -15,6 +17,7 @@ struct data_stats {
 	_Atomic uint64_t copied_bytes; /* of old content, by any means that takes time */
 	_Atomic uint64_t filled_chunks;
 	_Atomic uint64_t moved_inline, moved_whole, moved_chunks, reflinks; /* files */
+	_Atomic uint64_t ahead_bytes; /* of chunks that were copied to spare flushes */
 };
 
 struct data {
@@ -22,11 +25,14 @@ struct data {
 	struct catalog *catalog; /* borrowed */
 	bool read_only;
 	bool coarse; /* the file system keeps no nanoseconds */
+	bool no_sync;
 	uint8_t chunk_shift;
 	uint32_t whole_max;
 	struct fdcache *fds; /* owned */
 	struct unsynced unsynced;
 	struct sums sums;
+	struct order order;
+	struct reaper reaper;
 	struct data_stats stats;
 };
 

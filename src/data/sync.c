@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which data files have bytes that are not on the disk yet. */
+/* Which data files have bytes that are not on the disk yet, and which have lost some. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,58 +13,35 @@
 
 /*
  * A file is put into the set `written` once between two flushes. So that most writes need not look
- * into the set, the descriptor remembers the epoch of the set that holds the file. A flush takes
- * the set, begins a new epoch and flushes then: a write that comes between is flushed, or noted
- * again, or both.
+ * into the set, the descriptor remembers the epoch of the set that holds the file; 0 while it is
+ * being flushed. A flush changes the mark first and flushes then: a write that comes between is
+ * flushed, or noted again, or both.
+ *
+ * After a failed flush the kernel calls the lost pages clean, and the next flush succeeds without
+ * them. So a failure is remembered for as long as the store is open.
  */
+
+/* fdatasync(2) leaves times out, which are the file's own here. */
+enum flush { FLUSH_BYTES, FLUSH_ALL };
 
 void unsynced_init(struct unsynced *u)
 {
 	pthread_mutex_init(&u->lock, NULL);
 	pthread_mutex_init(&u->turn, NULL);
+	pthread_mutex_init(&u->names_turn, NULL);
 	atomic_init(&u->epoch, 1);
 }
 
 void unsynced_done(struct unsynced *u)
 {
+	ino_set_done(&u->written);
+	ino_set_done(&u->moved);
+	ino_set_done(&u->busy);
+	ino_set_done(&u->blind);
+	ino_set_done(&u->failed);
 	pthread_mutex_destroy(&u->lock);
 	pthread_mutex_destroy(&u->turn);
-}
-
-static size_t set_find(const struct ino_set *s, uint64_t ino)
-{
-	size_t i = 0;
-
-	while (i < s->n && s->inos[i] != ino)
-		i++;
-	return i;
-}
-
-static void set_add(struct ino_set *s, uint64_t ino)
-{
-	if (s->full || set_find(s, ino) < s->n)
-		return;
-	if (s->n < UNSYNCED_MAX)
-		s->inos[s->n++] = ino;
-	else
-		s->full = true;
-}
-
-static void set_remove(struct ino_set *s, uint64_t ino)
-{
-	size_t i = set_find(s, ino);
-
-	if (i < s->n)
-		s->inos[i] = s->inos[--s->n];
-}
-
-static void set_move(struct ino_set *from, struct ino_set *to)
-{
-	memcpy(to->inos, from->inos, from->n * sizeof(from->inos[0]));
-	to->n = from->n;
-	to->full = from->full;
-	from->n = 0;
-	from->full = false;
+	pthread_mutex_destroy(&u->names_turn);
 }
 
 void unsynced_written(struct data *d, struct fdref *ref)
@@ -73,7 +51,8 @@ void unsynced_written(struct data *d, struct fdref *ref)
 	if (atomic_load(&ref->noted) == atomic_load(&u->epoch))
 		return;
 	pthread_mutex_lock(&u->lock);
-	set_add(&u->written, ref->ino);
+	if (!d->no_sync)
+		ino_set_add(&u->written, ref->ino);
 	/* Not before it is in the set: who sees the mark relies on that. */
 	atomic_store(&ref->noted, atomic_load(&u->epoch));
 	pthread_mutex_unlock(&u->lock);
@@ -84,16 +63,120 @@ void unsynced_moved(struct data *d, struct fdref *ref)
 	struct unsynced *u = &d->unsynced;
 
 	unsynced_written(d, ref);
+	if (d->no_sync)
+		return;
 	pthread_mutex_lock(&u->lock);
-	set_add(&u->moved, ref->ino);
+	ino_set_add(&u->moved, ref->ino);
+	pthread_mutex_unlock(&u->lock);
+}
+
+bool unsynced_has(struct data *d, uint64_t ino)
+{
+	struct unsynced *u = &d->unsynced;
+	bool has;
+
+	pthread_mutex_lock(&u->lock);
+	has = ino_set_has(&u->written, ino);
+	pthread_mutex_unlock(&u->lock);
+	return has;
+}
+
+void data_replacing(struct data *d, uint64_t ino)
+{
+	struct unsynced *u = &d->unsynced;
+
+	pthread_mutex_lock(&u->lock);
+	if (ino_set_has(&u->written, ino))
+		ino_set_add(&u->moved, ino);
 	pthread_mutex_unlock(&u->lock);
 }
 
 void unsynced_created(struct data *d, uint64_t ino)
 {
-	atomic_store(&d->unsynced.dirs[data_path_dir(ino)], true);
-	if (!atomic_exchange(&d->unsynced.seen[data_path_dir(ino)], true))
-		atomic_store(&d->unsynced.root, true);
+	struct unsynced *u = &d->unsynced;
+
+	atomic_fetch_add(&u->dirs[data_path_dir(ino)].made, 1);
+	if (!atomic_exchange(&u->seen[data_path_dir(ino)], true))
+		atomic_fetch_add(&u->root.made, 1);
+}
+
+void unsynced_forget(struct data *d, uint64_t ino)
+{
+	struct unsynced *u = &d->unsynced;
+
+	pthread_mutex_lock(&u->lock);
+	ino_set_del(&u->written, ino);
+	ino_set_del(&u->moved, ino);
+	ino_set_del(&u->blind, ino);
+	pthread_mutex_unlock(&u->lock);
+	unsynced_forget_loss(d, ino);
+}
+
+void unsynced_forget_loss(struct data *d, uint64_t ino)
+{
+	struct unsynced *u = &d->unsynced;
+
+	pthread_mutex_lock(&u->lock);
+	ino_set_del(&u->failed, ino);
+	atomic_store(&u->any_failed, u->failed.n > 0 || u->failed.full);
+	pthread_mutex_unlock(&u->lock);
+}
+
+void unsynced_evicted(void *data, const struct fdref *ref)
+{
+	struct data *d = data;
+	struct unsynced *u = &d->unsynced;
+
+	if (d->no_sync || atomic_load(&ref->noted) <= atomic_load(&u->flushed))
+		return;
+	pthread_mutex_lock(&u->lock);
+	ino_set_add(&u->blind, ref->ino);
+	pthread_mutex_unlock(&u->lock);
+}
+
+static void fail_locked(struct unsynced *u, uint64_t ino, int error)
+{
+	if (!ino_set_has(&u->failed, ino))
+		log_error("data file %016llx could not be flushed, bytes of it may be lost: %s",
+			  (unsigned long long)ino, strerror(-error));
+	ino_set_add(&u->failed, ino);
+	atomic_store(&u->any_failed, true);
+	if (u->report == 0)
+		u->report = error;
+}
+
+static void fail(struct unsynced *u, uint64_t ino, int error)
+{
+	pthread_mutex_lock(&u->lock);
+	fail_locked(u, ino, error);
+	pthread_mutex_unlock(&u->lock);
+}
+
+static bool has_failed(struct unsynced *u, uint64_t ino)
+{
+	bool failed;
+
+	if (!unsynced_any_failed(u))
+		return false;
+	pthread_mutex_lock(&u->lock);
+	failed = u->failed.full || ino_set_has(&u->failed, ino);
+	pthread_mutex_unlock(&u->lock);
+	return failed;
+}
+
+/* Names that may be lost: of the new files in directory DIR, or in any (-1). */
+static void fail_names(struct unsynced *u, int dir, int error)
+{
+	const struct ino_set *sets[] = {&u->moved, &u->busy};
+	uint64_t ino;
+	size_t i, at;
+
+	pthread_mutex_lock(&u->lock);
+	for (i = 0; i < 2; i++)
+		for (at = 0; (ino = ino_set_next(sets[i], &at)) != 0;)
+			if (dir < 0 || data_path_dir(ino) == (unsigned int)dir)
+				fail_locked(u, ino, error);
+	pthread_mutex_unlock(&u->lock);
 }
 
 static int fsync_dir(int dirfd, const char *name)
@@ -105,141 +188,294 @@ static int fsync_dir(int dirfd, const char *name)
 	return sys_fsync_dir(fd);
 }
 
-/* The name of a new data file, which a flush of the file alone need not make durable. */
-static int sync_dir(struct data *d, unsigned int dir)
+/* DIR -1: the store's own directory. Who finds a flush of it under way waits for its end. */
+static int sync_names(struct data *d, int dir)
 {
 	struct unsynced *u = &d->unsynced;
-	char name[3];
-	int r;
+	struct unsynced_names *names = dir < 0 ? &u->root : &u->dirs[dir];
+	char name[3] = ".";
+	uint32_t made;
+	int r = 0;
 
-	if (atomic_exchange(&u->dirs[dir], false)) {
-		data_path_dir_name(dir, name);
+	if (atomic_load(&names->synced) == atomic_load(&names->made))
+		return 0;
+	if (dir >= 0)
+		data_path_dir_name((unsigned int)dir, name);
+	pthread_mutex_lock(&u->names_turn);
+	made = atomic_load(&names->made);
+	if (atomic_load(&names->synced) != made) {
 		r = fsync_dir(d->dirfd, name);
-		if (r < 0) {
-			atomic_store(&u->dirs[dir], true);
-			return r;
-		}
+		if (r == 0)
+			atomic_store(&names->synced, made);
 	}
-	if (atomic_exchange(&u->root, false)) {
-		r = fsync_dir(d->dirfd, ".");
-		if (r < 0) {
-			atomic_store(&u->root, true);
-			return r;
-		}
-	}
-	return 0;
+	pthread_mutex_unlock(&u->names_turn);
+	if (r < 0)
+		fail_names(u, dir, r);
+	return r;
 }
 
-static int sync_file(struct data *d, struct fdref *ref)
+/* The file with its name, which a flush of the file alone need not make durable. */
+static int sync_file(struct data *d, struct fdref *ref, enum flush how)
 {
 	int r;
 
 	do {
-		r = fdatasync(ref->fd) < 0 ? -errno : 0;
+		r = (how == FLUSH_ALL ? fsync(ref->fd) : fdatasync(ref->fd)) < 0 ? -errno : 0;
 	} while (r == -EINTR);
-	return r == 0 ? sync_dir(d, data_path_dir(ref->ino)) : r;
+	if (r == 0)
+		r = sync_names(d, (int)data_path_dir(ref->ino));
+	return r == 0 ? sync_names(d, -1) : r;
 }
 
-int data_sync(struct data *d, const struct inode_rec *rec)
+/*
+ * Flushes one file. 1: it said that all is well, but could not know (see `blind`). ALONE: nobody
+ * can commit a record meanwhile that depends on the file.
+ */
+static int sync_ref(struct data *d, struct fdref *ref, enum flush how, bool alone)
 {
-	CLEANUP(fdref) struct fdref *ref = NULL;
 	struct unsynced *u = &d->unsynced;
+	bool last;
 	int r;
 
-	if (d->read_only || (rec->where != BYTES_FILE && rec->where != BYTES_CHUNKS))
-		return 0;
-	r = datafile_get(d, rec->attr.ino, &ref);
-	if (r < 0)
-		return r;
+	atomic_fetch_add(&ref->syncing, 1);
 	atomic_store(&ref->noted, 0);
-	r = sync_file(d, ref);
-	if (r < 0)
-		return r;
+	r = sync_file(d, ref, how);
 	pthread_mutex_lock(&u->lock);
-	if (atomic_load(&ref->noted) == 0) {
-		set_remove(&u->written, ref->ino);
-		set_remove(&u->moved, ref->ino);
-	}
+	if (r < 0)
+		fail_locked(u, ref->ino, r);
+	/* While others flush it, the mark may be theirs, of bytes that were noted after our flush. */
+	last = atomic_fetch_sub(&ref->syncing, 1) == 1;
+	if (r < 0 || (how == FLUSH_ALL && last && atomic_load(&ref->noted) == 0))
+		ino_set_del(&u->written, ref->ino);
+	if (alone)
+		ino_set_del(&u->moved, ref->ino);
+	if (r == 0 && (u->blind.full || ino_set_has(&u->blind, ref->ino)))
+		r = 1;
 	pthread_mutex_unlock(&u->lock);
-	return 0;
+	return r;
+}
+
+/* As sync_ref(); 1 also when the file cannot be opened. */
+static int sync_one(struct data *d, uint64_t ino, enum flush how)
+{
+	CLEANUP(fdref) struct fdref *ref = NULL;
+	int r = fdcache_get(d->fds, ino, &ref);
+
+	if (r == -ENOENT) {
+		/* Deleted since; should it be needed after all, its readers will say so. */
+		pthread_mutex_lock(&d->unsynced.lock);
+		ino_set_del(&d->unsynced.written, ino);
+		pthread_mutex_unlock(&d->unsynced.lock);
+		return 0;
+	}
+	return r < 0 ? 1 : sync_ref(d, ref, how, false);
+}
+
+/* The file system could not be flushed: which of the files are hurt? */
+static void find_failed(struct data *d, const struct ino_set *written, const struct ino_set *blind,
+			int error)
+{
+	struct unsynced *u = &d->unsynced;
+	uint64_t ino;
+	size_t at;
+
+	log_error("the file system of the data files could not be flushed: %s", strerror(-error));
+	for (at = 0; (ino = ino_set_next(written, &at)) != 0;)
+		if (sync_one(d, ino, FLUSH_ALL) > 0)
+			fail(u, ino, error);
+	for (at = 0; (ino = ino_set_next(blind, &at)) != 0;)
+		fail(u, ino, error);
+	if (!written->full && !blind->full)
+		return;
+	pthread_mutex_lock(&u->lock);
+	u->failed.full = true;
+	atomic_store(&u->any_failed, true);
+	u->report = error;
+	pthread_mutex_unlock(&u->lock);
+}
+
+static void names_made(struct unsynced *u, uint32_t *ret_made)
+{
+	size_t i;
+
+	for (i = 0; i < DATA_DIRS; i++)
+		ret_made[i] = atomic_load(&u->dirs[i].made);
+	ret_made[DATA_DIRS] = atomic_load(&u->root.made);
+}
+
+static void names_synced(struct unsynced *u, const uint32_t *made)
+{
+	size_t i;
+
+	pthread_mutex_lock(&u->names_turn);
+	for (i = 0; i < DATA_DIRS; i++)
+		atomic_store(&u->dirs[i].synced, made[i]);
+	atomic_store(&u->root.synced, made[DATA_DIRS]);
+	pthread_mutex_unlock(&u->names_turn);
+}
+
+/* Everything at once, when it is one's turn. */
+static void sync_everything(struct data *d)
+{
+	CLEANUP(ino_set) struct ino_set written = {0};
+	CLEANUP(ino_set) struct ino_set blind = {0};
+	struct unsynced *u = &d->unsynced;
+	uint32_t made[DATA_DIRS + 1];
+	uint64_t epoch, ino;
+	size_t at;
+
+	pthread_mutex_lock(&u->lock);
+	ino_set_move(&u->written, &written);
+	ino_set_move(&u->blind, &blind);
+	for (at = 0; (ino = ino_set_next(&u->moved, &at)) != 0;)
+		ino_set_add(&u->busy, ino);
+	ino_set_done(&u->moved);
+	epoch = atomic_fetch_add(&u->epoch, 1);
+	pthread_mutex_unlock(&u->lock);
+	names_made(u, made);
+	if (syncfs(d->dirfd) < 0) {
+		find_failed(d, &written, &blind, -errno);
+	} else {
+		names_synced(u, made);
+		atomic_store(&u->flushed, epoch);
+	}
+	pthread_mutex_lock(&u->lock);
+	ino_set_done(&u->busy);
+	pthread_mutex_unlock(&u->lock);
 }
 
 /* Lets the disk begin with all files before the first one is waited for. */
 static void start_writing(struct data *d, const struct ino_set *s)
 {
-	size_t i;
+	uint64_t ino;
+	size_t at;
 
-	for (i = 0; s->n > 1 && i < s->n; i++) {
+	for (at = 0; s->n > 1 && (ino = ino_set_next(s, &at)) != 0;) {
 		CLEANUP(fdref) struct fdref *ref = NULL;
 
-		if (fdcache_get(d->fds, s->inos[i], &ref) == 0)
+		if (fdcache_get(d->fds, ino, &ref) == 0)
 			(void)sync_file_range(ref->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	}
 }
 
-static int sync_one(struct data *d, uint64_t ino)
+/* When it is one's turn: the files of S, whose failures are noted. */
+static void sync_set(struct data *d, const struct ino_set *s)
 {
-	CLEANUP(fdref) struct fdref *ref = NULL;
-	int r = fdcache_get(d->fds, ino, &ref);
+	bool unsure = false;
+	uint64_t ino;
+	size_t at;
 
-	if (r == -ENOENT)
-		return 0; /* deleted since */
-	return r < 0 ? r : sync_file(d, ref);
+	start_writing(d, s);
+	for (at = 0; (ino = ino_set_next(s, &at)) != 0;)
+		unsure |= sync_one(d, ino, FLUSH_ALL) > 0;
+	if (unsure)
+		sync_everything(d);
 }
 
-static int sync_everything(struct data *d)
+static bool is_many(const struct ino_set *s, size_t limit)
 {
-	return syncfs(d->dirfd) < 0 ? -errno : 0;
+	return s->full || s->n > limit;
 }
 
-static int sync_set(struct data *d, struct ino_set *s)
+void unsynced_unknown(struct data *d)
 {
 	struct unsynced *u = &d->unsynced;
-	struct ino_set *busy = &u->busy;
-	int r, result = 0;
 	size_t i;
 
+	u->moved.full = true;
+	for (i = 0; i < DATA_DIRS; i++)
+		atomic_fetch_add(&u->dirs[i].made, 1);
+	atomic_fetch_add(&u->root.made, 1);
+}
+
+void unsynced_flush_moved(struct data *d)
+{
+	struct unsynced *u = &d->unsynced;
+	bool many;
+
+	/* Also when there is nothing: somebody may be at it, and whoever flushes records next
+	 * depends on that. */
 	pthread_mutex_lock(&u->turn);
 	pthread_mutex_lock(&u->lock);
-	set_move(s, busy);
-	atomic_fetch_add(&u->epoch, 1);
+	many = is_many(&u->moved, UNSYNCED_MANY) || is_many(&u->written, UNSYNCED_TOO_MANY);
+	if (!many)
+		ino_set_move(&u->moved, &u->busy);
 	pthread_mutex_unlock(&u->lock);
-	start_writing(d, busy);
-	if (busy->full)
-		result = sync_everything(d);
-	for (i = 0; i < busy->n; i++) {
-		r = sync_one(d, busy->inos[i]);
-		if (r < 0) {
-			log_error("cannot flush data file %016llx: %s",
-				  (unsigned long long)busy->inos[i], strerror(-r));
-			result = r;
-		}
-	}
-	/* After a failure all of them are due again: which ones were lost is not known. */
-	if (result < 0) {
-		pthread_mutex_lock(&u->lock);
-		for (i = 0; i < busy->n; i++)
-			set_add(s, busy->inos[i]);
-		s->full = s->full || busy->full;
-		pthread_mutex_unlock(&u->lock);
-	}
+	if (many)
+		sync_everything(d);
+	else
+		sync_set(d, &u->busy);
+	pthread_mutex_lock(&u->lock);
+	ino_set_done(&u->busy);
+	pthread_mutex_unlock(&u->lock);
 	pthread_mutex_unlock(&u->turn);
-	return result;
+}
+
+/* A copy of the set of written files; `full` when they are too many. */
+static void copy_written(struct unsynced *u, struct ino_set *ret_set)
+{
+	uint64_t ino;
+	size_t at;
+
+	pthread_mutex_lock(&u->lock);
+	ret_set->full = is_many(&u->written, UNSYNCED_MANY);
+	for (at = 0; !ret_set->full && (ino = ino_set_next(&u->written, &at)) != 0;)
+		ino_set_add(ret_set, ino);
+	pthread_mutex_unlock(&u->lock);
 }
 
 int data_sync_all(struct data *d)
 {
+	CLEANUP(ino_set) struct ino_set written = {0};
 	struct unsynced *u = &d->unsynced;
 	int r;
 
-	if (d->read_only)
+	if (d->read_only || d->no_sync)
 		return 0;
-	r = sync_set(d, &u->written);
-	/* What was moved was written too, and is on the disk now unless it was written again. */
-	return r < 0 ? r : sync_set(d, &u->moved);
+	copy_written(u, &written);
+	pthread_mutex_lock(&u->turn);
+	if (written.full)
+		sync_everything(d);
+	else
+		sync_set(d, &written);
+	pthread_mutex_unlock(&u->turn);
+	unsynced_flush_moved(d);
+	pthread_mutex_lock(&u->lock);
+	r = u->report;
+	u->report = 0;
+	pthread_mutex_unlock(&u->lock);
+	return r;
 }
 
-int data_sync_moved(struct data *d)
+/* One file, whose caller holds a lock under which no record of it changes. */
+static int sync_alone(struct data *d, struct fdref *ref, enum flush how)
 {
-	return d->read_only ? 0 : sync_set(d, &d->unsynced.moved);
+	struct unsynced *u = &d->unsynced;
+	int r;
+
+	if (has_failed(u, ref->ino))
+		return -EIO;
+	r = sync_ref(d, ref, how, true);
+	if (r <= 0)
+		return r;
+	pthread_mutex_lock(&u->turn);
+	sync_everything(d);
+	pthread_mutex_unlock(&u->turn);
+	return has_failed(u, ref->ino) ? -EIO : 0;
+}
+
+int unsynced_wait(struct data *d, struct fdref *ref)
+{
+	return d->no_sync ? 0 : sync_alone(d, ref, FLUSH_BYTES);
+}
+
+int data_sync(struct data *d, const struct inode_rec *rec, bool datasync)
+{
+	CLEANUP(fdref) struct fdref *ref = NULL;
+	int r;
+
+	if (d->read_only || d->no_sync || (rec->where != BYTES_FILE && rec->where != BYTES_CHUNKS))
+		return 0;
+	r = datafile_get(d, rec->attr.ino, &ref);
+	return r < 0 ? r : sync_alone(d, ref, datasync ? FLUSH_BYTES : FLUSH_ALL);
 }

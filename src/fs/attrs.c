@@ -187,23 +187,33 @@ static int setattr_locked(struct fs *fs, struct inode *inode, uint32_t set, cons
 	return data_attr(fs->data, rec, ret_attr);
 }
 
+static int setattr(struct fs *fs, struct inode *inode, uint32_t set, const struct attr *attr,
+		   struct attr *ret_attr)
+{
+	CLEANUP(rwlock) pthread_rwlock_t *lock = NULL;
+
+	if (S_ISREG(inode->type)) {
+		lock = fs_data_lock(fs, inode->ino);
+		pthread_rwlock_wrlock(lock);
+	} else if (set & FS_SET_SIZE) {
+		return S_ISDIR(inode->type) ? -EISDIR : -EINVAL;
+	}
+	return setattr_locked(fs, inode, set, attr, ret_attr);
+}
+
 int fs_setattr(struct fs *fs, uint64_t ino, uint32_t set, const struct attr *attr,
 	       struct attr *ret_attr)
 {
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
-	CLEANUP(rwlock) pthread_rwlock_t *lock = NULL;
 	struct attr out;
+	bool tried = false;
 	int r;
 
 	if (h.inode == NULL)
 		return -ESTALE;
-	if (S_ISREG(h.inode->type)) {
-		lock = fs_data_lock(fs, ino);
-		pthread_rwlock_wrlock(lock);
-	} else if (set & FS_SET_SIZE) {
-		return S_ISDIR(h.inode->type) ? -EISDIR : -EINVAL;
-	}
-	r = setattr_locked(fs, h.inode, set, attr, &out);
+	do {
+		r = setattr(fs, h.inode, set, attr, &out);
+	} while (fs_made_room(fs, r, &tried));
 	if (r < 0)
 		return r;
 	attr_show(fs, &out);
@@ -235,6 +245,20 @@ ssize_t fs_readlink(struct fs *fs, uint64_t ino, char *target, size_t size)
 	return len;
 }
 
+/* Deleted files that are still on the disk are room that is there for the asking. */
+static void count_doomed(const struct fs *fs, struct statvfs *st)
+{
+	uint64_t blocks;
+
+	if (fs->data == NULL || st->f_frsize == 0)
+		return;
+	blocks = data_doomed_bytes(fs->data) / st->f_frsize;
+	if (blocks > st->f_blocks - st->f_bfree)
+		blocks = st->f_blocks - st->f_bfree;
+	st->f_bfree += blocks;
+	st->f_bavail += blocks;
+}
+
 int fs_statfs(struct fs *fs, struct statvfs *ret_st)
 {
 	struct statvfs st;
@@ -246,6 +270,7 @@ int fs_statfs(struct fs *fs, struct statvfs *ret_st)
 		r = union_statfs(fs->stack, &st);
 	if (r < 0)
 		return r;
+	count_doomed(fs, &st);
 	/* Names are the catalog's: what the backing file system allows is of no meaning. */
 	st.f_namemax = NAME_MAX;
 	*ret_st = st;

@@ -40,6 +40,14 @@ int change_commit(struct change *ch)
 	return catalog_commit(ch->fs->catalog, &ch->batch);
 }
 
+bool fs_made_room(struct fs *fs, int result, bool *tried)
+{
+	if ((result != -ENOSPC && result != -EDQUOT) || *tried || fs->data == NULL || fs->read_only)
+		return false;
+	*tried = true;
+	return data_reclaim(fs->data);
+}
+
 void change_done(struct change *ch)
 {
 	if (ch->locked)

@@ -103,8 +103,8 @@ static int enter(struct fs *fs, const struct inode_rec *rec, struct fs_entry *re
 	return 0;
 }
 
-static int make(struct fs *fs, uint64_t parent, const char *name, struct wanted *w,
-		struct fs_entry *ret_entry)
+static int try_make(struct fs *fs, uint64_t parent, const char *name, struct wanted *w,
+		    struct fs_entry *ret_entry)
 {
 	CLEANUP(held) struct held dir = {fs, inode_get(fs, parent)};
 	CLEANUP(change) struct change ch = {0};
@@ -130,6 +130,18 @@ static int make(struct fs *fs, uint64_t parent, const char *name, struct wanted 
 	batch_put_entry(&ch.batch, parent, name, strlen(name), rec->attr.ino, attr_dtype(w->mode));
 	r = change_commit(&ch);
 	return r < 0 ? r : enter(fs, rec, ret_entry);
+}
+
+static int make(struct fs *fs, uint64_t parent, const char *name, struct wanted *w,
+		struct fs_entry *ret_entry)
+{
+	bool tried = false;
+	int r;
+
+	do {
+		r = try_make(fs, parent, name, w, ret_entry);
+	} while (fs_made_room(fs, r, &tried));
+	return r;
 }
 
 int fs_mknod(struct fs *fs, const struct fs_caller *who, uint64_t parent, const char *name,

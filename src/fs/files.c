@@ -123,6 +123,7 @@ ssize_t fs_write(struct fs *fs, uint64_t ino, const void *bytes, size_t size, of
 {
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
 	int r = check_regular(h.inode);
+	bool tried = false;
 
 	if (r < 0)
 		return r;
@@ -130,35 +131,47 @@ ssize_t fs_write(struct fs *fs, uint64_t ino, const void *bytes, size_t size, of
 		return -EROFS;
 	if (off < 0 || size > (size_t)(INT64_MAX - off))
 		return -EFBIG;
-	r = write_in_place(fs, ino, bytes, size, off, kill);
-	if (r == 0)
-		r = write_by_change(fs, h.inode, bytes, size, off, kill);
+	do {
+		r = write_in_place(fs, ino, bytes, size, off, kill);
+		if (r == 0)
+			r = write_by_change(fs, h.inode, bytes, size, off, kill);
+	} while (fs_made_room(fs, r, &tried));
 	return r < 0 ? r : (ssize_t)size;
 }
 
-int fs_fallocate(struct fs *fs, uint64_t ino, int mode, off_t off, off_t len)
+static int allocate(struct fs *fs, struct inode *inode, int mode, off_t off, off_t len)
 {
-	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
-	CLEANUP(rwlock) pthread_rwlock_t *lock = NULL;
+	CLEANUP(rwlock) pthread_rwlock_t *lock = fs_data_lock(fs, inode->ino);
 	CLEANUP(change) struct change ch = {0};
 	struct inode_rec *rec;
-	int r = check_regular(h.inode);
+	int r;
 
-	if (r < 0)
-		return r;
-	if (off < 0 || len <= 0)
-		return -EINVAL;
-	lock = fs_data_lock(fs, ino);
 	pthread_rwlock_wrlock(lock);
 	r = change_prepare(&ch, fs);
 	if (r == 0)
-		r = bytes_fallocate(&ch, h.inode, mode, off, len, &rec);
+		r = bytes_fallocate(&ch, inode, mode, off, len, &rec);
 	if (r < 0)
 		return r;
 	/* Set-id bits are the caller's business: front/ clears them first, with a setattr. */
 	rec->attr.mtime = rec->attr.ctime = ch.now;
 	change_kill_caps(&ch, rec);
 	return change_commit(&ch);
+}
+
+int fs_fallocate(struct fs *fs, uint64_t ino, int mode, off_t off, off_t len)
+{
+	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
+	int r = check_regular(h.inode);
+	bool tried = false;
+
+	if (r < 0)
+		return r;
+	if (off < 0 || len <= 0)
+		return -EINVAL;
+	do {
+		r = allocate(fs, h.inode, mode, off, len);
+	} while (fs_made_room(fs, r, &tried));
+	return r;
 }
 
 #define COPY_STEP (256 * 1024)
@@ -212,14 +225,6 @@ off_t fs_lseek(struct fs *fs, uint64_t ino, off_t off, int whence)
 	return r < 0 ? r : data_seek(fs->data, &rec, src, off, whence);
 }
 
-/* No record may be on the disk without the bytes that it makes visible, whosever they are. */
-static int sync_records(struct fs *fs)
-{
-	int r = data_sync_moved(fs->data);
-
-	return r < 0 ? r : catalog_sync(fs->catalog);
-}
-
 int fs_fsync(struct fs *fs, uint64_t ino, bool datasync)
 {
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
@@ -227,7 +232,6 @@ int fs_fsync(struct fs *fs, uint64_t ino, bool datasync)
 	CLEANUP(rwlock) pthread_rwlock_t *lock = NULL;
 	int r;
 
-	(void)datasync;
 	if (h.inode == NULL)
 		return -ESTALE;
 	if (fs->read_only || fs->options->no_sync)
@@ -237,19 +241,21 @@ int fs_fsync(struct fs *fs, uint64_t ino, bool datasync)
 		pthread_rwlock_rdlock(lock);
 		r = record_load(fs, ino, &rec);
 		if (r == 0)
-			r = data_sync(fs->data, &rec);
+			r = data_sync(fs->data, &rec, datasync);
 		if (r < 0 && r != -ENOENT)
 			return r;
 	}
-	return sync_records(fs);
+	return catalog_sync(fs->catalog);
 }
 
 int fs_syncfs(struct fs *fs)
 {
-	int r;
+	int r, result;
 
 	if (fs->read_only || fs->options->no_sync)
 		return 0;
-	r = data_sync_all(fs->data);
-	return r < 0 ? r : catalog_sync(fs->catalog);
+	/* A file that has lost bytes is no reason to lose others. */
+	result = data_sync_all(fs->data);
+	r = catalog_sync(fs->catalog);
+	return result < 0 ? result : r;
 }

@@ -2,8 +2,10 @@
 /* Opening and closing a file system. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
+#include "base/log.h"
 #include "fs/open.h"
 
 /* Directory cookies of a mount without an upper; any constant does. */
@@ -128,16 +130,38 @@ int fs_start(struct fs *fs)
 
 	if (fs->catalog == NULL || fs->read_only)
 		return 0;
+	r = data_start(fs->data);
+	if (r < 0)
+		log_warn("no thread that deletes files: %s", strerror(-r));
 	r = catalog_owner_changed(fs->catalog);
 	if (fs->options->integrity)
 		sum_keeper_start(fs);
 	return r;
 }
 
-void fs_close(struct fs *fs)
+/*
+ * Everything becomes durable, and the data files that waited for that are deleted; then nobody
+ * calls data/ any more. Data is closed before the catalog, which it reads: what the catalog writes
+ * as it is closed depends on no bytes that are not on the disk.
+ */
+static void close_data(struct fs *fs)
 {
 	int r = 0;
 
+	if (fs->data != NULL && !fs->read_only) {
+		r = data_sync_all(fs->data);
+		sum_keeper_finish(fs, r == 0);
+		if (catalog_sync(fs->catalog) < 0 || r < 0)
+			log_error("upper %s: not everything could be flushed", fs->options->upper);
+		/* Its thread, if it is in a flush, is in our hooks. */
+		catalog_before_fork(fs->catalog);
+		catalog_set_hooks(fs->catalog, NULL);
+	}
+	data_close(fs->data);
+}
+
+void fs_close(struct fs *fs)
+{
 	if (fs == NULL)
 		return;
 	catalog_closing(fs->catalog);
@@ -147,11 +171,7 @@ void fs_close(struct fs *fs)
 	inodes_done(&fs->inodes);
 	union_dir_unref(fs->root);
 	stack_free(fs->stack);
-	if (fs->data != NULL && !fs->read_only && !fs->options->no_sync)
-		r = data_sync_all(fs->data);
-	sum_keeper_finish(fs, r == 0);
-	/* Data before the catalog, which it reads. */
-	data_close(fs->data);
+	close_data(fs);
 	catalog_close(fs->catalog);
 	if (fs->upper_fd >= 0)
 		close(fs->upper_fd);

@@ -63,13 +63,23 @@ static int open_catalog(struct fs *fs, int dir, enum catalog_mode mode, struct e
 
 static int open_data(struct fs *fs, int dir, struct err *err)
 {
-	struct data_options o = {.read_only = fs->read_only, .keep_sums = fs->options->integrity};
+	struct data_options o = {
+		.read_only = fs->read_only,
+		.no_sync = fs->options->no_sync,
+		.keep_sums = fs->options->integrity,
+	};
+	struct catalog_hooks hooks;
 	CLEANUP(fd) int fd = -1;
 	int r = open_private(!fs->read_only, "data", dir, &fd);
 
 	if (r < 0)
 		return explain_upper(fs, r, err);
-	return data_open(fd, fs->catalog, &o, &fs->data, err);
+	r = data_open(fd, fs->catalog, &o, &fs->data, err);
+	if (r < 0 || fs->read_only)
+		return r;
+	hooks = data_hooks(fs->data);
+	catalog_set_hooks(fs->catalog, &hooks);
+	return 0;
 }
 
 int fs_upper_open(struct fs *fs, struct err *err)

@@ -70,6 +70,13 @@ DEFINE_CLEANUP(pthread_rwlock_t *, rwlock, rwlock_release)
 /* Number of a directory of the union: the root of the union is FS_ROOT_INO. */
 uint64_t fs_dir_ino(const struct fs *fs, const struct union_dir *dir);
 
+/*
+ * change.c: did an operation fail for want of room, and is there some now? Deleted files may wait
+ * for a flush that allows to take their room. Once an operation (*TRIED, false at first); call it
+ * without locks.
+ */
+bool fs_made_room(struct fs *fs, int result, bool *tried);
+
 /* record.c: records of inodes, for reading. */
 
 /* The inode's record; -ENOENT when it has none (it is a lower one). */

@@ -22,8 +22,7 @@ int orphans_erase(struct fs *fs, const uint64_t *inos, size_t n)
 
 		batch_begin(&b, fs->catalog);
 		for (; i < end; i++) {
-			/* Bytes first: a record without bytes is deleted at the next open, the
-			 * reverse would be lost space. */
+			/* One whose data file is not taken over is an orphan at the next open. */
 			r = data_delete(fs->data, inos[i]);
 			if (r < 0) {
 				error = r;

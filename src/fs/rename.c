@@ -106,6 +106,9 @@ static int replace(struct change *ch, const struct fs_caller *who, struct side *
 	}
 	if (r == 0)
 		r = move(ch, from, to);
+	/* Many programs write a file anew, rename it over the old one, and sync nothing. */
+	if (r == 0 && to->inode != NULL)
+		data_replacing(ch->fs->data, from->inode->ino);
 	if (r == 0)
 		r = flags & RENAME_WHITEOUT ? put_user_whiteout(ch, who, from)
 					    : change_remove_name(ch, from->dir, from->name);
@@ -140,28 +143,43 @@ static int rename_locked(struct change *ch, const struct fs_caller *who, struct 
 	return replace(ch, who, from, to, flags);
 }
 
+static int try_rename(struct fs *fs, const struct fs_caller *who, struct side *from,
+		      struct side *to, unsigned int flags)
+{
+	CLEANUP(held) struct held from_inode = {fs, NULL};
+	CLEANUP(held) struct held to_inode = {fs, NULL};
+	CLEANUP(change) struct change ch = {0};
+	int r = change_begin(&ch, fs);
+
+	if (r < 0)
+		return r;
+	r = rename_locked(&ch, who, from, to, flags);
+	from_inode.inode = steal_ptr(&from->inode);
+	to_inode.inode = steal_ptr(&to->inode);
+	change_done(&ch);
+	if (r == 0 && to_inode.inode != NULL)
+		data_write_soon(fs->data, from_inode.inode->ino);
+	return r;
+}
+
 int fs_rename(struct fs *fs, const struct fs_caller *who, uint64_t parent, const char *name,
 	      uint64_t new_parent, const char *new_name, unsigned int flags)
 {
 	CLEANUP(held) struct held from_dir = {fs, inode_get(fs, parent)};
 	CLEANUP(held) struct held to_dir = {fs, inode_get(fs, new_parent)};
-	CLEANUP(held) struct held from_inode = {fs, NULL};
-	CLEANUP(held) struct held to_inode = {fs, NULL};
-	CLEANUP(change) struct change ch = {0};
 	struct side from = {.dir = from_dir.inode, .name = name};
 	struct side to = {.dir = to_dir.inode, .name = new_name};
+	bool tried = false;
 	int r = name_check(name);
 
 	if (r == 0)
 		r = name_check(new_name);
 	if (r == 0 && (from.dir == NULL || to.dir == NULL))
 		r = -ESTALE;
-	if (r == 0)
-		r = change_begin(&ch, fs);
 	if (r < 0)
 		return r;
-	r = rename_locked(&ch, who, &from, &to, flags);
-	from_inode.inode = from.inode;
-	to_inode.inode = to.inode;
+	do {
+		r = try_rename(fs, who, &from, &to, flags);
+	} while (fs_made_room(fs, r, &tried));
 	return r;
 }

@@ -98,7 +98,7 @@ static int make_durable(struct fs *fs, uint64_t ino)
 
 	pthread_rwlock_rdlock(lock);
 	r = record_load(fs, ino, &rec);
-	return r < 0 ? r : data_sync(fs->data, &rec);
+	return r < 0 ? r : data_sync(fs->data, &rec, false);
 }
 
 static int end(struct fs *fs, uint64_t ino, struct data_sum_job *job)

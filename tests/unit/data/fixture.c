@@ -60,12 +60,27 @@ static void open_both(struct fixture *s)
 	CLEANUP(err) struct err err = {0};
 	CLEANUP(fd) int data_fd = openat(s->dirfd, "data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct catalog_options options = {
-		.mode = CATALOG_WRITE, .create = true, .no_threads = true, .no_sync = true};
+		.mode = CATALOG_WRITE,
+		.create = true,
+		.no_threads = true,
+		.no_sync = s->options.no_sync,
+	};
+	struct catalog_hooks hooks;
 
 	cr_assert_geq(data_fd, 0);
 	cr_assert_eq(catalog_open(s->dirfd, &options, &s->catalog, &err), 0, "%s", err_text(&err));
 	cr_assert_eq(data_open(data_fd, s->catalog, &s->options, &s->data, &err), 0, "%s",
 		     err_text(&err));
+	hooks = data_hooks(s->data);
+	catalog_set_hooks(s->catalog, &hooks);
+}
+
+static void close_both(struct fixture *s)
+{
+	cr_assert_eq(catalog_sync(s->catalog), 0);
+	catalog_set_hooks(s->catalog, NULL);
+	data_close(s->data);
+	catalog_close(s->catalog);
 }
 
 void fixture_open(struct fixture *s, const char *dir, const struct data_options *options)
@@ -85,15 +100,13 @@ void fixture_open(struct fixture *s, const char *dir, const struct data_options 
 
 void fixture_reopen(struct fixture *s)
 {
-	data_close(s->data);
-	catalog_close(s->catalog);
+	close_both(s);
 	open_both(s);
 }
 
 void fixture_close(struct fixture *s)
 {
-	data_close(s->data);
-	catalog_close(s->catalog);
+	close_both(s);
 	close(s->dirfd);
 	if (s->own_dir)
 		remove_tree(s->path);

@@ -23,8 +23,11 @@ struct setup {
 
 static void setup(struct setup *t, uint64_t size, bool with_fd, const struct data_options *options)
 {
+	struct data_options o = *options;
+
 	memset(t, 0, sizeof(*t));
-	fixture_open(&t->store, NULL, options);
+	o.no_sync = true; /* test_order.c has the waiting */
+	fixture_open(&t->store, NULL, &o);
 	lower_make(&t->lower, size, 0, with_fd ? t->store.path : NULL, &t->random);
 	file_make(&t->file, &t->store, &t->lower);
 }

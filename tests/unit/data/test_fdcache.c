@@ -201,7 +201,7 @@ static bool visit(struct crowd *t, unsigned int n, uint64_t what)
 	}
 	if (what % 64 == 2) {
 		pthread_rwlock_rdlock(&t->locks[n]);
-		r = data_sync(t->store.data, &f->rec);
+		r = data_sync(t->store.data, &f->rec, true);
 		pthread_rwlock_unlock(&t->locks[n]);
 		return r == 0;
 	}

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which files are due for a flush. Whether the disk obeys is not for a unit test to see. */
+/* Which files are due for a flush, and what flushes them. */
 #include <criterion/criterion.h>
 #include <errno.h>
 
 #include "data/private.h"
+#include "support/synctrace.h"
 #include "unit/data/fixture.h"
 
 static uint8_t bytes[8192];
@@ -27,7 +28,7 @@ Test(sync, nothing_to_do_for_files_without_a_data_file)
 	open_small(&s);
 	file_make(&f, &s, NULL);
 	cr_assert_eq(file_write(&f, "x", 1, 0), 0);
-	cr_assert_eq(data_sync(s.data, &f.rec), 0);
+	cr_assert_eq(data_sync(s.data, &f.rec, true), 0);
 	cr_assert_eq(s.data->unsynced.written.n, 0);
 	cr_assert_eq(data_sync_all(s.data), 0);
 	file_done(&f);
@@ -46,18 +47,23 @@ Test(sync, one_file)
 	make_big(&g, &s);
 	cr_assert_eq(u->written.n, 2);
 	cr_assert_eq(u->moved.n, 2);
-	cr_assert_eq(data_sync(s.data, &f.rec), 0);
-	cr_assert_eq(u->written.n, 1);
-	cr_assert_eq(u->written.inos[0], g.rec.attr.ino);
+	cr_assert_eq(data_sync(s.data, &f.rec, true), 0);
 	cr_assert_eq(u->moved.n, 1);
+	cr_assert(ino_set_has(&u->moved, g.rec.attr.ino));
+	/* Its times are not on the disk yet. */
+	cr_assert_eq(u->written.n, 2);
+	cr_assert_eq(data_sync(s.data, &f.rec, false), 0);
+	cr_assert_eq(u->written.n, 1);
+	cr_assert(ino_set_has(&u->written, g.rec.attr.ino));
 	/* In place: written, but no record depends on it. */
 	cr_assert_eq(file_write(&f, "x", 1, 0), 0);
 	cr_assert_eq(u->written.n, 2);
 	cr_assert_eq(u->moved.n, 1);
 	cr_assert_eq(file_write(&f, "x", 1, 0), 0);
 	cr_assert_eq(u->written.n, 2);
-	cr_assert_eq(data_sync_moved(s.data), 0);
-	cr_assert_eq(u->moved.n, 0);
+	cr_assert_eq(catalog_sync(s.catalog), 0);
+	cr_assert_eq(u->moved.n, 0, "a flush of records flushes what they depend on");
+	cr_assert_eq(u->written.n, 1);
 	cr_assert_eq(data_sync_all(s.data), 0);
 	cr_assert_eq(u->written.n, 0);
 	cr_assert_eq(file_write(&f, "x", 1, 0), 0);
@@ -67,33 +73,9 @@ Test(sync, one_file)
 	fixture_close(&s);
 }
 
-Test(sync, chunks_that_move)
-{
-	struct lower lower;
-	uint64_t random = 1;
-	struct fixture s;
-	struct file f;
-
-	open_small(&s);
-	lower_make(&lower, 10 * 4096, 0, NULL, &random);
-	file_make(&f, &s, &lower);
-	cr_assert_eq(file_write(&f, "x", 1, 0), 0);
-	cr_assert_eq(data_sync_all(s.data), 0);
-	cr_assert_eq(file_write(&f, "x", 1, 1), 0);
-	cr_assert_eq(s.data->unsynced.moved.n, 0);
-	cr_assert_eq(file_write(&f, "x", 1, 4096), 0);
-	cr_assert_eq(s.data->unsynced.moved.n, 1);
-	cr_assert_eq(data_sync_all(s.data), 0);
-	cr_assert_eq(file_truncate(&f, 20000), 0);
-	cr_assert_eq(s.data->unsynced.moved.n, 1, "a shorter lower part depends on the length");
-	file_done(&f);
-	lower_done(&lower);
-	fixture_close(&s);
-}
-
 Test(sync, too_many_files_to_count)
 {
-	const unsigned int n = UNSYNCED_MAX + 10;
+	const unsigned int n = UNSYNCED_MANY + 10;
 	struct file *files = calloc(n, sizeof(*files));
 	struct unsynced *u;
 	struct fixture s;
@@ -103,19 +85,81 @@ Test(sync, too_many_files_to_count)
 	u = &s.data->unsynced;
 	for (i = 0; i < n; i++)
 		make_big(&files[i], &s);
-	cr_assert_eq(u->written.n, UNSYNCED_MAX);
-	cr_assert(u->written.full);
+	cr_assert_eq(u->written.n, n);
 	/* Files that have been deleted since are no error. */
-	for (i = 0; i < n; i += 2)
+	for (i = 0; i < n; i += 200)
 		cr_assert_eq(data_delete(s.data, files[i].rec.attr.ino), 0);
+	cr_assert_eq(u->written.n, n - 6);
+	synctrace_start(NULL);
 	cr_assert_eq(data_sync_all(s.data), 0);
 	cr_assert_eq(u->written.n, 0);
-	cr_assert(!u->written.full);
-	/* The last one was left out of the set, and is still open: it must be noted now. */
+	cr_assert_eq(synctrace_count("syncfs", NULL), 1);
+	cr_assert_leq(synctrace_count(NULL, NULL), 3);
+	/* The last one is still open: it must be noted anew. */
 	cr_assert_eq(file_write(&files[n - 1], "x", 1, 0), 0);
 	cr_assert_eq(u->written.n, 1);
 	for (i = 0; i < n; i++)
 		file_done(&files[i]);
 	free(files);
+	fixture_close(&s);
+}
+
+/* What a flush of one file, or of everything, costs. */
+Test(sync, no_call_too_many)
+{
+	struct fixture s;
+	struct file f;
+
+	open_small(&s);
+	make_big(&f, &s);
+	cr_assert_eq(data_sync(s.data, &f.rec, false), 0);
+	cr_assert_eq(file_write(&f, bytes, 100, 100), 0);
+	synctrace_start(NULL);
+	cr_assert_eq(data_sync(s.data, &f.rec, true), 0);
+	cr_assert_eq(synctrace_count("fdatasync", "/data/"), 1);
+	cr_assert_eq(file_write(&f, bytes, 100, 8192), 0);
+	cr_assert_eq(data_sync(s.data, &f.rec, false), 0);
+	cr_assert_eq(synctrace_count("fsync", "/data/"), 1);
+	cr_assert_eq(synctrace_count(NULL, NULL), 2);
+	cr_assert_eq(data_sync_all(s.data), 0);
+	cr_assert_eq(synctrace_count(NULL, NULL), 2);
+	file_done(&f);
+	fixture_close(&s);
+}
+
+Test(sync, a_new_name_is_flushed_once)
+{
+	struct fixture s;
+	struct file f;
+
+	open_small(&s);
+	make_big(&f, &s);
+	synctrace_start(NULL);
+	cr_assert_eq(data_sync(s.data, &f.rec, true), 0);
+	cr_assert_eq(data_sync(s.data, &f.rec, true), 0);
+	cr_assert_eq(synctrace_count("fdatasync", NULL), 2);
+	/* Its directory, and the directory of that, which was new, too. */
+	cr_assert_eq(synctrace_count("fsync", NULL), 2);
+	file_done(&f);
+	fixture_close(&s);
+}
+
+/* An owner that was killed leaves bytes that nobody knows of. */
+Test(sync, after_a_crash_everything_is_flushed_once)
+{
+	struct fixture s;
+	struct file f;
+
+	open_small(&s);
+	make_big(&f, &s);
+	unsynced_unknown(s.data);
+	synctrace_start(NULL);
+	cr_assert_eq(data_sync(s.data, &f.rec, true), 0);
+	cr_assert_eq(synctrace_count("fsync", NULL), 2, "the names may be unsynced");
+	cr_assert_eq(data_sync_all(s.data), 0);
+	cr_assert_eq(synctrace_count("syncfs", NULL), 1);
+	cr_assert_eq(data_sync_all(s.data), 0);
+	cr_assert_eq(synctrace_count("syncfs", NULL), 1);
+	file_done(&f);
 	fixture_close(&s);
 }

@@ -60,6 +60,8 @@ bool put_mount(const char *path, unsigned long flags, const char *options);
 /* Everything about a plain tree as text; to see that it does not change. Owned. */
 char *plain_dump(const char *path);
 size_t count_files(const char *path);
+/* Returns when there are N: another thread deletes some. */
+void wait_for_files(const char *path, size_t n);
 /* What the files below PATH take of the disk. */
 uint64_t disk_bytes(const char *path);
 void fill(uint8_t *bytes, size_t size, unsigned int seed);

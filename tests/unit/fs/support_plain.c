@@ -131,6 +131,14 @@ size_t count_files(const char *path)
 	return files_counted;
 }
 
+void wait_for_files(const char *path, size_t n)
+{
+	/* Six seconds: more than any flush is put off. */
+	for (int i = 0; i < 6000 && count_files(path) != n; i++)
+		usleep(1000);
+	cr_assert_eq(count_files(path), n);
+}
+
 uint64_t disk_bytes(const char *path)
 {
 	blocks_counted = 0;
