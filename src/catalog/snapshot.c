@@ -4,12 +4,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/sys.h"
 #include "catalog/check.h"
 #include "catalog/internal.h"
+#include "catalog/private.h"
 
 /*
  * Between checkpoints the owner only appends to the journal and never touches catalog.mdb (LMDB
@@ -22,23 +22,6 @@
 
 /* Where there are no locks, a copy during which a checkpoint happened is made again. */
 #define TRIES 20
-
-/* A file without a name, on a disk if possible. */
-static int private_file(void)
-{
-	const char *dirs[] = {getenv("TMPDIR"), "/var/tmp", "/tmp"};
-	int fd;
-
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++) {
-		if (dirs[i] == NULL || dirs[i][0] != '/')
-			continue;
-		fd = sys_openat(AT_FDCWD, dirs[i], O_TMPFILE | O_RDWR, 0600);
-		if (fd >= 0)
-			return fd;
-	}
-	fd = memfd_create("plyfs-snapshot", MFD_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
 
 static int copy_bytes(int from, int to, off_t *off, size_t len)
 {

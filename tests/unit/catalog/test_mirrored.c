@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tests of whole catalogs whose LMDB file is not mapped: whatever stops them, nothing is lost. */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "catalog/internal.h"
+#include "catalog/mirror.h"
+#include "unit/catalog/helper.h"
+#include "unit/catalog/mirror_disk.h"
+
+static struct catalog *open_mirrored(const struct dir *d)
+{
+	struct catalog_options options = {
+		.mode = CATALOG_WRITE, .create = true, .no_threads = true, .map = CATALOG_MAP_NO};
+	CLEANUP(err) struct err err = {0};
+	struct catalog *c = NULL;
+
+	if (catalog_open(d->fd, &options, &c, &err) < 0)
+		fprintf(stderr, "open: %s\n", err_text(&err));
+	return c;
+}
+
+/* True when this process has a file of that name mapped. */
+static bool is_mapped(const char *name)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
+	bool found = false;
+
+	cr_assert_not_null(maps);
+	while (fgets(line, sizeof(line), maps) != NULL)
+		found |= strstr(line, name) != NULL;
+	fclose(maps);
+	return found;
+}
+
+Test(mirrored, is_not_mapped)
+{
+	struct dir d = dir_make();
+	struct catalog *c = open_mirrored(&d);
+
+	cr_assert_not_null(c);
+	cr_assert_eq(commit_numbered(c, 1), 0);
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	cr_assert_not(is_mapped(CATALOG_FILE));
+	catalog_close(c);
+	c = open_mirrored(&d);
+	cr_assert_eq(count_numbered(c), 1);
+	cr_assert_not(is_mapped(CATALOG_FILE));
+	catalog_close(c);
+	c = open_quick(&d);
+	cr_assert_eq(count_numbered(c), 1);
+	cr_assert(is_mapped(CATALOG_FILE), "so the test can tell");
+	catalog_close(c);
+	dir_remove(&d);
+}
+
+/* The file is the same whoever wrote it, the checksum of a clean close included. */
+Test(mirrored, takes_turns_with_mapped)
+{
+	struct dir d = dir_make();
+
+	for (uint64_t n = 1; n <= 40; n++) {
+		struct catalog *c = n % 2 ? open_mirrored(&d) : open_quick(&d);
+
+		cr_assert_not_null(c);
+		cr_assert_eq(count_numbered(c), (int64_t)n - 1);
+		cr_assert_eq(c->has_sum, n > 1);
+		cr_assert_eq(commit_numbered(c, n), 0);
+		catalog_close(c);
+		cr_assert_eq(file_size(&d, SUM_FILE), SUM_SIZE);
+	}
+	dir_remove(&d);
+}
+
+static struct {
+	struct dir dir;
+	struct rng *rng;
+	struct catalog *catalog;
+	uint64_t n; /* committed */
+	uint64_t looks;
+	bool looking;
+} test;
+
+static void copy_others(const struct dir *to)
+{
+	DIR *dir = fdopendir(openat(test.dir.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	struct dirent *de;
+
+	cr_assert_not_null(dir);
+	while ((de = readdir(dir)) != NULL) {
+		CLEANUP(free) uint8_t *bytes = NULL;
+		size_t len;
+
+		if (de->d_type != DT_REG || strcmp(de->d_name, CATALOG_FILE) == 0 ||
+		    strcmp(de->d_name, LOCK_FILE) == 0)
+			continue;
+		bytes = file_read(&test.dir, de->d_name, &len);
+		file_write(to, de->d_name, bytes, len);
+	}
+	closedir(dir);
+}
+
+/* What a kill (the files as they are) or a power cut (what the disk has) leaves now is complete. */
+static void look(void)
+{
+	struct dir d;
+	struct catalog *c;
+	CLEANUP(free) uint8_t *bytes = NULL;
+	size_t len = 0;
+	uint64_t how = rng_below(test.rng, 8);
+
+	if (test.looking || rng_below(test.rng, 8) != 0)
+		return;
+	test.looking = true;
+	test.looks++;
+	bytes = how < 3 ? file_read(&test.dir, CATALOG_FILE, &len) : disk_after_cut(how < 5, &len);
+	cr_assert_not_null(bytes);
+	d = dir_make();
+	copy_others(&d);
+	file_write(&d, CATALOG_FILE, bytes, len);
+	c = open_quick(&d);
+	cr_assert_not_null(c);
+	cr_assert_eq(count_numbered(c), (int64_t)test.n);
+	catalog_close(c);
+	dir_remove(&d);
+	test.looking = false;
+}
+
+static void reopen(void)
+{
+	catalog_close(test.catalog);
+	disk_install(test.rng, &test.dir, CATALOG_FILE);
+	test.catalog = open_mirrored(&test.dir);
+	cr_assert_not_null(test.catalog);
+	cr_assert_eq(count_numbered(test.catalog), (int64_t)test.n);
+}
+
+static void run(struct rng *r, uint64_t steps)
+{
+	uint64_t failed = 0;
+
+	test.dir = dir_make();
+	test.rng = r;
+	catalog_close(open_mirrored(&test.dir));
+	reopen();
+	disk_watch = look;
+	while (test.n < steps) {
+		disk_fail(0, 0);
+		/* After a failed flush of the journal alone there is nothing that this disk knows of. */
+		for (uint64_t i = rng_below(r, 30); i > 0; i--)
+			cr_assert_eq(commit_numbered(test.catalog, ++test.n), 0);
+		if (rng_below(r, 3) == 0)
+			disk_fail(rng_below(r, 2) == 0 ? EIO : ENOSPC, (unsigned)rng_below(r, 6));
+		if (rng_below(r, 8) != 0) {
+			int rc = catalog_checkpoint(test.catalog);
+
+			cr_assert(rc == 0 || disk_has_failed(), "%d", rc);
+			failed += rc < 0;
+			cr_assert_eq(count_numbered(test.catalog), (int64_t)test.n);
+		} else {
+			reopen();
+		}
+	}
+	disk_fail(0, 0);
+	reopen();
+	fprintf(stderr, "mirrored: %llu looks, %llu failed\n", (unsigned long long)test.looks,
+		(unsigned long long)failed);
+	cr_assert(test.looks > 50 && failed > 10);
+	disk_watch = NULL;
+	catalog_close(test.catalog);
+	disk_remove();
+	dir_remove(&test.dir);
+}
+
+Test(mirrored, kills_and_power_cuts_lose_nothing)
+{
+	struct rng r = rng_seeded("mirrored");
+
+	be_quiet();
+	run(&r, 3000);
+}
+
+/* A remote disk without room for the pages: commits go on, and all gets there when there is room. */
+Test(mirrored, full_disk)
+{
+	struct dir d = dir_make();
+	struct catalog *c;
+	uint64_t n = 0;
+	int fd;
+
+	be_quiet();
+	cr_assert_eq(unshare(CLONE_NEWNS), 0);
+	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	cr_assert_eq(mount("tmpfs", d.path, "tmpfs", 0, "size=8m"), 0);
+	close(d.fd);
+	d.fd = open(d.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	c = open_mirrored(&d);
+	cr_assert_not_null(c);
+	while (n < 2000)
+		cr_assert_eq(commit_numbered(c, ++n), 0);
+	fd = openat(d.fd, "filler", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	while (write(fd, c, 4096) > 0)
+		;
+	for (int i = 0; i < 5; i++) {
+		int rc = catalog_checkpoint(c);
+
+		cr_assert_eq(rc, -ENOSPC, "%d", rc);
+		cr_assert_eq(count_numbered(c), (int64_t)n);
+	}
+	catalog_close(c);
+	c = open_mirrored(&d);
+	cr_assert_not_null(c, "opens on the full disk");
+	cr_assert_eq(count_numbered(c), (int64_t)n);
+	close(fd);
+	cr_assert_eq(unlinkat(d.fd, "filler", 0), 0);
+	cr_assert_eq(commit_numbered(c, ++n), 0);
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	catalog_close(c);
+	c = open_mirrored(&d);
+	cr_assert_eq(count_numbered(c), (int64_t)n);
+	catalog_close(c);
+	close(d.fd);
+	cr_assert_eq(umount2(d.path, MNT_DETACH), 0);
+	rmdir(d.path);
+}
+
+/* A second mount copies the remote file, too, while the owner publishes. */
+Test(mirrored, snapshots)
+{
+	struct dir d = dir_make();
+	struct catalog *c = open_mirrored(&d), *snapshot;
+
+	for (uint64_t n = 1; n <= 20; n++) {
+		cr_assert_eq(commit_numbered(c, n), 0);
+		if (n % 3 == 0)
+			cr_assert_eq(catalog_checkpoint(c), 0);
+		snapshot = open_snapshot(&d);
+		cr_assert_not_null(snapshot);
+		cr_assert_eq(count_numbered(snapshot), (int64_t)n);
+		catalog_close(snapshot);
+	}
+	catalog_close(c);
+	dir_remove(&d);
+}
