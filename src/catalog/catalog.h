@@ -27,11 +27,19 @@ enum catalog_mode {
 			     nothing in the directory changes */
 };
 
+/* Whether catalog.mdb is mapped where it is, or a local copy of it (mirror.h). */
+enum catalog_map {
+	CATALOG_MAP_AUTO, /* by the type of the file system */
+	CATALOG_MAP_YES,
+	CATALOG_MAP_NO,
+};
+
 struct catalog_options {
 	enum catalog_mode mode;
 	bool create;	 /* WRITE: make a new catalog where there is none (else -ENOENT) */
 	bool no_sync;	 /* volatile: never wait for a disk */
 	bool no_threads; /* tests: no checkpoint thread */
+	enum catalog_map map;
 };
 
 /*

@@ -32,7 +32,7 @@ static const char text[] =
 	"  timeout=SECONDS      trust names and attributes that long; 0: layers may change\n"
 	"  threads=N, writeback=0|1, io_uring=0|1\n"
 	"  ro, nosuid, nodev, noexec, allow_other, fsname=NAME, remount\n"
-	"  lower_changed=accept, strict\n";
+	"  lower_changed=accept, catalog_map=auto|yes|no, strict\n";
 
 int cmd_help(const struct invocation *by, int argc, char **argv)
 {

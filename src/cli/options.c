@@ -212,6 +212,20 @@ static int set_lower_changed(struct mount_options *o, const struct option *def, 
 	return 0;
 }
 
+static int set_catalog_map(struct mount_options *o, const struct option *def, const char *value,
+			   struct err *err)
+{
+	if (strcmp(value, "auto") == 0)
+		o->fs.catalog_map = CATALOG_MAP_AUTO;
+	else if (strcmp(value, "yes") == 0)
+		o->fs.catalog_map = CATALOG_MAP_YES;
+	else if (strcmp(value, "no") == 0)
+		o->fs.catalog_map = CATALOG_MAP_NO;
+	else
+		return bad_value(def, value, "not one of auto, yes, no", err);
+	return 0;
+}
+
 static int set_noatime(struct mount_options *o, const struct option *def, const char *value,
 		       struct err *err)
 {
@@ -288,6 +302,7 @@ static const struct option options[] = {
 	{"fsync", VALUE, set_inverse, FS(no_sync)},
 	{"integrity", NO_VALUE, set_true, FS(integrity)},
 	{"integrity", VALUE, set_bool, FS(integrity)},
+	{"catalog_map", VALUE, set_catalog_map},
 	{"noatime", NO_VALUE, set_noatime},
 	{"atime", NO_VALUE, set_atime},
 	{"relatime", NO_VALUE, set_atime},

@@ -53,6 +53,7 @@ static int open_catalog(struct fs *fs, int dir, enum catalog_mode mode, struct e
 		.mode = mode,
 		.create = mode == CATALOG_WRITE,
 		.no_sync = fs->options->no_sync,
+		.map = fs->options->catalog_map,
 	};
 	int r = catalog_open(dir, &co, &fs->catalog, err);
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "attr/idmap.h"
+#include "catalog/catalog.h"
 
 /* Zeroed memory and fs_options_init() give the defaults. Strings are borrowed by fs_open(). */
 struct fs_options {
@@ -30,6 +31,7 @@ struct fs_options {
 	bool follow_metacopy; /* metacopy=on */
 	bool any_lower;	      /* lower_changed=accept: open an upper although its lowers differ */
 	bool trace_layers;    /* debug: every layer is wrapped by the tracing one */
+	enum catalog_map catalog_map;
 };
 
 void fs_options_init(struct fs_options *o);

@@ -175,6 +175,10 @@ Test(options, options_with_effect)
 	EXPECT_OPTION("metacopy=off", !p->o.fs.follow_metacopy);
 	EXPECT_OPTION("lower_changed=accept", p->o.fs.any_lower);
 	EXPECT_OPTION("lower_changed=refuse", !p->o.fs.any_lower);
+	EXPECT_OPTION("catalog_map=auto", p->o.fs.catalog_map == CATALOG_MAP_AUTO);
+	EXPECT_OPTION("catalog_map=yes", p->o.fs.catalog_map == CATALOG_MAP_YES);
+	EXPECT_OPTION("catalog_map=no", p->o.fs.catalog_map == CATALOG_MAP_NO);
+	EXPECT_OPTION("catalog_map=no,catalog_map=auto", p->o.fs.catalog_map == CATALOG_MAP_AUTO);
 	EXPECT_OPTION("ro", p->o.fs.read_only);
 	EXPECT_OPTION("debug", p->o.foreground && p->o.debug && p->o.front.debug);
 	EXPECT_OPTION("upperdir=/a\\,b\\:c", strcmp(p->o.fs.upper, "/a,b:c") == 0);
@@ -263,6 +267,7 @@ Test(options, refused)
 		{"redirect_dir=maybe", "redirect_dir=maybe"},
 		{"metacopy=perhaps", "metacopy=perhaps"},
 		{"lower_changed=yes", "lower_changed=yes"},
+		{"catalog_map=maybe", "catalog_map=maybe: not one of auto, yes, no"},
 		{"max_read=x", "max_read"},
 		{"fsname=", "fsname"},
 	};
