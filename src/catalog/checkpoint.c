@@ -132,6 +132,25 @@ static int sync_frozen(struct catalog *c)
 	return rc;
 }
 
+/* Into LMDB's file, or into the local copy of it and from there into the file. */
+static int apply_to_tables(struct catalog *c)
+{
+	int rc = 0;
+
+	/* Only publishing it may have failed the last time. */
+	if (c->mirror == NULL || c->mirrored_seq != c->frozen_seq)
+		rc = store_apply(&c->store, c->frozen, c->frozen_seq, refresh, c);
+	if (rc == -EIO)
+		reopen(c);
+	rc = store_full_errno(c->mirror != NULL ? mirror_fd(c->mirror) : c->dirfd, rc);
+	if (rc < 0 || c->mirror == NULL)
+		return rc;
+	c->mirrored_seq = c->frozen_seq;
+	/* Whether or not it is published: readers must not stay behind by two commits. */
+	rc = refresh(c);
+	return rc < 0 ? rc : mirrored_publish(c);
+}
+
 static int apply_frozen(struct catalog *c)
 {
 	int rc = hooks_before(c);
@@ -147,10 +166,7 @@ static int apply_frozen(struct catalog *c)
 	}
 	if (rc < 0)
 		return rc;
-	rc = store_apply(&c->store, c->frozen, c->frozen_seq, refresh, c);
-	if (rc == -EIO)
-		reopen(c);
-	return store_full_errno(c->dirfd, rc);
+	return apply_to_tables(c);
 }
 
 /* The frozen delta is in the tables, durably. */

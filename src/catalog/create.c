@@ -37,8 +37,11 @@ static int make_tables(const struct catalog *c, const char *path)
 int create_file(const struct catalog *c)
 {
 	char path[64];
-	int rc = sys_unlinkat(c->dirfd, CATALOG_FILE_NEW, 0);
+	int rc;
 
+	if (mirrored_is_wanted(c))
+		return mirrored_create(c, make_tables);
+	rc = sys_unlinkat(c->dirfd, CATALOG_FILE_NEW, 0);
 	if (rc < 0 && rc != -ENOENT)
 		return rc;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", c->dirfd, CATALOG_FILE_NEW);

@@ -13,6 +13,7 @@
 #include "catalog/delta.h"
 #include "catalog/journal.h"
 #include "catalog/lock.h"
+#include "catalog/mirror.h"
 #include "catalog/store.h"
 #include "catalog/view.h"
 
@@ -46,6 +47,8 @@ struct catalog {
 	bool has_sum;			 /* SUM_FILE is there and right; checkpoint_lock */
 	bool sum_removed;  /* durably, as it must be before LMDB writes; checkpoint_lock */
 	uint64_t reserved; /* blocks of the LMDB file are allocated up to here; checkpoint_lock */
+	struct mirror *mirror; /* owned; NULL: LMDB has the file itself open; checkpoint_lock */
+	uint64_t mirrored_seq; /* the last batch in the mirror's copy; 0: as in the tables; same */
 
 	pthread_mutex_t lock;	       /* protects all that follows */
 	struct store store;	       /* the writer's part of it: checkpoint_lock */
@@ -102,6 +105,18 @@ int read_super(struct catalog *c, struct err *err);
 /* An error's sentence about the file NAME. */
 int catalog_damaged(const struct catalog *c, struct err *err, const char *file, const char *why);
 int catalog_too_new(const struct catalog *c, struct err *err, uint32_t version);
+
+/* mirrored.c: when the LMDB file must not be mapped. Under checkpoint_lock, but for the first two. */
+bool mirrored_is_wanted(const struct catalog *c);
+/* Makes the file from what MAKE puts into a local one. */
+int mirrored_create(const struct catalog *c,
+		    int (*make)(const struct catalog *c, const char *path));
+/* Copies the file; C's path is the copy's then. */
+int mirrored_open(struct catalog *c);
+/* The copy's last commit gets to the file, durably. */
+int mirrored_publish(struct catalog *c);
+/* Makes copy and file anew, without free pages; RET_STORE is the new copy, opened. */
+int mirrored_compact(struct catalog *c, struct store *ret_store);
 
 /* create.c: an empty catalog, on the disk; whole or not at all. */
 int create_file(const struct catalog *c);

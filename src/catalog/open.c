@@ -204,6 +204,14 @@ static int refuse_lone_journal(struct catalog *c, struct err *err)
 	return 0;
 }
 
+static int cannot_map(const struct catalog *c, struct err *err)
+{
+	return err_set(err, ENODEV,
+		       "%s/" CATALOG_FILE
+		       " cannot be mapped on its file system: use catalog_map=no",
+		       dir_name_of(c->dirfd).text);
+}
+
 static int open_file(struct catalog *c, int *ret_fd, struct err *err)
 {
 	int fd = sys_openat(c->dirfd, CATALOG_FILE, O_RDWR | O_NOFOLLOW, 0);
@@ -214,6 +222,8 @@ static int open_file(struct catalog *c, int *ret_fd, struct err *err)
 		if (rc < 0)
 			return rc;
 		rc = create_file(c);
+		if (rc == -ENODEV)
+			return cannot_map(c, err);
 		if (rc < 0)
 			return err_errno(err, -rc, "cannot make a catalog in %s",
 					 dir_name_of(c->dirfd).text);
@@ -337,12 +347,23 @@ int open_store(const struct catalog *c, const char *path, bool create, struct st
 {
 	struct store_options options = {
 		.create = create,
-		/* A snapshot's file is nobody else's, and gone with it. */
-		.no_sync = c->options.no_sync || c->options.mode == CATALOG_SNAPSHOT,
+		/* The file of a snapshot or of a mirror is nobody else's, and gone with it. */
+		.no_sync = c->options.no_sync || c->options.mode == CATALOG_SNAPSHOT ||
+			   c->mirror != NULL,
 		.map_size = c->map_size,
 	};
 
 	return store_open(ret_store, path, &options);
+}
+
+static int mirror_file(struct catalog *c, struct err *err)
+{
+	int rc = mirrored_is_wanted(c) ? mirrored_open(c) : 0;
+
+	return rc < 0 ? err_errno(err, -rc,
+				  "cannot copy %s/" CATALOG_FILE " to TMPDIR, /var/tmp or /tmp",
+				  dir_name_of(c->dirfd).text)
+		      : 0;
 }
 
 static int open_owned(struct catalog *c, struct err *err)
@@ -354,10 +375,14 @@ static int open_owned(struct catalog *c, struct err *err)
 	if (rc == 0)
 		rc = open_file(c, &fd, err);
 	if (rc == 0)
-		rc = check_file(c, fd, err);
+		rc = mirror_file(c, err);
+	if (rc == 0)
+		rc = check_file(c, c->mirror != NULL ? mirror_fd(c->mirror) : fd, err);
 	if (rc < 0)
 		return rc;
 	rc = open_store(c, c->path, false, &c->store);
+	if (rc == -ENODEV)
+		return cannot_map(c, err);
 	if (rc == 0)
 		rc = delta_new(&c->active);
 	if (rc < 0)
@@ -399,6 +424,7 @@ static struct catalog *catalog_alloc(const struct catalog_options *options)
 static void catalog_free(struct catalog *c)
 {
 	store_close(&c->store);
+	mirror_close(c->mirror);
 	delta_free(c->active);
 	delta_free(c->frozen);
 	for (unsigned int i = 0; i < N_JOURNALS; i++)
@@ -490,7 +516,7 @@ static void close_owned(struct catalog *c)
 	give_back_space(c, &fd);
 	rc = fd < 0 ? fd : 0;
 	if (rc == 0 && !c->has_sum)
-		rc = sum_write(c->dirfd, fd);
+		rc = sum_write(c->dirfd, c->mirror != NULL ? mirror_fd(c->mirror) : fd);
 	if (rc < 0)
 		log_info("no checksum of the catalog was left: %s", strerror(-rc));
 }

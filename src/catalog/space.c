@@ -115,11 +115,11 @@ static int make_copy(struct catalog *c, struct store *ret_store)
 static int compact(struct catalog *c)
 {
 	struct store fresh, old;
-	int rc = make_copy(c, &fresh);
+	int rc = c->mirror != NULL ? mirrored_compact(c, &fresh) : make_copy(c, &fresh);
 
 	if (rc < 0)
 		return rc;
-	rc = publish(c);
+	rc = c->mirror != NULL ? 0 : publish(c);
 	if (rc < 0) {
 		store_close(&fresh);
 		sys_unlinkat(c->dirfd, CATALOG_FILE_NEW, 0);

@@ -31,8 +31,9 @@ static unsigned long long ull(uint64_t v)
 void catalog_to_text(struct catalog *c, struct buf *out)
 {
 	pthread_mutex_lock(&c->lock);
-	buf_printf(out, "catalog: format %u%s%s\n", FORMAT_VERSION,
+	buf_printf(out, "catalog: format %u%s%s%s\n", FORMAT_VERSION,
 		   c->options.mode == CATALOG_SNAPSHOT ? ", snapshot" : "",
+		   c->mirror != NULL ? ", mapped as a local copy" : "",
 		   c->failed ? ", failed" : "");
 	tables_to_text(&c->store, out);
 	buf_printf(out, "records: %llu, in the tables %llu, durable %llu\n", ull(c->seq),

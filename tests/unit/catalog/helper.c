@@ -125,6 +125,8 @@ struct catalog *open_quick(const struct dir *d)
 	struct catalog_options options = {
 		.mode = CATALOG_WRITE, .create = true, .no_sync = true, .no_threads = true};
 
+	if (getenv("PLYFS_TEST_UNMAPPED") != NULL)
+		options.map = CATALOG_MAP_NO;
 	return open_with(d, &options);
 }
 

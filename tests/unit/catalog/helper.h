@@ -38,7 +38,8 @@ uint8_t *file_read(const struct dir *d, const char *name, size_t *ret_len);
 void file_write(const struct dir *d, const char *name, const void *bytes, size_t len);
 off_t file_size(const struct dir *d, const char *name); /* -1: none */
 
-/* Opens for writing, creating, without a thread and without waiting for a disk. */
+/* Opens for writing, creating, without a thread and without waiting for a disk. With
+ * PLYFS_TEST_UNMAPPED in the environment the catalog is as on a network file system. */
 struct catalog *open_quick(const struct dir *d);
 struct catalog *open_snapshot(const struct dir *d);
 /* The error of opening, in one of the two ways. */

@@ -16,16 +16,26 @@
 #include "unit/catalog/helper.h"
 #include "unit/catalog/mirror_disk.h"
 
-static struct catalog *open_mirrored(const struct dir *d)
+static struct catalog *open_as(const struct dir *d, enum catalog_map map)
 {
 	struct catalog_options options = {
-		.mode = CATALOG_WRITE, .create = true, .no_threads = true, .map = CATALOG_MAP_NO};
+		.mode = CATALOG_WRITE, .create = true, .no_threads = true, .map = map};
 	CLEANUP(err) struct err err = {0};
 	struct catalog *c = NULL;
 
 	if (catalog_open(d->fd, &options, &c, &err) < 0)
 		fprintf(stderr, "open: %s\n", err_text(&err));
 	return c;
+}
+
+static struct catalog *open_mirrored(const struct dir *d)
+{
+	return open_as(d, CATALOG_MAP_NO);
+}
+
+static struct catalog *open_mapped(const struct dir *d)
+{
+	return open_as(d, CATALOG_MAP_YES);
 }
 
 /* True when this process has a file of that name mapped. */
@@ -56,7 +66,7 @@ Test(mirrored, is_not_mapped)
 	cr_assert_eq(count_numbered(c), 1);
 	cr_assert_not(is_mapped(CATALOG_FILE));
 	catalog_close(c);
-	c = open_quick(&d);
+	c = open_mapped(&d);
 	cr_assert_eq(count_numbered(c), 1);
 	cr_assert(is_mapped(CATALOG_FILE), "so the test can tell");
 	catalog_close(c);
@@ -69,7 +79,7 @@ Test(mirrored, takes_turns_with_mapped)
 	struct dir d = dir_make();
 
 	for (uint64_t n = 1; n <= 40; n++) {
-		struct catalog *c = n % 2 ? open_mirrored(&d) : open_quick(&d);
+		struct catalog *c = n % 2 ? open_mirrored(&d) : open_mapped(&d);
 
 		cr_assert_not_null(c);
 		cr_assert_eq(count_numbered(c), (int64_t)n - 1);
@@ -87,6 +97,7 @@ static struct {
 	struct catalog *catalog;
 	uint64_t n; /* committed */
 	uint64_t looks;
+	uint64_t every; /* one in so many moments is looked at */
 	bool looking;
 } test;
 
@@ -118,7 +129,7 @@ static void look(void)
 	size_t len = 0;
 	uint64_t how = rng_below(test.rng, 8);
 
-	if (test.looking || rng_below(test.rng, 8) != 0)
+	if (test.looking || rng_below(test.rng, test.every) != 0)
 		return;
 	test.looking = true;
 	test.looks++;
@@ -127,7 +138,7 @@ static void look(void)
 	d = dir_make();
 	copy_others(&d);
 	file_write(&d, CATALOG_FILE, bytes, len);
-	c = open_quick(&d);
+	c = open_mapped(&d);
 	cr_assert_not_null(c);
 	cr_assert_eq(count_numbered(c), (int64_t)test.n);
 	catalog_close(c);
@@ -150,6 +161,7 @@ static void run(struct rng *r, uint64_t steps)
 
 	test.dir = dir_make();
 	test.rng = r;
+	test.every = 8;
 	catalog_close(open_mirrored(&test.dir));
 	reopen();
 	disk_watch = look;
@@ -231,6 +243,56 @@ Test(mirrored, full_disk)
 	close(d.fd);
 	cr_assert_eq(umount2(d.path, MNT_DETACH), 0);
 	rmdir(d.path);
+}
+
+static int commit_large(struct catalog *c, uint64_t ino, bool there)
+{
+	CLEANUP(batch) struct batch b = {0};
+	static uint8_t bytes[INLINE_SIZE_MAX];
+
+	memset(bytes, (int)ino, sizeof(bytes));
+	batch_begin(&b, c);
+	if (there)
+		batch_put_inline(&b, ino, bytes, sizeof(bytes));
+	else
+		batch_del_inode(&b, ino);
+	return catalog_commit(c, &b);
+}
+
+/* The file becomes smaller with the local copy, and a power cut on the way does no harm. */
+Test(mirrored, is_compacted)
+{
+	struct rng r = rng_seeded("mirrored");
+	off_t size;
+
+	test.dir = dir_make();
+	test.rng = &r;
+	catalog_close(open_mirrored(&test.dir));
+	reopen();
+	while (test.n < 100)
+		cr_assert_eq(commit_numbered(test.catalog, ++test.n), 0);
+	for (int round = 0; round < 2; round++) {
+		for (uint64_t ino = 0; ino < 300; ino++)
+			cr_assert_eq(commit_large(test.catalog, 100000 + ino, true), 0);
+		cr_assert_eq(catalog_checkpoint(test.catalog), 0);
+		size = file_size(&test.dir, CATALOG_FILE);
+		cr_assert_gt(size, 300 * (off_t)INLINE_SIZE_MAX);
+		for (uint64_t ino = 0; ino < 300; ino++)
+			cr_assert_eq(commit_large(test.catalog, 100000 + ino, false), 0);
+		test.every = 1;
+		disk_watch = look;
+		cr_assert_eq(catalog_checkpoint(test.catalog), 0);
+		disk_watch = NULL;
+		cr_assert_eq(test.catalog->stats.compactions, 1);
+		cr_assert_lt(file_size(&test.dir, CATALOG_FILE), size / 10);
+		cr_assert_eq(file_size(&test.dir, CATALOG_FILE_NEW), -1);
+		cr_assert_eq(commit_numbered(test.catalog, ++test.n), 0);
+		cr_assert_eq(catalog_checkpoint(test.catalog), 0);
+		reopen();
+	}
+	catalog_close(test.catalog);
+	disk_remove();
+	dir_remove(&test.dir);
 }
 
 /* A second mount copies the remote file, too, while the owner publishes. */

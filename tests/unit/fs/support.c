@@ -46,6 +46,9 @@ void world_init(struct world *w, size_t n_lower)
 	cr_assert_eq(chdir(w->dir), 0);
 	umask(0);
 	fs_options_init(&w->o);
+	/* The same tests for an upper on a network file system. */
+	if (getenv("PLYFS_TEST_UNMAPPED") != NULL)
+		w->o.catalog_map = CATALOG_MAP_NO;
 	w->o.lower = calloc(n_lower + 1, sizeof(*w->o.lower));
 	for (size_t i = 0; i < n_lower; i++) {
 		char name[24];
