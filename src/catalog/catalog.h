@@ -69,7 +69,7 @@ DEFINE_CLEANUP_PTR(struct catalog, catalog, catalog_close)
  * not close the catalog. In a process that does not fork, the first commit starts the thread.
  */
 void catalog_before_fork(struct catalog *c);
-/* 0, or the error of writing the lock file, which does no harm. */
+/* 0, or the error of writing the lock file where that is the only lock. */
 int catalog_owner_changed(struct catalog *c);
 
 /* Random per catalog, constant for its life: seed of name hashes, and so of directory cookies. */

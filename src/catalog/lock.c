@@ -183,7 +183,14 @@ static int write_text(struct lock_file *l, const char *last_word)
 	this_owner(&me);
 	len = snprintf(text, sizeof(text), "%ld %s %s%s\n", me.pid, me.host, me.boot, last_word);
 	rc = sys_pwrite_full(l->fd, text, (size_t)len, 0);
-	return rc < 0 ? rc : sys_ftruncate(l->fd, len);
+	if (rc == 0)
+		rc = sys_ftruncate(l->fd, len);
+	/* Only for messages where there are locks: a full disk must not keep anyone out. */
+	if (rc < 0 && l->has_locks) {
+		log_debug("the lock file does not name its owner");
+		return 0;
+	}
+	return rc;
 }
 
 int lock_write_owner(struct lock_file *l)
@@ -246,9 +253,8 @@ int lock_own(struct lock_file *l, int dirfd, struct err *err)
 	}
 	own.fd = fd;
 	own.was_owned = read_owner(fd, &before);
-	/* Only for messages where there are locks: a full disk must not keep anyone out. */
 	rc = lock_write_owner(&own);
-	if (rc < 0 && !own.has_locks)
+	if (rc < 0)
 		return err_errno(err, -rc, "cannot write the lock file .plyfs/" LOCK_FILE);
 	steal_fd(&fd);
 	*l = own;
