@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "fs/change.h"
@@ -20,12 +21,30 @@ static void forget(struct err *err)
 		err_done(err);
 }
 
-static int open_private(bool create, const char *name, int at, int *ret_fd)
+/*
+ * A new directory's name has to be on the disk before anything in it can be said to be. A directory AT
+ * that may not be read (O_PATH) cannot be flushed, and some file systems have nothing to flush.
+ */
+static int make_private(const struct fs *fs, const char *name, int at)
 {
-	int fd;
+	int r;
 
-	if (create && mkdirat(at, name, 0700) < 0 && errno != EEXIST)
-		return -errno;
+	if (mkdirat(at, name, 0700) < 0)
+		return errno == EEXIST ? 0 : -errno;
+	if (fs->options->no_sync || fsync(at) == 0 || errno == EBADF || errno == EINVAL)
+		return 0;
+	r = -errno;
+	/* The next open would take it for one that is on the disk. */
+	unlinkat(at, name, AT_REMOVEDIR);
+	return r;
+}
+
+static int open_private(const struct fs *fs, bool create, const char *name, int at, int *ret_fd)
+{
+	int r = create ? make_private(fs, name, at) : 0, fd;
+
+	if (r < 0)
+		return r;
 	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -71,7 +90,7 @@ static int open_data(struct fs *fs, int dir, struct err *err)
 	};
 	struct catalog_hooks hooks;
 	CLEANUP(fd) int fd = -1;
-	int r = open_private(!fs->read_only, "data", dir, &fd);
+	int r = open_private(fs, !fs->read_only, "data", dir, &fd);
 
 	if (r < 0)
 		return explain_upper(fs, r, err);
@@ -87,7 +106,7 @@ int fs_upper_open(struct fs *fs, struct err *err)
 {
 	bool write = !fs->options->read_only;
 	CLEANUP(fd) int dir = -1;
-	int r = open_private(write, ".plyfs", fs->upper_fd, &dir);
+	int r = open_private(fs, write, ".plyfs", fs->upper_fd, &dir);
 
 	/* Asked for read-only, an upper without a catalog is a directory like a lower one. */
 	if (r == -ENOENT && !write) {

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The power is cut after every call on a file of the upper in turn: what was flushed is there, the tree
+ * is the one after some operation, whole. Without faults, and after a flush that has failed, which loses
+ * for good what was written before it.
+ *
+ * The quick run takes a sample, whose seed it prints (PLYFS_SEED). PLYFS_FAULTS=all: every call.
+ * PLYFS_CUT_AT=N, PLYFS_FAULT_AT=N: only that cut, only that failing flush.
+ */
+#include <criterion/logging.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "support/tmpdir.h"
+#include "unit/faults/workload.h"
+
+#define OPS_MAX 200
+
+/* What was done, and the tree after each operation: states[0] is before the first. */
+struct history {
+	struct shadow *states[OPS_MAX + 1]; /* owned */
+	struct shadow_op ops[OPS_MAX];
+	int results[OPS_MAX];
+	unsigned int n;
+};
+
+static void note(void *arg, struct work *w, unsigned int number, const struct shadow_op *op,
+		 int result)
+{
+	struct history *h = arg;
+
+	if (number >= OPS_MAX)
+		wrong("too many operations");
+	h->ops[number] = *op;
+	h->results[number] = result;
+	h->states[number + 1] = shadow_copy(w->s);
+	h->n = number + 1;
+	faults_mark(number + 1);
+}
+
+/* The workload on "upper", recorded. It is left open, as a power cut finds it. */
+static void record_run(struct work *w, struct history *h, const struct fault_plan *plan,
+		       unsigned int n_random, unsigned int seed)
+{
+	work_open(w);
+	work_close(w);
+	remove_all(AT_FDCWD, "upper");
+	mkdir("upper", 0755);
+	memset(h, 0, sizeof(*h));
+	h->states[0] = shadow_copy(w->s);
+	w->after = note;
+	w->arg = h;
+	w->code = plan != NULL ? plan->code : 0;
+	faults_watch("upper", true);
+	faults_begin(plan);
+	work_open(w);
+	work_run(w, n_random, seed);
+	faults_end();
+}
+
+static void history_done(struct history *h)
+{
+	for (unsigned int i = 0; i <= h->n; i++)
+		shadow_free(h->states[i]);
+}
+
+/* ---- what must be there --------------------------------------------------------------- */
+
+/* The first state that a cut during operation MARK may show. */
+static unsigned int names_since(const struct history *h, unsigned int mark)
+{
+	for (unsigned int k = mark; k-- > 0;) {
+		if (h->results[k] == 0 && h->ops[k].kind >= SHADOW_FSYNC)
+			return k + 1;
+	}
+	return 0;
+}
+
+/* The state whose bytes of NODE were the last to be flushed. */
+static unsigned int bytes_since(const struct history *h, unsigned int mark, unsigned int node)
+{
+	for (unsigned int k = mark; k-- > 0;) {
+		const struct shadow_op *op = &h->ops[k];
+
+		if (h->results[k] != 0)
+			continue;
+		if (op->kind == SHADOW_SYNCFS || op->kind == SHADOW_REOPEN)
+			return k + 1;
+		if (op->kind == SHADOW_FSYNC && shadow_find(h->states[k], op->path) == (int)node)
+			return k + 1;
+	}
+	return 0;
+}
+
+static const struct shadow_blob *blob_of(const struct shadow *s, unsigned int node)
+{
+	return node < s->n_nodes ? s->nodes[node].blob : NULL;
+}
+
+/* Byte AT may be what it was in any state since SINCE; and zero where there was none in one of them. */
+static bool byte_is_right(const struct history *h, unsigned int since, unsigned int last,
+			  unsigned int node, uint64_t at, uint8_t byte)
+{
+	for (unsigned int m = since; m <= last; m++) {
+		const struct shadow_blob *b = blob_of(h->states[m], node);
+
+		if (b == NULL || at >= b->size ? byte == 0 : byte == b->bytes[at])
+			return true;
+	}
+	return false;
+}
+
+static bool bytes_are_right(const struct history *h, unsigned int since, unsigned int last,
+			    unsigned int node, const struct shadow_blob *is, char *why, size_t size)
+{
+	uint64_t least = UINT64_MAX, most = 0;
+
+	for (unsigned int m = since; m <= last; m++) {
+		const struct shadow_blob *b = blob_of(h->states[m], node);
+		uint64_t n = b != NULL ? b->size : 0;
+
+		least = n < least ? n : least;
+		most = n > most ? n : most;
+	}
+	if (is->size < least || is->size > most) {
+		snprintf(why, size, "it has %llu bytes, not %llu to %llu",
+			 (unsigned long long)is->size, (unsigned long long)least,
+			 (unsigned long long)most);
+		return false;
+	}
+	for (uint64_t at = 0; at < is->size; at++) {
+		if (byte_is_right(h, since, last, node, at, is->bytes[at]))
+			continue;
+		snprintf(why, size, "byte %llu of %llu is %02x, of no state from %u to %u",
+			 (unsigned long long)at, (unsigned long long)is->size, is->bytes[at], since,
+			 last);
+		return false;
+	}
+	return true;
+}
+
+struct cut {
+	const struct history *h;
+	size_t point;
+	enum cut_mode mode;
+	uint64_t seed;
+};
+
+static const char *const mode_names[] = {"flushed only", "some of the rest", "all of it"};
+
+static void check_bytes(const struct cut *c, unsigned int mark, unsigned int last,
+			const struct shadow *was, const struct shadow *is, const int *pairs)
+{
+	char why[300], path[SHADOW_PATH];
+
+	for (unsigned int i = 0; i < was->n_nodes; i++) {
+		unsigned int since;
+
+		if (!S_ISREG(was->nodes[i].mode))
+			continue;
+		since = bytes_since(c->h, mark, i);
+		if (bytes_are_right(c->h, since, last, i, is->nodes[pairs[i]].blob, why,
+				    sizeof(why)))
+			continue;
+		shadow_path(was, i, path, sizeof(path));
+		wrong("%s was flushed in state %u, but: %s", path, since, why);
+	}
+}
+
+/* The latest state that has these names. */
+static void check_tree(const struct cut *c, const struct shadow *is)
+{
+	unsigned int mark = faults_mark_at(c->point), since = names_since(c->h, mark);
+	unsigned int last = mark < c->h->n ? mark + 1 : mark;
+	char why[300], first[300] = "";
+	int pairs[2000];
+
+	for (unsigned int j = last + 1; j-- > since;) {
+		cr_assert_lt(c->h->states[j]->n_nodes, 2000);
+		if (shadow_same(c->h->states[j], is, SHADOW_NAMES_ONLY, pairs, why, sizeof(why))) {
+			check_bytes(c, mark, last, c->h->states[j], is, pairs);
+			return;
+		}
+		if (first[0] == '\0')
+			snprintf(first, sizeof(first), "%s", why);
+	}
+	wrong("the tree is none of states %u to %u: %s; %s", since, last, first, why);
+}
+
+static void check_cut(void *arg)
+{
+	const struct cut *c = arg;
+	struct work w = {.upper = "cut"};
+	struct shadow *again;
+	char why[300];
+
+	remove_all(AT_FDCWD, "cut");
+	faults_cut(c->point, c->mode, c->seed, "cut");
+	work_open(&w);
+	check_tree(c, w.s);
+	/* It goes on from there, and stays. */
+	if (!work_probe(&w))
+		wrong("nothing can be changed after it");
+	work_close(&w);
+	again = w.s;
+	w.s = NULL;
+	work_open(&w);
+	if (!shadow_same(again, w.s, 0, NULL, why, sizeof(why)))
+		wrong("opened once more: %s", why);
+	work_close(&w);
+}
+
+/* False, and a line, when something is wrong. */
+static bool cut_is_right(const struct cut *c, const char *what)
+{
+	unsigned int mark = faults_mark_at(c->point);
+	char why[1200], op[500] = "the end";
+
+	if (in_child(check_cut, (void *)(uintptr_t)c, why, sizeof(why)) == 0)
+		return true;
+	if (mark < c->h->n)
+		shadow_op_text(&c->h->ops[mark], op, sizeof(op));
+	fprintf(stderr, "%sPLYFS_CUT_AT=%zu PLYFS_SEED=%llu (%s; in operation %u, %s): %s\n", what,
+		c->point, (unsigned long long)c->seed, mode_names[c->mode], mark, op, why);
+	return false;
+}
+
+static unsigned long seed_of(void)
+{
+	return number_of("PLYFS_SEED", (unsigned long)time(NULL) % 100000);
+}
+
+static bool everything(void)
+{
+	const char *all = getenv("PLYFS_FAULTS");
+
+	return all != NULL && strcmp(all, "all") == 0;
+}
+
+/* ---- the tests ------------------------------------------------------------------------ */
+
+static void cut_everywhere(enum cut_mode mode, unsigned int quick)
+{
+	static struct history h;
+	unsigned long only = number_of("PLYFS_CUT_AT", 0), seed = seed_of(), n, step, bad = 0;
+	unsigned long runs = 0;
+	struct work w;
+	char dir[64];
+
+	work_init(&w, dir);
+	record_run(&w, &h, NULL, 60, (unsigned int)seed);
+	n = faults_recorded();
+	step = everything() ? 1 : n / quick + 1;
+	cr_log_info("%s: %lu calls, cut after every %lu., PLYFS_SEED=%lu", mode_names[mode], n,
+		    step, seed);
+	for (unsigned long at = only != 0 ? only : seed % step; at <= n; at += step) {
+		struct cut c = {&h, at, mode, seed};
+
+		bad += !cut_is_right(&c, "");
+		runs++;
+		if (only != 0)
+			break;
+	}
+	history_done(&h);
+	work_done(&w, dir);
+	cr_assert_eq(bad, 0, "%lu of %lu cuts went wrong (PLYFS_SEED=%lu)", bad, runs, seed);
+}
+
+Test(powercut, flushed_only)
+{
+	cut_everywhere(CUT_DURABLE, 150);
+}
+
+Test(powercut, some_of_the_rest)
+{
+	cut_everywhere(CUT_RANDOM, 150);
+}
+
+/* No cut at all, but a killed process: everything is there. */
+Test(powercut, killed)
+{
+	cut_everywhere(CUT_ALL, 60);
+}
+
+/* The flush number AT fails. Cuts at some points behind it. */
+static unsigned int cut_after_failed_flush(unsigned long at, unsigned int seed, bool *ret_fired)
+{
+	static struct history h;
+	struct fault_plan plan = {.at = at, .code = EIO, .calls = CALLS_OF(CALL_SYNC)};
+	unsigned int bad = 0;
+	struct work w;
+	char dir[64], what[400];
+
+	work_init(&w, dir);
+	record_run(&w, &h, &plan, 30, seed);
+	*ret_fired = faults_fired() > 0;
+	snprintf(what, sizeof(what), "PLYFS_FAULT_AT=%lu (%s) ", at, faults_what());
+	for (unsigned int i = 0; i < 4; i++) {
+		size_t n = faults_recorded();
+		struct cut c = {&h, n - n * i / 5, CUT_DURABLE, seed};
+
+		bad += !cut_is_right(&c, what);
+	}
+	history_done(&h);
+	work_done(&w, dir);
+	return bad;
+}
+
+Test(powercut, after_a_failed_flush)
+{
+	unsigned long only = number_of("PLYFS_FAULT_AT", 0), seed = seed_of();
+	unsigned int bad = 0, runs = 0;
+	bool fired = true;
+
+	cr_log_info("failed flushes, PLYFS_SEED=%lu", seed);
+	for (unsigned long at = only != 0 ? only : 1; fired; at++) {
+		bad += cut_after_failed_flush(at, (unsigned int)seed, &fired);
+		runs++;
+		if (only != 0)
+			break;
+	}
+	cr_log_info("%u flushes", runs);
+	cr_assert_eq(bad, 0, "%u cuts went wrong (PLYFS_SEED=%lu)", bad, seed);
+	cr_assert(only != 0 || runs > 20);
+}
