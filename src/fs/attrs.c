@@ -124,11 +124,8 @@ static int set_mode(struct change *ch, struct inode *inode, struct inode_rec *re
 	return 0;
 }
 
-static int set_times(struct change *ch, struct inode_rec *rec, uint32_t set, const struct attr *to)
+static void set_times(struct change *ch, struct inode_rec *rec, uint32_t set, const struct attr *to)
 {
-	bool own = rec->where == BYTES_FILE || rec->where == BYTES_CHUNKS;
-	bool mtime = set & (FS_SET_MTIME | FS_SET_MTIME_NOW);
-
 	if (set & FS_SET_ATIME)
 		rec->attr.atime = to->atime;
 	if (set & FS_SET_ATIME_NOW)
@@ -138,7 +135,6 @@ static int set_times(struct change *ch, struct inode_rec *rec, uint32_t set, con
 	if (set & FS_SET_MTIME_NOW)
 		rec->attr.mtime = ch->now;
 	rec->attr.ctime = set & FS_SET_CTIME ? to->ctime : ch->now;
-	return mtime && own ? data_set_mtime(ch->fs->data, rec, &rec->attr.mtime) : 0;
 }
 
 static int apply_attrs(struct change *ch, struct inode *inode, uint32_t set, const struct attr *to,
@@ -158,12 +154,13 @@ static int apply_attrs(struct change *ch, struct inode *inode, uint32_t set, con
 	if (r == 0 && (set & FS_SET_MODE))
 		r = set_mode(ch, inode, rec, to->mode);
 	if (r == 0)
-		r = set_times(ch, rec, set, to);
+		set_times(ch, rec, set, to);
 	return r;
 }
 
+/* SIZE: with the new length that SET may ask for. */
 static int setattr_locked(struct fs *fs, struct inode *inode, uint32_t set, const struct attr *to,
-			  struct attr *ret_attr)
+			  bool size, struct attr *ret_attr)
 {
 	CLEANUP(change) struct change ch = {0};
 	struct inode_rec *rec;
@@ -171,7 +168,7 @@ static int setattr_locked(struct fs *fs, struct inode *inode, uint32_t set, cons
 
 	if (r < 0)
 		return r;
-	if (set & FS_SET_SIZE)
+	if (size)
 		r = bytes_truncate(&ch, inode, to->size, &rec);
 	else {
 		change_lock(&ch);
@@ -180,25 +177,53 @@ static int setattr_locked(struct fs *fs, struct inode *inode, uint32_t set, cons
 	if (r == 0)
 		r = apply_attrs(&ch, inode, set, to, rec);
 	if (r == 0)
-		r = change_commit(&ch);
+		r = bytes_commit(&ch);
+	if (r == 0 && (set & (FS_SET_MTIME | FS_SET_MTIME_NOW)))
+		r = data_set_mtime(fs->data, rec, &rec->attr.mtime);
 	if (r < 0)
 		return r;
 	*ret_attr = rec->attr;
 	return data_attr(fs->data, rec, ret_attr);
 }
 
+/*
+ * A data file is cut at once, and what was cut off does not come back. So what only the record can say
+ * goes first, for its commit may fail.
+ */
+static int record_first(struct fs *fs, uint64_t ino, uint32_t set)
+{
+	const uint32_t owner = FS_SET_MODE | FS_SET_UID | FS_SET_GID;
+	const uint32_t kill = FS_SET_KILL_SUIDGID | FS_SET_KILL_SGID;
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	int r;
+
+	if (!(set & FS_SET_SIZE))
+		return 0;
+	r = record_load(fs, ino, &rec);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (rec.where != BYTES_FILE && rec.where != BYTES_CHUNKS)
+		return 0;
+	return (set & owner) || (rec.flags & INODE_HAS_CAPS) ||
+	       ((set & kill) && (rec.attr.mode & (S_ISUID | S_ISGID)));
+}
+
 static int setattr(struct fs *fs, struct inode *inode, uint32_t set, const struct attr *attr,
 		   struct attr *ret_attr)
 {
 	CLEANUP(rwlock) pthread_rwlock_t *lock = NULL;
+	int r = 0;
 
 	if (S_ISREG(inode->type)) {
 		lock = fs_data_lock(fs, inode->ino);
 		pthread_rwlock_wrlock(lock);
+		r = record_first(fs, inode->ino, set);
+		if (r > 0)
+			r = setattr_locked(fs, inode, set, attr, false, ret_attr);
 	} else if (set & FS_SET_SIZE) {
 		return S_ISDIR(inode->type) ? -EISDIR : -EINVAL;
 	}
-	return setattr_locked(fs, inode, set, attr, ret_attr);
+	return r < 0 ? r : setattr_locked(fs, inode, set, attr, set & FS_SET_SIZE, ret_attr);
 }
 
 int fs_setattr(struct fs *fs, uint64_t ino, uint32_t set, const struct attr *attr,

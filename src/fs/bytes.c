@@ -2,6 +2,7 @@
 /* Bytes move first and without the write lock; the record follows under it. */
 #include <errno.h>
 
+#include "base/log.h"
 #include "fs/bytes.h"
 
 int bytes_source(struct fs *fs, const struct inode *inode, const struct inode_rec *rec,
@@ -64,6 +65,25 @@ static void move_place(struct inode_rec *from, struct inode_rec *to)
 	to->origin = steal_ptr(&from->origin);
 }
 
+/* Remembers the data file that is about to be changed in place. */
+static int note_before(struct change *ch, const struct byte_op *op, const struct inode_rec *rec)
+{
+	struct attr attr = {0};
+	int r;
+
+	if (rec->where != BYTES_FILE && rec->where != BYTES_CHUNKS)
+		return 0;
+	r = data_attr(ch->fs->data, rec, &attr);
+	/* Emptying a file that a power cut has taken is no error. */
+	if (r < 0)
+		return op->kind == OP_TRUNCATE && op->size == 0 ? 0 : r;
+	ch->before = *rec;
+	ch->before.origin = NULL;
+	ch->before.attr.size = attr.size;
+	ch->cut = op->kind == OP_TRUNCATE && op->size < attr.size;
+	return 0;
+}
+
 /*
  * The record that data/ works on is a copy: chmod and its kin may change the real one meanwhile,
  * for they do not take the data lock of other types, and under the write lock the real one is read
@@ -84,6 +104,8 @@ static int run(struct change *ch, struct inode *inode, const struct byte_op *op,
 	/* Emptying a file reads nothing: it works although the lower file is gone. */
 	if (r == 0 && !(op->kind == OP_TRUNCATE && op->size == 0))
 		r = bytes_source(ch->fs, inode, &copy, &held, &source, &src);
+	if (r == 0)
+		r = note_before(ch, op, &copy);
 	if (r == 0)
 		r = run_op(ch, op, &copy, src);
 	if (r < 0)
@@ -115,4 +137,25 @@ int bytes_fallocate(struct change *ch, struct inode *inode, int mode, off_t off,
 	struct byte_op op = {.kind = OP_FALLOCATE, .mode = mode, .off = off, .size = (uint64_t)len};
 
 	return run(ch, inode, &op, ret_rec);
+}
+
+int bytes_commit(struct change *ch)
+{
+	CLEANUP(batch) struct batch none = {0};
+	struct inode_rec *before = &ch->before;
+	struct attr now = {0};
+	bool changed;
+	int r = change_commit(ch);
+
+	if (r == 0 || before->attr.ino == 0)
+		return r;
+	if (ch->cut) {
+		log_debug("inode %llu is shorter, but its record could not be written",
+			  (unsigned long long)before->attr.ino);
+		return 0;
+	}
+	batch_begin(&none, ch->fs->catalog);
+	if (data_attr(ch->fs->data, before, &now) == 0 && now.size > before->attr.size)
+		(void)data_truncate(ch->fs->data, before, NULL, before->attr.size, &none, &changed);
+	return r;
 }

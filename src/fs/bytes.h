@@ -11,7 +11,8 @@
 /*
  * For a prepared, unlocked change, under INODE's exclusive data lock: moves or changes bytes, then
  * takes the write lock and gives the record with its new place and size, in the change. The caller
- * sets times and commits. On failure nothing has changed.
+ * sets times and ends with bytes_commit(). On failure nothing has changed, but for bytes that were to
+ * be replaced in place.
  */
 int bytes_truncate(struct change *ch, struct inode *inode, uint64_t size,
 		   struct inode_rec **ret_rec);
@@ -19,6 +20,13 @@ int bytes_write(struct change *ch, struct inode *inode, const void *bytes, size_
 		struct inode_rec **ret_rec);
 int bytes_fallocate(struct change *ch, struct inode *inode, int mode, off_t off, off_t len,
 		    struct inode_rec **ret_rec);
+
+/*
+ * Commits such a change. When that fails, a data file that had become longer gets its old length back.
+ * One that was cut stays so, and then it is no failure: what the lost record would have said of it the
+ * file says itself, or data/ finds out. So what else the record is to say is committed before.
+ */
+int bytes_commit(struct change *ch);
 
 /* The lower file that REC's bytes come from, held in RET_HELD, as RET_SOURCE; *RET_SRC is NULL when
  * the record needs none. */

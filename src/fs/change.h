@@ -26,6 +26,10 @@ struct change {
 	struct inode_rec **recs; /* owned, and what they point to */
 	size_t n_recs, cap_recs;
 	bool locked;
+	/* bytes.c: the data file that was changed in place, as it was: the record without its origin,
+	 * and the length. attr.ino 0: none. */
+	struct inode_rec before;
+	bool cut; /* and it has lost its end, which cannot be undone */
 };
 
 /* -EROFS when nothing may be changed. */

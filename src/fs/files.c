@@ -116,7 +116,7 @@ static int write_by_change(struct fs *fs, struct inode *inode, const void *bytes
 	if (kill)
 		rec_kill_suidgid(rec);
 	change_kill_caps(&ch, rec);
-	return change_commit(&ch);
+	return bytes_commit(&ch);
 }
 
 ssize_t fs_write(struct fs *fs, uint64_t ino, const void *bytes, size_t size, off_t off, bool kill)
@@ -155,7 +155,7 @@ static int allocate(struct fs *fs, struct inode *inode, int mode, off_t off, off
 	/* Set-id bits are the caller's business: front/ clears them first, with a setattr. */
 	rec->attr.mtime = rec->attr.ctime = ch.now;
 	change_kill_caps(&ch, rec);
-	return change_commit(&ch);
+	return bytes_commit(&ch);
 }
 
 int fs_fallocate(struct fs *fs, uint64_t ino, int mode, off_t off, off_t len)
