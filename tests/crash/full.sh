@@ -77,7 +77,7 @@ back() {
 	esac
 }
 
-# on NAME SEED [writeback] [inodes]
+# on NAME SEED [writeback | inodes | grows]
 on() {
 	local dir=$WORK/$1 options seed=$2
 	back "$1"
@@ -106,9 +106,9 @@ make_lower
 check ext4 "a full ext4" on ext4 "$SEED"
 check ext4-inodes "an ext4 without free inodes" on ext4-inodes "$SEED" inodes
 check xfs "a full xfs" on xfs "$SEED"
-check btrfs "a full btrfs" on btrfs "$SEED"
+check btrfs "a full btrfs" on btrfs "$SEED" grows
 check tmpfs "a full tmpfs" on tmpfs "$SEED"
-check quota "a used-up quota" on quota "$SEED"
+check quota "a used-up quota" on quota "$SEED" grows
 umount "$WORK/ext4" 2>/dev/null || true
 rm -f "$IMAGES/ext4"
 check writeback "a full ext4 under a cache that writes later" on ext4 "$((SEED + 1))" writeback

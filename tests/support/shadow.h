@@ -97,6 +97,7 @@ struct shadow *shadow_load(const struct shadow_view *view, void *arg, char *why,
 
 enum shadow_flags {
 	SHADOW_NAMES_ONLY = 1, /* sizes and bytes of regular files are not compared */
+	SHADOW_MAY_GROW = 2,   /* shadow_settle(): a file may have become longer by new bytes */
 };
 /*
  * Both show the same, hard links included. PAIRS, if not NULL, has room for a number a node of A: the
@@ -109,8 +110,8 @@ bool shadow_same(const struct shadow *a, const struct shadow *b, int flags, int 
  * After OP has failed: of a write in place a part may be there. Each byte has to be the old one or the
  * new one, and the length the old one; then the shadow takes over what is there. False otherwise.
  */
-bool shadow_settle(struct shadow *s, const struct shadow_op *op, const struct shadow_view *view,
-		   void *arg, char *why, size_t size);
+bool shadow_settle(struct shadow *s, const struct shadow_op *op, int flags,
+		   const struct shadow_view *view, void *arg, char *why, size_t size);
 
 /* One more operation, at random and mostly one that succeeds; files up to about MAX bytes. */
 void shadow_random(const struct shadow *s, uint64_t *state, uint64_t max, struct shadow_op *ret_op);

@@ -286,39 +286,64 @@ bool shadow_same(const struct shadow *a, const struct shadow *b, int flags, int 
 
 /* ---- after a failure ----------------------------------------------------------------- */
 
-bool shadow_settle(struct shadow *s, const struct shadow_op *op, const struct shadow_view *view,
-		   void *arg, char *why, size_t size)
+static bool may_be(const struct shadow_blob *was, uint64_t at, uint8_t byte,
+		   const struct shadow_op *op)
+{
+	uint8_t wanted = 0;
+
+	if (at >= was->size ? at < op->off && byte == 0 : byte == was->bytes[at])
+		return true;
+	if (at < op->off || at - op->off >= op->len)
+		return false;
+	if (op->kind == SHADOW_WRITE)
+		shadow_fill(&wanted, at, 1, op->seed);
+	return byte == wanted;
+}
+
+static void blob_replace(struct shadow_node *node, struct shadow_blob *with)
+{
+	struct shadow_blob *old = node->blob;
+
+	node->blob = with;
+	if (--old->refs > 0)
+		return;
+	free(old->bytes);
+	free(old);
+}
+
+bool shadow_settle(struct shadow *s, const struct shadow_op *op, int flags,
+		   const struct shadow_view *view, void *arg, char *why, size_t size)
 {
 	int node = shadow_find(s, op->path);
 	struct shadow_blob *is, *was;
-	uint8_t *wanted;
+	struct shadow_stat st;
+	uint64_t at = 0;
+	int r;
 
 	if ((op->kind != SHADOW_WRITE && op->kind != SHADOW_PUNCH) || node < 0 ||
 	    !S_ISREG(s->nodes[node].mode))
 		return true;
 	was = s->nodes[node].blob;
-	is = load_bytes(view, arg, op->path, was->size, why, size);
-	if (is == NULL)
-		return false;
-	wanted = calloc(1, op->len + 1);
-	if (op->kind == SHADOW_WRITE)
-		shadow_fill(wanted, op->off, op->len, op->seed);
-	for (uint64_t i = 0; i < was->size; i++) {
-		bool in = i >= op->off && i - op->off < op->len;
-
-		if (is->bytes[i] == was->bytes[i] || (in && is->bytes[i] == wanted[i - op->off]))
-			continue;
-		free(wanted);
+	r = view->stat(arg, op->path, &st);
+	if (r < 0)
+		return say(why, size, "%s: after a failure: %s", op->path, strerror(-r));
+	if (st.size != was->size && !((flags & SHADOW_MAY_GROW) && st.size > was->size))
+		return say(why, size, "%s: after a failure: %llu bytes, not %llu", op->path,
+			   (unsigned long long)st.size, (unsigned long long)was->size);
+	is = load_bytes(view, arg, op->path, st.size, why, size);
+	while (is != NULL && at < is->size && may_be(was, at, is->bytes[at], op))
+		at++;
+	if (is != NULL && at == is->size) {
+		blob_replace(&s->nodes[node], is);
+		return true;
+	}
+	if (is != NULL) {
+		say(why, size,
+		    "%s: after a failure, byte %llu of %llu (before: %llu) is neither old nor new: %02x",
+		    op->path, (unsigned long long)at, (unsigned long long)is->size,
+		    (unsigned long long)was->size, is->bytes[at]);
 		free(is->bytes);
 		free(is);
-		return say(why, size, "%s: after a failure, byte %llu is neither old nor new",
-			   op->path, (unsigned long long)i);
 	}
-	free(wanted);
-	s->nodes[node].blob = is;
-	if (--was->refs == 0) {
-		free(was->bytes);
-		free(was);
-	}
-	return true;
+	return false;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * full PROGRAM OPTIONS MOUNTPOINT BALLAST SEED ROUNDS [writeback] [inodes]
+ * full PROGRAM OPTIONS MOUNTPOINT BALLAST SEED ROUNDS [writeback] [inodes] [grows]
  *
  *	mounts, and fills what is under the upper with random operations and a neighbour's files (in the
  *	directory BALLAST)
  *	again and again, beside a model: what was acknowledged is there, what failed is not. "writeback":
- *	the kernel writes later, so fsync is what acknowledges. "inodes": they are what is used up.
+ *	the kernel writes later, so fsync is what acknowledges. "inodes": they are what is used up. "grows": the
+ *	file system may not let a file be shortened, so that an append that failed half-way stays.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@ struct test {
 	int ballast;
 	bool flush;  /* a write is acknowledged by fsync */
 	bool inodes; /* there is always room, but for one more file */
+	bool grows;  /* what a failed write has added may stay */
 	unsigned long ops, full, deleted;
 };
 
@@ -103,7 +105,8 @@ static void failed_for_space(struct test *t, const struct shadow_op *op, uint64_
 	part = *op;
 	part.off += done;
 	part.len -= op->kind == SHADOW_WRITE ? done : 0;
-	if (!shadow_settle(t->s, &part, &dir_view, (void *)(uintptr_t)t->m.dir, why, sizeof(why)))
+	if (!shadow_settle(t->s, &part, t->grows ? SHADOW_MAY_GROW : 0, &dir_view,
+			   (void *)(uintptr_t)t->m.dir, why, sizeof(why)))
 		wrong("%s", why);
 }
 
@@ -297,7 +300,7 @@ int main(int argc, char **argv)
 
 	if (argc < 7) {
 		fprintf(stderr,
-			"usage: full PROGRAM OPTIONS MOUNTPOINT BALLAST SEED ROUNDS [writeback] [inodes]\n");
+			"usage: full PROGRAM OPTIONS MOUNTPOINT BALLAST SEED ROUNDS [writeback] [inodes] [grows]\n");
 		return 2;
 	}
 	umask(0);
@@ -310,6 +313,7 @@ int main(int argc, char **argv)
 	for (int i = 7; i < argc; i++) {
 		t.flush |= strcmp(argv[i], "writeback") == 0;
 		t.inodes |= strcmp(argv[i], "inodes") == 0;
+		t.grows |= strcmp(argv[i], "grows") == 0;
 	}
 	mount_start(&t.m);
 	t.s = shadow_load(&dir_view, argv[3], why, sizeof(why));

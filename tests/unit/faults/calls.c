@@ -117,6 +117,53 @@ void faults_mark(unsigned int mark)
 	pthread_mutex_unlock(&lock);
 }
 
+/* ---- space ---------------------------------------------------------------------------- */
+
+/* Room behind the end of files, by fallocate(2). */
+static struct {
+	ino_t ino;
+	off_t upto;
+} rooms[64];
+static size_t n_rooms;
+
+static void set_room(ino_t ino, off_t upto)
+{
+	size_t i = 0;
+
+	while (i < n_rooms && rooms[i].ino != ino)
+		i++;
+	if (i == n_rooms)
+		n_rooms = n_rooms < 64 ? n_rooms + 1 : 1;
+	i %= 64;
+	rooms[i].ino = ino;
+	rooms[i].upto = upto;
+}
+
+static off_t room_of(ino_t ino)
+{
+	for (size_t i = 0; i < n_rooms; i++) {
+		if (rooms[i].ino == ino)
+			return rooms[i].upto;
+	}
+	return 0;
+}
+
+/* Whether a write takes blocks that the file does not have yet. */
+static bool takes_space(int fd, off_t off, off_t n)
+{
+	struct stat st;
+	long at, hole;
+
+	if (fstat(fd, &st) < 0)
+		return true;
+	if (off + n > st.st_size)
+		return off + n > room_of(st.st_ino);
+	at = syscall(SYS_lseek, fd, 0L, (long)SEEK_CUR);
+	hole = syscall(SYS_lseek, fd, (long)off, (long)SEEK_HOLE);
+	syscall(SYS_lseek, fd, at, (long)SEEK_SET);
+	return hole < off + n;
+}
+
 /* ---- which files --------------------------------------------------------------------- */
 
 /* Below the watched directory, or itself; RET_REST is the path in it. */
@@ -290,7 +337,9 @@ static ssize_t do_write(int fd, const struct iovec *iov, int n_iov, off_t off, c
 	}
 	if (off < 0)
 		at = syscall(SYS_lseek, fd, 0L, (long)SEEK_CUR);
-	error = count(CALL_WRITE, name, path, (uint64_t)at, size);
+	error = plan.space && !takes_space(fd, at, (off_t)size)
+			? 0
+			: count(CALL_WRITE, name, path, (uint64_t)at, size);
 	if (error != 0 && plan.partial && size > 1) {
 		size = 1 + (size_t)at / 7 % (size - 1);
 		cut_short.ino = fd_ino(fd);
@@ -421,6 +470,8 @@ int ftruncate(int fd, off_t len)
 		error = r < 0 ? errno : 0;
 	}
 	if (error == 0)
+		set_room(fd_ino(fd), 0);
+	if (error == 0)
 		note(fd, (struct event){.kind = EVENT_LENGTH, .off = (uint64_t)len});
 	else
 		record_add((struct event){.kind = EVENT_NOTHING});
@@ -449,16 +500,19 @@ static void note_fallocate(int fd, int mode, uint64_t off, uint64_t len)
 int fallocate(int fd, int mode, off_t off, off_t len)
 {
 	char path[4096];
-	int error;
+	int error = 0;
 	long r = -1;
 
 	if (!begin(fd, path))
 		return (int)syscall(SYS_fallocate, fd, (long)mode, (long)off, (long)len);
-	error = count(CALL_ALLOCATE, "fallocate", path, (uint64_t)off, (uint64_t)len);
+	if (!(plan.space && mode == FALLOC_FL_KEEP_SIZE && room_of(fd_ino(fd)) >= off + len))
+		error = count(CALL_ALLOCATE, "fallocate", path, (uint64_t)off, (uint64_t)len);
 	if (error == 0) {
 		r = syscall(SYS_fallocate, fd, (long)mode, (long)off, (long)len);
 		error = r < 0 ? errno : 0;
 	}
+	if (error == 0 && mode == FALLOC_FL_KEEP_SIZE)
+		set_room(fd_ino(fd), (off_t)(off + len));
 	if (error == 0)
 		note_fallocate(fd, mode, (uint64_t)off, (uint64_t)len);
 	else

@@ -36,6 +36,7 @@ struct fault_plan {
 	unsigned long at;   /* which call; 0: none fails */
 	int code;	    /* EIO, ENOSPC, EDQUOT */
 	bool for_good;	    /* and all after it */
+	bool space;	    /* of writes, only those that take new blocks are counted and fail */
 	bool partial;	    /* a write takes some of its bytes first; the rest of it fails */
 	unsigned int calls; /* which are counted and can fail; 0: all */
 };

@@ -41,6 +41,7 @@ static void check_one(void *arg)
 	work_open(&w);
 	work_close(&w);
 	w.code = o->plan.code;
+	w.can_delete = o->plan.space;
 	snprintf(w.where, sizeof(w.where), "call %lu", o->plan.at);
 	faults_watch("upper", false);
 	faults_begin(&o->plan);
@@ -93,6 +94,12 @@ static void run_one(struct one *o, unsigned long at, struct counts *c, struct to
 	}
 	t->fired += c->fired > 0;
 	t->stuck += c->fired > 0 && !c->works;
+	if (o->plan.space && !c->works) {
+		t->bad++;
+		fprintf(stderr,
+			"PLYFS_FAULT_AT=%lu PLYFS_SEED=%u: space is free again, but not usable\n",
+			at, o->seed);
+	}
 }
 
 static void run_all(const char *test, struct one *o)
@@ -165,6 +172,7 @@ Test(injected, no_space_for_good)
 {
 	struct one o = {.plan = {.code = ENOSPC,
 				 .for_good = true,
+				 .space = true,
 				 .calls = CALLS_OF(CALL_WRITE) | CALLS_OF(CALL_ALLOCATE) |
 					  CALLS_OF(CALL_CREATE) | CALLS_OF(CALL_COPY)},
 			.n_random = 20};

@@ -216,6 +216,9 @@ void work_open(struct work *w)
 			faults_end();
 	}
 	w->open = true;
+	/* The last owner gave its reserve back, and there is none to be had. */
+	if (faults_fired() > 0)
+		w->can_delete = false;
 	if (fs_read_only(w->d.fs))
 		wrong("%s: opened read-only", w->where);
 	if (w->s == NULL)
@@ -313,7 +316,11 @@ int work_step(struct work *w, const struct shadow_op *op)
 	}
 	if (is_fault(w, r)) {
 		w->refused++;
-		if (!shadow_settle(w->s, op, &drive_view, &w->d, why, sizeof(why)))
+		if (w->can_delete && (op->kind == SHADOW_UNLINK || op->kind == SHADOW_RMDIR)) {
+			shadow_op_text(op, text, sizeof(text));
+			wrong("%s: %s fails: %s", w->where, text, strerror(-r));
+		}
+		if (!shadow_settle(w->s, op, 0, &drive_view, &w->d, why, sizeof(why)))
 			wrong("%s: %s", w->where, why);
 		return r;
 	}

@@ -15,6 +15,7 @@ struct work {
 	bool threads;
 	int code;	       /* what injected faults say; 0: there are none */
 	struct shadow *s;      /* owned; NULL before the first open */
+	bool can_delete;       /* faults are those of a full disk, where deleting works */
 	unsigned long refused; /* operations that failed, but should not without faults */
 	/* Called after each operation of the workload, with what it returned. */
 	void (*after)(void *arg, struct work *w, unsigned int number, const struct shadow_op *op,
