@@ -45,8 +45,8 @@ struct catalog_options {
 /*
  * Opens the catalog in the directory DIRFD (the `.plyfs` directory; borrowed, duplicated inside).
  * Errors with a sentence: -ENOENT no catalog; -EBUSY in use by a live process (the sentence names
- * its pid); -EUCLEAN damaged; -EPROTONOSUPPORT made by a newer version; -EROFS, -ENOSPC, -EACCES
- * of the files. A lock left by a dead process is taken over silently.
+ * its pid); -ENOLCK another host may have it, and nobody can tell; -EUCLEAN damaged;
+ * -EPROTONOSUPPORT made by a newer version; -EROFS, -ENOSPC, -EACCES of the files. A lock left by a dead process is taken over silently.
  */
 int catalog_open(int dirfd, const struct catalog_options *options, struct catalog **ret_catalog,
 		 struct err *err);

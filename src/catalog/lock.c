@@ -168,7 +168,7 @@ static int own_without_locks(int fd, struct err *err)
 	if (strcmp(o.host, me.host) == 0)
 		return 0; /* before this machine's last boot */
 	return err_set(
-		err, EBUSY,
+		err, ENOLCK,
 		"process %ld on host %s may have the upper layer in use, and this file system "
 		"has no locks to tell; if it does not, remove the file .plyfs/" LOCK_FILE,
 		o.pid, o.host);
