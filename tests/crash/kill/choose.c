@@ -105,9 +105,7 @@ static void choose_new(struct worker *w, char *path)
 
 	if (p.node == NULL || rnd_below(&w->rng, 4) == 0)
 		p.path[0] = '\0';
-	if (p.path[0] != '\0')
-		strcat(p.path, "/");
-	snprintf(path, PATH_SIZE, "%s", p.path);
+	snprintf(path, PATH_SIZE, "%s%s", p.path, p.path[0] != '\0' ? "/" : "");
 	snprintf(path + strlen(path), NAME_SIZE, names[rnd_below(&w->rng, 4)],
 		 rnd_below(&w->rng, 8));
 }
@@ -205,7 +203,7 @@ static void choose_xattr(struct worker *w, struct op *op)
 	}
 	if (op->kind == OP_RMXATTR && p.node != NULL && p.node->xattrs != NULL &&
 	    strncmp(p.node->xattrs->name, "system.", 7) != 0)
-		strcpy(op->name, p.node->xattrs->name);
+		snprintf(op->name, sizeof(op->name), "%s", p.node->xattrs->name);
 }
 
 static void choose_attr(struct worker *w, struct op *op)

@@ -38,6 +38,26 @@ void scan_tree(struct tree *ret_model, const char *dir);
  */
 unsigned int check_upper(struct tree *const *models, unsigned int n, const char *upper, FILE *out);
 
+/* moment.c */
+
+/*
+ * What a checkpoint does can be seen from outside: the other journal grows, the tables' file changes, a
+ * journal is cut off, a compact copy of the tables is made.
+ */
+enum event { EVENT_SWITCH, EVENT_TABLES, EVENT_CUT, EVENT_COPY, N_EVENTS };
+extern const char *const event_names[N_EVENTS];
+
+/* What the files of a catalog looked like. */
+struct files {
+	struct stat tables, journals[2];
+	bool copy;
+	int grows; /* the journal that grew last; -1: none yet */
+};
+
+void files_look(struct files *f, const char *upper);
+/* True when it has happened since the last look; BEFORE becomes what is there now. */
+bool files_event(struct files *before, const char *upper, enum event event);
+
 /* daemon.c */
 
 /* The program under test and where it works. */

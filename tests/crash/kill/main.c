@@ -3,9 +3,7 @@
  * The kill test: clients work on a mount, the daemon is killed, mounted again, and what is there is
  * compared with what was answered.
  *
- *	kill PROGRAM DIRECTORY SEED KILLS SECONDS
- *
- * It ends after so many kills, or so many seconds (0: no limit).
+ *	kill PROGRAM DIRECTORY SEED KILLS
  *
  * A scene is a stack of lower layers and an upper; it lives for some dozens of kills. Each client has a
  * directory of its own below the mount, and a model of it. Whatever was answered must be there after
@@ -49,7 +47,7 @@ struct run {
 	atomic_ulong done;
 	atomic_bool killed;
 	unsigned long scene, n_kills, kills[N_PLANS], ops, inflight, inflight_bytes, happened,
-		checkpoints;
+		events[N_EVENTS];
 	double began;
 };
 
@@ -283,33 +281,20 @@ static void clients_join(struct run *r, struct job *jobs)
 			failed(r, &r->clients[c], r->clients[c].why);
 }
 
-/* True when the tables' file is not what it was: a checkpoint is writing it. */
-static bool tables_change(struct run *r, struct stat *before)
-{
-	char path[300];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "%s/.plyfs/catalog.mdb", r->place.upper);
-	if (stat(path, &st) < 0)
-		return false;
-	if (before->st_ino == 0)
-		*before = st;
-	return st.st_mtim.tv_sec != before->st_mtim.tv_sec ||
-	       st.st_mtim.tv_nsec != before->st_mtim.tv_nsec;
-}
-
 static void wait_for_moment(struct run *r, struct job *jobs)
 {
 	static const unsigned int counts[] = {20, 300, 3000};
 	unsigned long n = rnd_below(&r->rng, counts[rnd_below(&r->rng, 3)]);
 	unsigned int delay = rnd_below(&r->rng, 2) ? rnd_below(&r->rng, 300) : 0;
+	enum event event = rnd_below(&r->rng, N_EVENTS);
 	double end = seconds() + PLAN_SECONDS;
-	struct stat before = {0};
+	struct files before = {.grows = -1};
 
+	files_look(&before, r->place.upper);
 	while (seconds() < end && !all_ended(jobs)) {
-		if (r->plan == PLAN_CHECKPOINT && tables_change(r, &before)) {
-			r->checkpoints++;
-			delay = rnd_below(&r->rng, 4) ? rnd_below(&r->rng, 8000) : 0;
+		if (r->plan == PLAN_CHECKPOINT && files_event(&before, r->place.upper, event)) {
+			r->events[event]++;
+			delay = rnd_below(&r->rng, 4) ? rnd_below(&r->rng, 5000) : 0;
 			break;
 		}
 		if (r->plan == PLAN_COUNT && atomic_load(&r->done) >= n)
@@ -445,23 +430,21 @@ static void report(const struct run *r)
 	       r->n_kills, r->scene, seconds() - r->began);
 	for (unsigned int i = 0; i < N_PLANS; i++)
 		printf("%s %lu %s", i == 0 ? ":" : ",", r->kills[i], plan_names[i]);
-	printf("; %lu operations answered, %lu in flight when killed (%lu on bytes; of the others %lu were done); "
-	       "%lu checkpoints caught\n",
-	       r->ops, r->inflight, r->inflight_bytes, r->happened, r->checkpoints);
-}
-
-static bool goes_on(const struct run *r, unsigned long kills, unsigned long limit)
-{
-	return r->n_kills < kills && (limit == 0 || seconds() - r->began < (double)limit);
+	printf("\n%lu operations answered, %lu in flight when killed (%lu on bytes; of the others %lu were done)\n",
+	       r->ops, r->inflight, r->inflight_bytes, r->happened);
+	for (unsigned int i = 0; i < N_EVENTS; i++)
+		printf("%s %lu when %s", i == 0 ? "checkpoints caught:" : ",", r->events[i],
+		       event_names[i]);
+	printf("\n");
 }
 
 int main(int argc, char **argv)
 {
 	static struct run r;
-	unsigned long kills, limit;
+	unsigned long kills;
 
-	if (argc != 6) {
-		fprintf(stderr, "usage: kill PROGRAM DIRECTORY SEED KILLS SECONDS\n");
+	if (argc != 5) {
+		fprintf(stderr, "usage: kill PROGRAM DIRECTORY SEED KILLS\n");
 		return 2;
 	}
 	umask(0);
@@ -470,7 +453,6 @@ int main(int argc, char **argv)
 	snprintf(r.dir, sizeof(r.dir), "%s", argv[2]);
 	r.seed = strtoull(argv[3], NULL, 0);
 	kills = strtoul(argv[4], NULL, 0);
-	limit = strtoul(argv[5], NULL, 0);
 	r.began = seconds();
 	snprintf(r.place.upper, sizeof(r.place.upper), "%s/upper", r.dir);
 	snprintf(r.place.mnt, sizeof(r.place.mnt), "%s/mnt", r.dir);
@@ -479,11 +461,11 @@ int main(int argc, char **argv)
 	mkdir(r.place.mnt, 0755);
 	for (unsigned int c = 0; c < N_CLIENTS; c++)
 		snprintf(r.dirs[c], sizeof(r.dirs[c]), "%s/w%u", r.place.mnt, c);
-	while (goes_on(&r, kills, limit)) {
+	while (r.n_kills < kills) {
 		unsigned long end = r.n_kills + SCENE_KILLS;
 
 		scene_begin(&r);
-		while (goes_on(&r, kills, limit) && r.n_kills < end)
+		while (r.n_kills < kills && r.n_kills < end)
 			one_kill(&r);
 		scene_end(&r);
 	}
