@@ -22,11 +22,12 @@
 # never lies about a flush. "Snapshots" are moments at which nothing is lost.
 #
 # PLYFS_POWER_SEED     the first seed (default: from the clock; it is printed)
-# PLYFS_POWER_IMAGES   disks made of one load (default: 14)
+# PLYFS_POWER_IMAGES   disks made of one load (default: 12)
 # PLYFS_POWER_ROUNDS   loads for each file system (default: 1). A long run:
 #                      PLYFS=build/plyfs PLYFS_POWER_ROUNDS=20 PLYFS_POWER_IMAGES=100 tests/crash/power.sh
-# PLYFS_POWER_SECONDS  length of a load (default: 12)
-# PLYFS_POWER_FS       the file systems (default: "ext4 xfs")
+# PLYFS_POWER_SECONDS  length of a load (default: 8)
+# PLYFS_POWER_FS       what the upper lies on (default: "ext4 xfs reflink"); reflink is xfs with the
+#                      lower layer on the same disk, whose files are cloned, not copied
 # PLYFS_POWER_KEEP     a directory that gets the records of loads that led to faults
 # PLYFS_POWER_REPLAY   such a directory: its record is used instead of a load. With the seed of the
 #                      image it makes the same disk again.
@@ -35,9 +36,9 @@ need_packages e2fsprogs xfsprogs libfuse3-dev fuse3
 in_private_ns "$@"
 
 SEED=${PLYFS_POWER_SEED:-1$(date +%s%N | cut -c8-16)}
-IMAGES=${PLYFS_POWER_IMAGES:-14}
+IMAGES=${PLYFS_POWER_IMAGES:-12}
 ROUNDS=${PLYFS_POWER_ROUNDS:-1}
-LOAD_SECONDS=${PLYFS_POWER_SECONDS:-12}
+LOAD_SECONDS=${PLYFS_POWER_SECONDS:-8}
 PLYFS_TEST_LIMIT=${PLYFS_TEST_LIMIT:-$((120 + LOAD_SECONDS * 3 + IMAGES * 5))}
 SOURCES=$(cd "$(dirname "$0")/power" && pwd)
 POWER=$WORK/power
@@ -56,7 +57,7 @@ make_fs() {
 	truncate -s 320M "$2"
 	case $1 in
 	ext4) mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0,nodiscard -J size=8 "$2" ;;
-	xfs) mkfs.xfs -q -f -K -l size=16m "$2" 2>/dev/null || mkfs.xfs -q -f -K "$2" ;;
+	*) mkfs.xfs -q -f -K "$2" ;;
 	esac
 }
 
@@ -64,8 +65,15 @@ make_fs() {
 mount_fs() {
 	case $1 in
 	ext4) mount -t ext4 -o loop,commit=2 "$2" "$3" ;;
-	xfs) mount -t xfs -o loop,nouuid "$2" "$3" ;;
+	*) mount -t xfs -o loop,nouuid "$2" "$3" ;;
 	esac
+}
+
+# options_of TYPE: those of a mount of the upper on $WORK/fs.
+options_of() {
+	local lower=$LOWER
+	[[ $1 != reflink ]] || lower=$WORK/fs/lower
+	echo "lowerdir=$lower,upperdir=$WORK/fs/upper,workdir=x"
 }
 
 # The loop device lets go a little after umount has returned.
@@ -115,8 +123,13 @@ make_record() {
 	start_disk "$3/image" "$3/record"
 	mount_fs "$1" "$DISK" "$WORK/fs"
 	mkdir "$WORK/fs/upper"
+	if [[ $1 == reflink ]]; then
+		mkdir "$WORK/fs/lower"
+		"$POWER" lower "$WORK/fs/lower"
+	fi
+	sync --file-system "$WORK/fs"
 	for part in 1 2; do
-		mount_plyfs "lowerdir=$LOWER,upperdir=$WORK/fs/upper,workdir=x" "$WORK/mnt"
+		mount_plyfs "$(options_of "$1")" "$WORK/mnt"
 		"$POWER" load "$3/record" "$WORK/mnt" "$WORK/fs/upper/.plyfs" "$(($2 + part))" \
 			"$(awk "BEGIN{print $LOAD_SECONDS / 2}")" || fail "an operation of the load failed"
 		# The model and plyfs must agree before the power is cut, or nothing below means anything.
@@ -126,6 +139,7 @@ make_record() {
 	umount_fs "$WORK/fs"
 	stop_disk
 	rm "$3/image"
+	touch "$3/complete"
 	echo "record: $(stat -c %s "$3/record") bytes"
 }
 
@@ -142,19 +156,28 @@ still_works() {
 	echo text >"$1/t0/after" && sync "$1/t0/after" && rm "$1/t0/after"
 }
 
+# cut_again TYPE IMAGE SEED: the power is cut once more while IMAGE is mounted, recovered and unmounted;
+# IMAGE becomes what is left of it.
+cut_again() {
+	cp --sparse=always "$2" "$2.base"
+	rm -f "$2.record"
+	start_disk "$2" "$2.record"
+	mount_fs "$1" "$DISK" "$WORK/fs"
+	mount_plyfs "$(options_of "$1")" "$WORK/mnt"
+	umount_plyfs "$WORK/mnt"
+	umount_fs "$WORK/fs"
+	stop_disk
+	"$POWER" cut "$2.record" "$2.base" "$2" "$3" 4096
+}
+
 # look_at TYPE IMAGE RECORD MOMENT: mounts it all and checks; prints what is wrong.
 look_at() {
-	mkdir -p "$WORK/fs" "$WORK/mnt"
 	mount_fs "$1" "$2" "$WORK/fs" || fail "$1 does not mount"
-	if [[ -d $WORK/fs/upper ]]; then
-		mount_plyfs "lowerdir=$LOWER,upperdir=$WORK/fs/upper,workdir=x" "$WORK/mnt"
-		"$POWER" check "$3" "$4" "$WORK/mnt" || exit 1
-		still_works "$WORK/mnt"
-		umount_plyfs "$WORK/mnt"
-		fsck_upper "$WORK/fs/upper"
-	else
-		fail "the upper directory is gone"
-	fi
+	mount_plyfs "$(options_of "$1")" "$WORK/mnt"
+	"$POWER" check "$3" "$4" "$WORK/mnt" || exit 1
+	still_works "$WORK/mnt"
+	umount_plyfs "$WORK/mnt"
+	fsck_upper "$WORK/fs/upper"
 	umount_fs "$WORK/fs"
 }
 
@@ -166,11 +189,23 @@ clear_mounts() {
 
 after_failure() { clear_mounts; }
 
+# cut_and_look TYPE DIR SEED UNIT: in some of the images recovery itself is cut, too.
+cut_and_look() {
+	local moment
+	moment=$("$POWER" cut "$2/record" "$2/base" "$FAST/cut" "$3" "$4") || fail "no cut"
+	(($4 == 0 || $3 % 4 != 1)) || cut_again "$1" "$FAST/cut" "$3"
+	look_at "$1" "$FAST/cut" "$2/record" "$moment"
+}
+
 # one_cut TYPE DIR SEED UNIT: 1 when there is a fault.
 one_cut() {
-	local moment log=$WORK/cut.log
-	moment=$("$POWER" cut "$2/record" "$2/base" "$FAST/cut" "$3" "$4" 2>"$log") || fail "no cut: $(cat "$log")"
-	(look_at "$1" "$FAST/cut" "$2/record" "$moment") >>"$log" 2>&1 && return
+	local log=$WORK/cut.log rc=0
+	# In a process of its own, as set -e does nothing in a condition.
+	set +e
+	(set -e; cut_and_look "$@") >"$log" 2>&1
+	rc=$?
+	set -e
+	((rc > 0)) || return 0
 	echo "FAIL: $1, image seed $3, pieces of $4: $(grep -m1 '^FAIL' "$log" || tail -n 1 "$log")"
 	sed 's/^/    /' "$log"
 	clear_mounts
@@ -206,16 +241,16 @@ build_power
 mount_lower
 
 for ((round = 0; round < ROUNDS; round++)); do
-	for fs in ${PLYFS_POWER_FS:-ext4 xfs}; do
-		dir=$FAST/$fs bad_before=$failed_checks
+	for fs in ${PLYFS_POWER_FS:-ext4 xfs reflink}; do
+		dir=$FAST/$fs
 		if [[ -n ${PLYFS_POWER_REPLAY:-} ]]; then
 			dir=$PLYFS_POWER_REPLAY
 		else
 			run_test "$fs: load, seed $SEED" make_record "$fs" "$SEED" "$dir"
-			((failed_checks == bad_before)) || continue # there is nothing to cut
+			[[ -e $dir/complete ]] || continue # there is nothing to cut
 		fi
 		run_test "$fs: $IMAGES cuts with lost writes, seed $SEED" cuts "$fs" "$dir" "$SEED" "$IMAGES" lost
-		run_test "$fs: $((IMAGES / 2)) snapshots, seed $SEED" cuts "$fs" "$dir" "$SEED" "$((IMAGES / 2))" none
+		run_test "$fs: $((IMAGES / 2)) snapshots, seed $((SEED + 500))" cuts "$fs" "$dir" "$((SEED + 500))" "$((IMAGES / 2))" none
 		[[ -n ${PLYFS_POWER_REPLAY:-} ]] || rm -rf "$dir"
 	done
 	SEED=$((SEED + 1000))

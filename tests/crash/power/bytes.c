@@ -17,7 +17,7 @@ uint32_t bytes_moved_at(const struct minode *f, uint32_t lower_seq)
 	for (i = 0; i < f->n_events; i++) {
 		const struct event *e = &f->events[i];
 
-		if (f->lower ? e->seq > lower_seq && !e->truncate : e->size > INLINE_MAX)
+		if (f->lower ? e->seq > lower_seq && e->kind != EV_TRUNCATE : e->size > INLINE_MAX)
 			return e->seq;
 	}
 	return UINT32_MAX;
@@ -57,10 +57,10 @@ static void find_choices(const struct minode *f, uint32_t safe, uint32_t last, u
 
 		if (e->seq > safe && ret_c->n == 0)
 			add_choice(ret_c, now);
-		if (e->truncate ? pos >= e->len : pos >= e->size)
+		if (e->kind == EV_TRUNCATE && pos >= e->len)
 			now = 0;
-		else if (!e->truncate && pos >= e->off && pos < e->off + e->len)
-			now = e->seq;
+		else if (e->kind != EV_TRUNCATE && pos >= e->off && pos < e->off + e->len)
+			now = e->kind == EV_ZERO ? 0 : e->seq;
 		if (e->seq > safe)
 			add_choice(ret_c, now);
 	}

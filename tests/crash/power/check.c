@@ -175,7 +175,9 @@ static void read_history(const struct record *r, size_t cut, uint32_t thread, ui
 				h.returned[h.n - 1] = true;
 				done = rec->seq;
 			}
-			if (sync[rec->thread] && begun[rec->thread] > h.limits.safe)
+			if (sync[rec->thread] && rec->thread == thread)
+				h.limits.safe = rec->seq;
+			else if (sync[rec->thread] && begun[rec->thread] > h.limits.safe)
 				h.limits.safe = begun[rec->thread];
 		}
 	}

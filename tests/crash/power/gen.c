@@ -169,9 +169,9 @@ static uint64_t some_size(uint64_t *rng)
 	}
 }
 
-static bool gen_write(const struct minode *f, uint64_t *rng, struct op *op)
+static bool gen_write(const struct minode *f, uint64_t *rng, bool syncs, struct op *op)
 {
-	op->kind = OP_WRITE;
+	op->kind = syncs && rnd_below(rng, 8) == 0 ? OP_WRITE_FSYNC : OP_WRITE;
 	op->len = some_size(rng);
 	switch (rnd_below(rng, 8)) {
 	case 0: /* a gap */
@@ -193,6 +193,12 @@ static bool gen_write(const struct minode *f, uint64_t *rng, struct op *op)
 static bool gen_truncate(const struct minode *f, uint64_t *rng, struct op *op)
 {
 	op->kind = OP_TRUNCATE;
+	if (f->size > 1 && rnd_below(rng, 5) == 0) {
+		op->kind = OP_PUNCH;
+		op->off = rnd_below(rng, (uint32_t)f->size - 1);
+		op->len = 1 + rnd_below(rng, (uint32_t)(f->size - op->off));
+		return f->n_events < EVENTS_MAX;
+	}
 	switch (rnd_below(rng, 4)) {
 	case 0:
 		op->len = 0;
@@ -310,7 +316,8 @@ static bool gen_sync(const struct model *m, const struct pick *p, uint64_t *rng,
 	return old_path(m, p, rng, rnd_below(rng, 5) == 0 ? S_IFDIR : S_IFREG, op->path, &i);
 }
 
-static bool gen_any(const struct model *m, const struct pick *p, uint64_t *rng, struct op *op)
+static bool gen_any(const struct model *m, const struct pick *p, uint64_t *rng, bool syncs,
+		    struct op *op)
 {
 	const struct minode *i;
 	uint32_t n = rnd_below(rng, 100);
@@ -327,7 +334,7 @@ static bool gen_any(const struct model *m, const struct pick *p, uint64_t *rng, 
 		return gen_remove(m, p, rng, op);
 	if (!old_path(m, p, rng, S_IFREG, op->path, &i))
 		return false;
-	return n < 48 ? gen_truncate(i, rng, op) : gen_write(i, rng, op);
+	return n < 48 ? gen_truncate(i, rng, op) : gen_write(i, rng, syncs, op);
 }
 
 void gen_op(const struct model *m, uint64_t *rng, uint32_t fsync_permille, struct op *ret_op)
@@ -343,7 +350,7 @@ void gen_op(const struct model *m, uint64_t *rng, uint32_t fsync_permille, struc
 		if (rnd_below(rng, 1000) < fsync_permille)
 			found = gen_sync(m, &p, rng, &op);
 		else
-			found = gen_any(m, &p, rng, &op);
+			found = gen_any(m, &p, rng, fsync_permille >= 30, &op);
 		*ret_op = op;
 	}
 }

@@ -156,8 +156,11 @@ static void apply_bytes(struct model *m, struct minode *f, const struct op *op)
 {
 	struct event e = {.seq = op->seq, .off = op->off, .len = op->len};
 
-	e.truncate = op->kind == OP_TRUNCATE;
-	e.size = e.truncate || op->off + op->len > f->size ? op->off + op->len : f->size;
+	if (op->kind == OP_TRUNCATE)
+		e.kind = EV_TRUNCATE;
+	else if (op->kind == OP_PUNCH)
+		e.kind = EV_ZERO;
+	e.size = e.kind == EV_TRUNCATE || op->off + op->len > f->size ? op->off + op->len : f->size;
 	if ((f->n_events & 7) == 0)
 		f->events = must(reallocarray(f->events, f->n_events + 8, sizeof(e)));
 	f->events[f->n_events++] = e;
@@ -175,7 +178,12 @@ static void apply_sync(struct minode *f, uint32_t seq)
 static void apply_attr(struct model *m, struct minode *i, const struct op *op)
 {
 	switch (op->kind) {
+	case OP_WRITE_FSYNC:
+		apply_sync(i, op->seq);
+		apply_bytes(m, i, op);
+		break;
 	case OP_WRITE:
+	case OP_PUNCH:
 	case OP_TRUNCATE:
 		apply_bytes(m, i, op);
 		break;

@@ -5,10 +5,10 @@
 
 #include "power.h"
 
-/* What changed bytes: a write, or another size. */
+/* What changed bytes. */
 struct event {
 	uint32_t seq;
-	bool truncate;
+	enum { EV_WRITE, EV_ZERO, EV_TRUNCATE } kind;
 	uint64_t off, len; /* truncate: len is the size */
 	uint64_t size;	   /* of the file afterwards */
 };
@@ -92,7 +92,7 @@ uint32_t bytes_moved_at(const struct minode *f, uint32_t lower_seq);
 const char *bytes_check(const struct minode *f, uint32_t thread, uint32_t safe, uint32_t last,
 			const uint8_t *bytes, uint64_t size);
 
-/* A random operation that is possible in M; FSYNC_PERCENT of them are syncs. */
+/* A random operation that is possible in M; FSYNC_PERMILLE of them are syncs. */
 void gen_op(const struct model *m, uint64_t *rng, uint32_t fsync_permille, struct op *ret_op);
 
 #endif

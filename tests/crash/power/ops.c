@@ -11,12 +11,24 @@
 #include "power.h"
 
 static const char *const op_names[OP_KINDS] = {
-	[OP_CREATE] = "create",	      [OP_MKDIR] = "mkdir",	    [OP_SYMLINK] = "symlink",
-	[OP_LINK] = "link",	      [OP_RENAME] = "rename",	    [OP_EXCHANGE] = "exchange",
-	[OP_UNLINK] = "unlink",	      [OP_RMDIR] = "rmdir",	    [OP_WRITE] = "write",
-	[OP_TRUNCATE] = "truncate",   [OP_CHMOD] = "chmod",	    [OP_CHOWN] = "chown",
-	[OP_SETXATTR] = "setxattr",   [OP_RMXATTR] = "removexattr", [OP_FSYNC] = "fsync",
+	[OP_CREATE] = "create",
+	[OP_MKDIR] = "mkdir",
+	[OP_SYMLINK] = "symlink",
+	[OP_LINK] = "link",
+	[OP_RENAME] = "rename",
+	[OP_EXCHANGE] = "exchange",
+	[OP_UNLINK] = "unlink",
+	[OP_RMDIR] = "rmdir",
+	[OP_WRITE] = "write",
+	[OP_TRUNCATE] = "truncate",
+	[OP_CHMOD] = "chmod",
+	[OP_CHOWN] = "chown",
+	[OP_SETXATTR] = "setxattr",
+	[OP_RMXATTR] = "removexattr",
+	[OP_FSYNC] = "fsync",
 	[OP_FDATASYNC] = "fdatasync",
+	[OP_WRITE_FSYNC] = "write-fsync",
+	[OP_PUNCH] = "punch",
 };
 
 void op_print(const struct op *op, FILE *to)
@@ -24,7 +36,7 @@ void op_print(const struct op *op, FILE *to)
 	fprintf(to, "t%u #%u %s %s", op->thread, op->seq, op_names[op->kind], op->path);
 	if (op->path2[0] != '\0')
 		fprintf(to, " %s", op->path2);
-	if (op->kind == OP_WRITE)
+	if (op->kind == OP_WRITE || op->kind == OP_WRITE_FSYNC || op->kind == OP_PUNCH)
 		fprintf(to, " %" PRIu64 "+%" PRIu64, op->off, op->len);
 	else if (op->kind == OP_TRUNCATE)
 		fprintf(to, " %" PRIu64, op->len);
@@ -68,9 +80,18 @@ static int set_xattr(int fd, const struct op *op)
 
 static int run_on_fd(int fd, const struct op *op)
 {
+	int r;
+
 	switch (op->kind) {
 	case OP_WRITE:
 		return write_pattern(fd, op);
+	case OP_WRITE_FSYNC:
+		r = write_pattern(fd, op);
+		return r == 0 && fsync(fd) < 0 ? -errno : r;
+	case OP_PUNCH:
+		r = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)op->off,
+			      (off_t)op->len);
+		return r < 0 ? -errno : 0;
 	case OP_TRUNCATE:
 		return ftruncate(fd, (off_t)op->len) < 0 ? -errno : 0;
 	case OP_CHMOD:
@@ -128,6 +149,8 @@ int op_run(int root_fd, const struct op *op)
 	case OP_CREATE:
 		return run_opened(root_fd, op, O_WRONLY | O_CREAT | O_EXCL);
 	case OP_WRITE:
+	case OP_WRITE_FSYNC:
+	case OP_PUNCH:
 	case OP_TRUNCATE:
 		return run_opened(root_fd, op, O_WRONLY);
 	case OP_CHMOD:

@@ -25,11 +25,13 @@ enum op_kind {
 	OP_EXCHANGE, /* path and path2 */
 	OP_UNLINK,
 	OP_RMDIR,
-	OP_WRITE,    /* off, len; the bytes are pattern_byte(thread, seq, position) */
-	OP_TRUNCATE, /* len is the new size */
-	OP_CHMOD,    /* mode */
-	OP_CHOWN,    /* mode is the uid, and the gid */
-	OP_SETXATTR, /* mode is the number of the name; len bytes of the pattern */
+	OP_WRITE,	/* off, len; the bytes are pattern_byte(thread, seq, position) */
+	OP_WRITE_FSYNC, /* the same, and an fsync before the file is closed */
+	OP_PUNCH,	/* off, len; zeros, and the size stays */
+	OP_TRUNCATE,	/* len is the new size */
+	OP_CHMOD,	/* mode */
+	OP_CHOWN,	/* mode is the uid, and the gid */
+	OP_SETXATTR,	/* mode is the number of the name; len bytes of the pattern */
 	OP_RMXATTR,
 	OP_FSYNC, /* of files and directories */
 	OP_FDATASYNC,
@@ -50,7 +52,7 @@ struct op {
 
 static inline bool op_is_sync(const struct op *op)
 {
-	return op->kind == OP_FSYNC || op->kind == OP_FDATASYNC;
+	return op->kind == OP_FSYNC || op->kind == OP_FDATASYNC || op->kind == OP_WRITE_FSYNC;
 }
 
 /* Does OP below the directory ROOT_FD: 0 or -errno. */
