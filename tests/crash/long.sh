@@ -1,0 +1,186 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The long run: files that change by every means, names that come and go by several threads while
+# directories move, and copy-ups that race, each load knowing what must be there. Meanwhile memory,
+# descriptors and disk are watched: they must not creep. At the end all is compared, before and after
+# mounting again.
+#
+#     long.sh [SECONDS [SEED]]	default: 100 seconds, which is 2 minutes with everything; an hour: 3600
+. "$(dirname "$0")/../support/lib.sh"
+. "$SUPPORT_DIR/oracle.sh"
+need_packages lmdb-utils
+in_private_ns "$@"
+build_oracle
+
+SECS=${1:-100}
+SEED=${2:-$((RANDOM * 32768 + RANDOM))}
+SOURCES=$(cd "$(dirname "$0")/long" && pwd)
+LONG=$WORK/long
+export PLYFS_TEST_LIMIT=$((SECS + 180))
+echo "# seed $SEED"
+
+build_loads() {
+	"${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -pthread -o "$LONG" "$SOURCES"/*.c
+	mkdir "$WORK/lower"
+	"$LONG" lower "$WORK/lower"
+}
+
+# mount_it DIR WRITEBACK
+mount_it() {
+	mkdir -p "$1/upper" "$1/mnt" "$1/state"
+	mount_plyfs "lowerdir=$WORK/lower,upperdir=$1/upper,writeback=$2" "$1/mnt"
+}
+
+# --- what must not creep ---------------------------------------------------------------------------
+
+# kib FILE…: what those that are there take on the disk.
+kib() {
+	du -skc "$@" 2>/dev/null | tail -n 1 | cut -f1
+}
+
+# One line: seconds, KiB of memory of the daemon's own and with mapped files, descriptors, KiB on disk.
+sample() {
+	local pid=$2 at=$1/upper/.plyfs
+	awk -v t="$SECONDS" '/^RssAnon/ {anon = $2} /^VmRSS/ {rss = $2} END {printf "%d %d %d ", t, anon, rss}' "/proc/$pid/status"
+	echo "$(find "/proc/$pid/fd" -mindepth 1 | wc -l) $(kib "$at"/catalog.mdb*) $(kib "$at"/journal*) $(kib "$at/data")"
+}
+
+# watch_it DIR PID UNTIL: the interval gives a few hundred samples, however long it takes.
+watch_it() {
+	local pause=$((SECS / 400 + 1))
+	while ((SECONDS < $3)) && [[ -e /proc/$2/fd ]]; do
+		sample "$1" "$2" >>"$1/samples"
+		sleep "$pause"
+	done
+}
+
+# must_not_creep FILE: the load is the same all the time and has bounds, so the last third of the
+# samples must not go above the middle one by more than what chance explains.
+must_not_creep() {
+	awk '
+		{ n++; for (i = 2; i <= 7; i++) v[n, i] = $i }
+		END {
+			split("- memory mapped-too descriptors catalog journal data", name, " ")
+			split("- 4096 8192 40 2048 4096 16384", slack, " ")
+			if (n < 9) { print "FAIL: only " n " samples"; exit 1 }
+			for (i = 2; i <= 7; i++) {
+				mid = last = 0
+				for (j = int(n / 3) + 1; j <= n; j++) {
+					if (j <= int(2 * n / 3)) { if (v[j, i] > mid) mid = v[j, i] }
+					else if (v[j, i] > last) last = v[j, i]
+				}
+				printf "# %s: at most %d in the middle third, %d in the last%s\n", name[i], mid, last, i == 4 ? "" : " (KiB)"
+				if (last > mid * 1.2 + slack[i]) { print "FAIL: " name[i] " creeps: " mid ", later " last; bad = 1 }
+			}
+			exit bad
+		}' "$1"
+}
+
+# The catalog as LMDB would write it anew, in KiB.
+compact_kib() {
+	cp "$1/upper/.plyfs/catalog.mdb" "$1/catalog.copy"
+	mdb_copy -n -c "$1/catalog.copy" "$1/catalog.compact"
+	kib "$1/catalog.compact"
+	rm "$1"/catalog.co*
+}
+
+# nothing_left_over DIR: after the end the disk has what the tree needs. Mounts it.
+nothing_left_over() {
+	local at=$1/upper/.plyfs need have files data
+	need=$(compact_kib "$1") have=$(kib "$at/catalog.mdb")
+	echo "# catalog: $have KiB, would be $need KiB if written anew"
+	((have <= need * 5 / 2 + 1024)) || fail "catalog.mdb has $have KiB, but $need KiB would do"
+	have=$(kib "$at"/journal*)
+	((have <= 64)) || fail "the journal has $have KiB after the end"
+	data=$(find "$at/data" -type f | wc -l) have=$(kib "$at/data")
+	mount_it "$1" 1
+	files=$(find "$1/mnt" -type f -printf '%i\n' | sort -u | wc -l) need=$(kib "$1/mnt")
+	umount_plyfs "$1/mnt"
+	echo "# data: $have KiB in $data files, the tree has $need KiB in $files files"
+	((data <= files)) || fail "$data data files for $files files"
+	((have <= need + need / 4 + 2048)) || fail "the data files have $have KiB, the tree $need KiB"
+}
+
+# --- the loads -------------------------------------------------------------------------------------
+
+# Two loads on one mount, from the begin to the end; then all is compared, before and after a new mount.
+steady() {
+	local dir=$WORK/steady-$1 pid fsx stress end=$((SECONDS + SECS))
+	mount_it "$dir" "$1"
+	pid=$(daemon_pids "$dir/mnt")
+	"$LONG" fsx "$dir/mnt/fsx" "$dir/state" "$SEED" "$SECS" &
+	fsx=$!
+	"$LONG" stress "$dir/mnt/tree" "$dir/state" "$((SEED + 1))" "$SECS" &
+	stress=$!
+	watch_it "$dir" "$pid" "$end"
+	wait "$fsx"
+	wait "$stress"
+	"$LONG" fsx-check "$dir/mnt/fsx" "$dir/state"
+	"$LONG" stress-check "$dir/mnt/tree" "$dir/state"
+	"$ORACLE" print "$dir/mnt" inos >"$dir/before"
+	umount_plyfs "$dir/mnt"
+	mount_it "$dir" "$1"
+	"$LONG" fsx-check "$dir/mnt/fsx" "$dir/state"
+	"$LONG" stress-check "$dir/mnt/tree" "$dir/state"
+	"$ORACLE" print "$dir/mnt" inos >"$dir/after"
+	umount_plyfs "$dir/mnt"
+	same_lines "$dir/before" "$dir/after"
+}
+
+# Races of copy-ups need lower files that nobody has touched: a new upper each time.
+fresh() {
+	local dir=$WORK/fresh round=0 end=$((SECONDS + SECS)) load
+	while ((SECONDS < end)); do
+		round=$((round + 1))
+		mount_it "$dir" "$((round % 2))"
+		"$LONG" fsx "$dir/mnt/fsx" "$dir/state" "$((SEED + round))" 2 >>"$dir/log" &
+		load=$!
+		"$LONG" race "$dir/mnt/race" "$((SEED + round))" "$((round % 2))" >>"$dir/log" || { tail -n 1 "$dir/log"; fail "round $round"; }
+		wait "$load" || { tail -n 1 "$dir/log"; fail "round $round"; }
+		"$ORACLE" print "$dir/mnt" inos >"$dir/before"
+		umount_plyfs "$dir/mnt"
+		mount_it "$dir" "$((round % 2))"
+		"$LONG" fsx-check "$dir/mnt/fsx" "$dir/state"
+		"$ORACLE" print "$dir/mnt" inos >"$dir/after"
+		same_lines "$dir/before" "$dir/after"
+		umount_plyfs "$dir/mnt"
+		rm -rf "$dir/upper"
+	done
+	echo "# $round rounds, $(awk '/race/ {n++} END {print n * 180}' "$dir/log") files raced for"
+}
+
+# The three run at once, each into a log of its own.
+begin_all() {
+	local what
+	for what in "steady 1" "steady 0" fresh; do
+		# shellcheck disable=SC2086  # a function and its argument
+		( run_body $what ) </dev/null >"$WORK/${what/ /-}.log" 2>&1 &
+		echo $! >"$WORK/${what/ /-}.pid"
+	done
+}
+
+# ended NAME: of which of them, and what it said.
+ended() {
+	local rc=0
+	wait "$(<"$WORK/$1.pid")" || rc=$?
+	grep '^#' "$WORK/$1.log" || true
+	report "$2" "$rc" "$WORK/$1.log"
+}
+
+# figures NAME NAME-OF-THE-CHECK
+figures() {
+	run_test "$2" "${@:3}"
+	grep '^#' "$WORK/check.log" || true
+}
+
+build_loads
+begin_all
+ended steady-1 "with writeback cache: all is as it was left"
+ended steady-0 "without writeback cache: all is as it was left"
+ended fresh "copy-ups that race"
+for wb in 1 0; do
+	dir=$WORK/steady-$wb
+	figures "$wb" "writeback=$wb: nothing creeps" must_not_creep "$dir/samples"
+	figures "$wb" "writeback=$wb: nothing is left over" nothing_left_over "$dir"
+done
+finish
