@@ -23,7 +23,7 @@ echo "# seed $SEED"
 
 # shellcheck disable=SC2046  # words are wanted
 build_crippled() {
-	"${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra $(pkg-config --cflags fuse3) \
+	"${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -I"$SUPPORT_DIR/.." $(pkg-config --cflags fuse3) \
 		-o "$WORK/crippled" "$SOURCES"/*.c $(pkg-config --libs fuse3)
 }
 

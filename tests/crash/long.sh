@@ -20,7 +20,7 @@ export PLYFS_TEST_LIMIT=$((SECS + 180))
 echo "# seed $SEED"
 
 build_loads() {
-	"${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -pthread -o "$LONG" "$SOURCES"/*.c
+	"${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -pthread -I"$SUPPORT_DIR/.." -o "$LONG" "$SOURCES"/*.c
 	mkdir "$WORK/lower"
 	"$LONG" lower "$WORK/lower"
 }

@@ -48,7 +48,7 @@ LOWER=$WORK/lower
 
 build_power() {
 	# shellcheck disable=SC2046
-	"${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra $(pkg-config --cflags fuse3) \
+	"${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra -I"$SUPPORT_DIR/.." $(pkg-config --cflags fuse3) \
 		-o "$POWER" "$SOURCES"/*.c $(pkg-config --libs fuse3) -lpthread
 }
 

@@ -12,8 +12,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "crippled.h"
-#include "ops.h"
+#include "crash/crippled/crippled.h"
+#include "crash/crippled/ops.h"
 
 static int source = -1;
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "full.h"
+#include "crash/full/full.h"
 
 /* Files are deleted to give space back: a full btrfs may not let one be made shorter. */
 static unsigned int last;

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "full.h"
+#include "crash/full/full.h"
 
 #define START_SECONDS 20
 #define STOP_SECONDS  30

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "full.h"
+#include "crash/full/full.h"
 
 #define MIB (1u << 20)
 

@@ -10,7 +10,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "full.h"
+#include "crash/full/full.h"
 
 #define PATH 4096
 

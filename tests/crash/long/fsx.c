@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "long.h"
+#include "crash/long/long.h"
 
 #define N_FILES	 40
 #define FILE_MAX 1500000

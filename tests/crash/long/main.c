@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "long.h"
+#include "crash/long/long.h"
 
 uint64_t run_seed;
 

@@ -14,7 +14,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "long.h"
+#include "crash/long/long.h"
 
 #define N_FILES	  180
 #define N_THREADS 4

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The load of many names: its lower layer, its threads, and its state on a plain file system. */
-#include "stress.h"
+#include "crash/long/stress.h"
 
 #include <errno.h>
 #include <fcntl.h>

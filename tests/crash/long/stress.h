@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
-#include "long.h"
+#include "crash/long/long.h"
 
 /*
  * Directories are moved about by one thread, the mover, which knows where each is. The workers reach

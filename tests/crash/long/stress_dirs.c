@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "stress.h"
+#include "crash/long/stress.h"
 
 static int fd_of(const struct stress *s, int i)
 {

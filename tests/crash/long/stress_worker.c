@@ -9,7 +9,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "stress.h"
+#include "crash/long/stress.h"
 
 static int dir_of(const struct worker *w, unsigned int n)
 {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model.h"
+#include "crash/power/model.h"
 
 /* A disk writes sectors whole, so a piece of this size is mostly from one state. */
 #define PIECE	    512

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "model.h"
-#include "seen.h"
+#include "crash/power/model.h"
+#include "crash/power/seen.h"
 
 /*
  * For each thread the record says two numbers: SAFE, the last operation that had returned when a sync

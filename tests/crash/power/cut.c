@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "power.h"
+#include "crash/power/power.h"
 
 /* A part of a write that the disk has or has not, as one. */
 struct piece {

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "power.h"
+#include "crash/power/power.h"
 
 /*
  * A loop device on the file turns its writes into WRITE and its flushes into FSYNC. The file is

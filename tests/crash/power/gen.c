@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "model.h"
+#include "crash/power/model.h"
 
 /* ---- the lower tree ------------------------------------------------------------------- */
 
@@ -240,7 +240,7 @@ static bool gen_rename(const struct model *m, const struct pick *p, uint64_t *rn
 	}
 	if (!S_ISDIR(from->mode))
 		return true;
-	strcpy(parent, op->path2);
+	memcpy(parent, op->path2, strlen(op->path2) + 1);
 	*strrchr(parent, '/') = '\0';
 	/* Neither into itself, nor so that the tree becomes deeper. */
 	if (is_below(model_find(m, parent), from) || (to != NULL && is_below(from, to)))
@@ -290,7 +290,7 @@ static bool gen_new(const struct model *m, const struct pick *p, uint64_t *rng, 
 		return true;
 	case 2:
 		op->kind = OP_LINK;
-		strcpy(op->path2, op->path);
+		memcpy(op->path2, op->path, strlen(op->path) + 1);
 		return old_path(m, p, rng, S_IFREG, op->path, &i);
 	default:
 		op->kind = OP_CREATE;

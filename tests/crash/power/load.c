@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "model.h"
+#include "crash/power/model.h"
 
 struct load {
 	int record_fd;

@@ -2,7 +2,7 @@
 /* One program for all parts of the power-cut test. */
 #include <string.h>
 
-#include "power.h"
+#include "crash/power/power.h"
 
 static const struct {
 	const char *name;

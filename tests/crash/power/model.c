@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "model.h"
+#include "crash/power/model.h"
 
 static void *must(void *p)
 {
@@ -107,12 +107,12 @@ static void add_name(struct model *m, const struct op *op, const char *path, str
 		dir->names =
 			must(reallocarray(dir->names, dir->n_names + 16, sizeof(dir->names[0])));
 	name = &dir->names[dir->n_names++];
-	strcpy(name->text, text);
+	memcpy(name->text, text, strlen(text) + 1);
 	name->inode = inode;
 	if (inode->nlink++ == 0 && S_ISREG(inode->mode))
 		m->bytes += inode->size;
 	if (S_ISDIR(inode->mode)) {
-		strcpy(inode->name, text);
+		memcpy(inode->name, text, strlen(text) + 1);
 		inode->parent = dir;
 	}
 }
@@ -215,7 +215,7 @@ static void apply_create(struct model *m, const struct op *op)
 	struct minode *i = new_inode(m, type | op->mode);
 
 	if (type == S_IFLNK)
-		strcpy(i->target, op->path2);
+		memcpy(i->target, op->path2, strlen(op->path2) + 1);
 	/* The first one of all is the root, which is in no directory of the model. */
 	if (m->root == NULL)
 		m->root = i;

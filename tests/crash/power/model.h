@@ -3,7 +3,7 @@
 #ifndef PLYFS_TESTS_POWER_MODEL_H
 #define PLYFS_TESTS_POWER_MODEL_H
 
-#include "power.h"
+#include "crash/power/power.h"
 
 /* What changed bytes. */
 struct event {

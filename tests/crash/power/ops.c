@@ -8,7 +8,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "power.h"
+#include "crash/power/power.h"
 
 static const char *const op_names[OP_KINDS] = {
 	[OP_CREATE] = "create",

@@ -8,7 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "power.h"
+#include "crash/power/power.h"
 
 int record_open(const char *path)
 {

@@ -8,7 +8,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "seen.h"
+#include "crash/power/seen.h"
 
 static void failed(struct seen *s, const char *what, const char *path)
 {
@@ -68,7 +68,7 @@ static void read_one(struct seen *s, int root_fd, const char *path)
 	struct seen_file *f = add_file(s);
 	int fd;
 
-	strcpy(f->path, path);
+	memcpy(f->path, path, strlen(path) + 1);
 	if (fstatat(root_fd, path, &f->st, AT_SYMLINK_NOFOLLOW) < 0) {
 		failed(s, "stat", path);
 		return;

@@ -5,7 +5,7 @@
 
 #include <sys/stat.h>
 
-#include "power.h"
+#include "crash/power/power.h"
 
 struct seen_file {
 	char path[PATH_SIZE];
