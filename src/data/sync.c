@@ -134,12 +134,17 @@ void unsynced_evicted(void *data, const struct fdref *ref)
 	pthread_mutex_unlock(&u->lock);
 }
 
+/* A disk that dies takes many files: the log need not name them all. */
+#define FAILED_LOGGED 16
+
 static void fail_locked(struct unsynced *u, uint64_t ino, int error)
 {
-	if (!ino_set_has(&u->failed, ino))
-		log_error("data file %016llx could not be flushed, bytes of it may be lost: %s",
-			  (unsigned long long)ino, strerror(-error));
+	if (!ino_set_has(&u->failed, ino) && u->failed.n < FAILED_LOGGED)
+		log_error("data file %016llx could not be flushed, bytes of it may be lost: %s%s",
+			  (unsigned long long)ino, strerror(-error),
+			  u->failed.n + 1 < FAILED_LOGGED ? "" : "; others are not logged");
 	ino_set_add(&u->failed, ino);
+	ino_set_del(&u->blind, ino);
 	atomic_store(&u->any_failed, true);
 	if (u->report == 0)
 		u->report = error;

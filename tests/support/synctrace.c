@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +22,7 @@ static uint64_t (*the_clock)(void);
 static struct rule {
 	const char *name, *part;
 	int error;
-	unsigned int times;
+	unsigned int times, milliseconds;
 } rules[MAX_RULES];
 static size_t n_rules;
 
@@ -71,7 +72,15 @@ void synctrace_fail(const char *name, const char *part, int error, unsigned int 
 {
 	pthread_mutex_lock(&lock);
 	cr_assert_lt(n_rules, MAX_RULES);
-	rules[n_rules++] = (struct rule){name, part, error, times};
+	rules[n_rules++] = (struct rule){name, part, error, times, 0};
+	pthread_mutex_unlock(&lock);
+}
+
+void synctrace_slow(const char *name, const char *part, unsigned int milliseconds)
+{
+	pthread_mutex_lock(&lock);
+	cr_assert_lt(n_rules, MAX_RULES);
+	rules[n_rules++] = (struct rule){name, part, 0, UINT_MAX, milliseconds};
 	pthread_mutex_unlock(&lock);
 }
 
@@ -79,6 +88,7 @@ void synctrace_fail(const char *name, const char *part, int error, unsigned int 
 static int note(const char *name, const char *path)
 {
 	struct sync_call call = {0};
+	unsigned int milliseconds = 0;
 	int error = 0;
 	size_t i;
 
@@ -96,8 +106,10 @@ static int note(const char *name, const char *path)
 			continue;
 		rules[i].times--;
 		error = rules[i].error;
+		milliseconds += rules[i].milliseconds;
 	}
 	pthread_mutex_unlock(&lock);
+	usleep(milliseconds * 1000);
 	return error;
 }
 

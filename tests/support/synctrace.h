@@ -28,5 +28,7 @@ struct sync_call synctrace_first(const char *name, const char *part);
 
 /* The next TIMES calls NAME for a path that contains PART fail with ERROR and do nothing. */
 void synctrace_fail(const char *name, const char *part, int error, unsigned int times);
+/* Each call NAME for a path that contains PART takes so long. */
+void synctrace_slow(const char *name, const char *part, unsigned int milliseconds);
 
 #endif

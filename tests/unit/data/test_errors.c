@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Flushes that fail: the loss is told, to the right ones, for as long as it matters. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "data/private.h"
+#include "support/synctrace.h"
+#include "unit/data/fixture.h"
+
+static struct fixture s;
+static struct file f, g;
+static uint8_t bytes[8192];
+
+static void make_big(struct file *file)
+{
+	file_make(file, &s, NULL);
+	cr_assert_eq(file_write(file, bytes, sizeof(bytes), 0), 0);
+}
+
+/* Two files with data files; nothing is due. */
+static void setup(void)
+{
+	fixture_open(&s, NULL, &(struct data_options){.max_fds = 4});
+	make_big(&f);
+	make_big(&g);
+	cr_assert_eq(data_sync_all(s.data), 0);
+	cr_assert_eq(catalog_sync(s.catalog), 0);
+	synctrace_start(NULL);
+}
+
+static void done(void)
+{
+	file_done(&f);
+	file_done(&g);
+	fixture_close(&s);
+}
+
+TestSuite(errors, .init = setup, .fini = done);
+
+/* Part of a path that only FILE's data file has. */
+static const char *part_of(const struct file *file)
+{
+	static char parts[4][DATA_PATH_SIZE];
+	static int next;
+	char *part = parts[next++ % 4];
+
+	data_path(file->rec.attr.ino, part);
+	return part;
+}
+
+static int sync_file(struct file *file)
+{
+	return data_sync(s.data, &file->rec, true);
+}
+
+/* Closes all descriptors that are not in use. */
+static void evict(void)
+{
+	struct file other;
+
+	for (int i = 0; i < 5; i++) {
+		make_big(&other);
+		cr_assert_eq(sync_file(&other), 0);
+		file_done(&other);
+	}
+}
+
+Test(errors, stay_until_the_store_is_closed)
+{
+	cr_assert_eq(file_write(&f, "x", 1, 0), 0);
+	synctrace_fail("fdatasync", part_of(&f), ENOSPC, 1);
+	cr_assert_eq(sync_file(&f), -ENOSPC);
+	cr_assert_eq(sync_file(&f), -EIO, "the disk says yes by now, but the bytes are lost");
+	cr_assert_eq(sync_file(&g), 0);
+	evict();
+	cr_assert_eq(sync_file(&f), -EIO);
+	cr_assert_eq(file_write(&f, "x", 1, 0), 0);
+	cr_assert_eq(sync_file(&f), -EIO);
+	cr_assert_eq(data_sync_all(s.data), -ENOSPC);
+	cr_assert_eq(data_sync_all(s.data), 0, "once");
+	cr_assert_eq(sync_file(&f), -EIO);
+	fixture_reopen(&s);
+	cr_assert_eq(sync_file(&f), 0);
+}
+
+Test(errors, end_with_the_bytes)
+{
+	cr_assert_eq(file_write(&f, "x", 1, 0), 0);
+	synctrace_fail("fdatasync", part_of(&f), EIO, 3);
+	cr_assert_eq(sync_file(&f), -EIO);
+	cr_assert_eq(file_truncate(&f, 1), 0);
+	cr_assert_eq(sync_file(&f), -EIO);
+	cr_assert_eq(file_truncate(&f, 0), 0);
+	/* From here on the flush itself is asked: it fails once more. */
+	cr_assert_eq(file_write(&f, bytes, 100, 0), 0);
+	cr_assert_eq(sync_file(&f), -EIO);
+	cr_assert_eq(sync_file(&f), -EIO);
+	/* The whole content at once. */
+	cr_assert_eq(file_write(&f, bytes, 99, 0), 0);
+	cr_assert_eq(sync_file(&f), -EIO);
+	cr_assert_eq(file_write(&f, bytes, 100, 0), 0);
+	cr_assert_eq(sync_file(&f), -EIO, "the third");
+	cr_assert_eq(file_write(&f, bytes, 200, 0), 0);
+	cr_assert_eq(sync_file(&f), 0);
+	cr_assert_eq(sync_file(&f), 0);
+}
+
+/* A new file that loses its bytes does not hold up the records of others. */
+Test(errors, of_a_moved_file)
+{
+	struct file lost;
+
+	make_big(&lost);
+	synctrace_fail("fsync", part_of(&lost), EIO, 1);
+	cr_assert_eq(catalog_sync(s.catalog), 0);
+	cr_assert_eq(catalog_durable(s.catalog), catalog_committed(s.catalog));
+	cr_assert_eq(s.data->unsynced.moved.n, 0);
+	cr_assert_eq(sync_file(&g), 0);
+	cr_assert_eq(sync_file(&lost), -EIO, "nobody had asked until now");
+	cr_assert_eq(data_sync_all(s.data), -EIO);
+	cr_assert_eq(data_sync_all(s.data), 0);
+	cr_assert_eq(sync_file(&lost), -EIO);
+	cr_assert_eq(data_delete(s.data, lost.rec.attr.ino), 0);
+	cr_assert(!unsynced_any_failed(&s.data->unsynced));
+	file_done(&lost);
+}
+
+/* The others are on the disk although one is not. */
+Test(errors, of_one_of_all)
+{
+	cr_assert_eq(file_write(&f, "x", 1, 0), 0);
+	cr_assert_eq(file_write(&g, "x", 1, 0), 0);
+	synctrace_fail("fsync", part_of(&f), EIO, 1);
+	cr_assert_eq(data_sync_all(s.data), -EIO);
+	cr_assert_eq(synctrace_count("fsync", part_of(&g)), 1);
+	cr_assert_eq(s.data->unsynced.written.n, 0);
+	cr_assert_eq(data_sync_all(s.data), 0);
+	cr_assert_eq(sync_file(&f), -EIO);
+	cr_assert_eq(sync_file(&g), 0);
+}
+
+Test(errors, of_the_directory)
+{
+	struct file lost;
+	char dir[16];
+
+	make_big(&lost);
+	snprintf(dir, sizeof(dir), "/data/%.2s", part_of(&lost));
+	synctrace_fail("fsync", dir, EIO, 1);
+	cr_assert_eq(data_sync(s.data, &lost.rec, true), -EIO);
+	cr_assert_eq(data_sync(s.data, &lost.rec, true), -EIO, "its name may be lost");
+	cr_assert_eq(sync_file(&g), 0);
+	file_done(&lost);
+	/* Without anybody who asks for it. */
+	make_big(&lost);
+	snprintf(dir, sizeof(dir), "/data/%.2s", part_of(&lost));
+	synctrace_fail("fsync", dir, EIO, 2);
+	cr_assert_eq(catalog_sync(s.catalog), 0);
+	cr_assert_eq(sync_file(&lost), -EIO);
+	file_done(&lost);
+}
+
+/*
+ * The kernel's own write-back fails while nobody has the file open: the next descriptor need not be
+ * told. The file system's flush is.
+ */
+Test(errors, that_only_the_file_system_knows_of)
+{
+	cr_assert_eq(file_write(&f, "x", 1, 0), 0);
+	evict();
+	cr_assert_eq(synctrace_count("syncfs", NULL), 0);
+	synctrace_fail("syncfs", NULL, EIO, 1);
+	cr_assert_eq(sync_file(&f), -EIO);
+	cr_assert_eq(synctrace_count("syncfs", NULL), 1);
+	cr_assert_eq(sync_file(&f), -EIO);
+	cr_assert_eq(sync_file(&g), 0, "it was flushed before it was closed");
+	cr_assert_eq(data_sync_all(s.data), -EIO);
+	cr_assert_eq(data_sync_all(s.data), 0);
+}
+
+Test(errors, none_after_an_eviction)
+{
+	cr_assert_eq(file_write(&f, "x", 1, 0), 0);
+	evict();
+	cr_assert_eq(sync_file(&f), 0);
+	cr_assert_eq(synctrace_count("syncfs", NULL), 1);
+	cr_assert_eq(sync_file(&f), 0);
+	cr_assert_eq(synctrace_count("syncfs", NULL), 1, "once");
+	cr_assert_eq(file_write(&f, "x", 1, 0), 0);
+	evict();
+	cr_assert_eq(data_sync_all(s.data), 0);
+	cr_assert_eq(synctrace_count("syncfs", NULL), 2);
+}
+
+/* Of others' files on the same file system: it is nothing to us. */
+Test(errors, of_the_file_system_but_none_of_ours)
+{
+	static struct file many[UNSYNCED_MANY + 1];
+
+	for (size_t i = 0; i <= UNSYNCED_MANY; i++)
+		make_big(&many[i]);
+	/* No descriptor is open: each of them may be the one. */
+	synctrace_fail("syncfs", NULL, EIO, 1);
+	cr_assert_eq(data_sync_all(s.data), -EIO);
+	cr_assert_eq(sync_file(&many[0]), -EIO);
+	cr_assert_eq(sync_file(&f), 0);
+	/* A file that is open can tell by itself. */
+	cr_assert_eq(file_write(&g, "x", 1, 0), 0);
+	unsynced_unknown(s.data);
+	synctrace_fail("syncfs", NULL, EIO, 1);
+	cr_assert_eq(data_sync_all(s.data), 0);
+	cr_assert_eq(sync_file(&g), 0);
+	for (size_t i = 0; i <= UNSYNCED_MANY; i++)
+		file_done(&many[i]);
+}
