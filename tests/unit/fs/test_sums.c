@@ -264,26 +264,46 @@ Test(sums, new_bytes_with_the_old_mtime)
 	}
 }
 
-static uint64_t dice;
+static uint64_t rng;
+
+static void write_somewhere(struct world *w, uint8_t *bytes, uint64_t times)
+{
+	for (uint64_t i = 0; i < times; i++) {
+		char path[8];
+
+		rng = rng * 6364136223846793005u + 1442695040888963407u;
+		snprintf(path, sizeof(path), "f%u", (unsigned int)(rng >> 33) % 8);
+		fill(bytes, 5000, (unsigned int)i);
+		ok(t_pwrite(w, path, bytes, 1 + (rng >> 40) % 5000, (off_t)(rng >> 20 & 0x1ffff)));
+	}
+}
+
+static unsigned long count_taken(struct world *w)
+{
+	CLEANUP(buf) struct buf text = {0};
+	unsigned long n = 0;
+	const char *at;
+
+	fs_to_text(w->fs, &text);
+	at = strstr(buf_cstr(&text), "\nsums: ");
+	cr_assert_not_null(at);
+	cr_assert_eq(sscanf(at, "\nsums: %lu taken", &n), 1);
+	return n;
+}
 
 static void use_and_die(struct world *w)
 {
 	CLEANUP(free) uint8_t *bytes = malloc(LARGE);
 
-	sum_keeper_period_ms = 1;
-	dice *= 0x9e3779b97f4a7c15u;
-	for (int i = 0; i < 300; i++) {
-		char path[8];
-
-		dice = dice * 6364136223846793005u + 1442695040888963407u;
-		snprintf(path, sizeof(path), "f%u", (unsigned int)(dice >> 33) % 8);
-		fill(bytes, 5000, (unsigned int)i);
-		ok(t_pwrite(w, path, bytes, 1 + (dice >> 40) % 5000,
-			    (off_t)(dice >> 20 & 0x1ffff)));
-		if (i % 50 == 0)
-			nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	rng *= 0x9e3779b97f4a7c15u;
+	for (int i = 0; i < 6; i++) {
+		write_somewhere(w, bytes, 50);
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 	}
-	nanosleep(&(struct timespec){.tv_nsec = (long)(dice >> 33) % 30000000}, NULL);
+	/* Until some have their sums; and a moment more. */
+	for (int i = 0; i < 500 && count_taken(w) < 1 + rng % 8; i++)
+		nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+	write_somewhere(w, bytes, rng % 4);
 }
 
 Test(sums, never_wrong_after_a_kill, .timeout = 60)
@@ -294,6 +314,7 @@ Test(sums, never_wrong_after_a_kill, .timeout = 60)
 	size_t n_ok = 0;
 
 	begin(&w);
+	sum_keeper_period_ms = 1;
 	/* Waiting for disks would only make it rarer. */
 	w.o.no_sync = true;
 	world_open(&w);
@@ -305,10 +326,10 @@ Test(sums, never_wrong_after_a_kill, .timeout = 60)
 		inos[i] = ino_of(&w, path);
 	}
 	world_close(&w);
-	dice = seed != NULL ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL);
+	rng = seed != NULL ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL);
 	fprintf(stderr, "never_wrong_after_a_kill: PLYFS_TEST_SEED=%llu\n",
-		(unsigned long long)dice);
-	for (int round = 0; round < 10; round++, dice++) {
+		(unsigned long long)rng);
+	for (int round = 0; round < 10; round++, rng++) {
 		world_die(&w, use_and_die);
 		for (int i = 0; i < 8; i++) {
 			const char *is = state(inos[i]);
