@@ -34,13 +34,14 @@ struct test {
 
 static char seed_text[100];
 static char last_op[600] = "nothing yet";
+static const char *phase = "start";
 
 void wrong(const char *fmt, ...)
 {
 	va_list ap;
 
 	fflush(stdout);
-	fprintf(stderr, "FAIL: %s, after %s: ", seed_text, last_op);
+	fprintf(stderr, "FAIL: %s, %s, after %s: ", seed_text, phase, last_op);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
@@ -163,6 +164,8 @@ static void fill(struct test *t, uint64_t max, unsigned int times)
 {
 	unsigned long full = t->full + times;
 
+	phase = "filling";
+
 	for (unsigned int i = 0; t->full < full && i < 6000; i++) {
 		random_op(t, max);
 		/* The neighbour takes all that is left, sometimes. */
@@ -212,6 +215,7 @@ static void delete_some(struct test *t, unsigned int n, bool greedy)
 /* Space that comes free can be used at once. */
 static void reuse(struct test *t)
 {
+	phase = "using space again";
 	if (t->inodes)
 		return;
 	ballast_shrink(t->ballast, 3 * MIB);
@@ -228,9 +232,11 @@ static void reuse(struct test *t)
 
 static void kill_and_mount(struct test *t)
 {
+	phase = "killed";
 	ballast_fill(t->ballast);
 	mount_kill(&t->m);
 	snprintf(last_op, sizeof(last_op), "a kill on the full disk");
+	ballast_fill(t->ballast);
 	mount_start(&t->m);
 	compare(t, "after a kill");
 	delete_some(t, 5, false);
@@ -238,9 +244,12 @@ static void kill_and_mount(struct test *t)
 
 static void unmount_and_mount(struct test *t)
 {
+	phase = "mounted again";
 	ballast_fill(t->ballast);
 	snprintf(last_op, sizeof(last_op), "an unmount on the full disk");
 	mount_stop(&t->m);
+	/* The neighbour takes whatever the daemon kept back for bad days. */
+	ballast_fill(t->ballast);
 	mount_start(&t->m);
 	compare(t, "mounted again");
 	delete_some(t, 5, false);
@@ -250,6 +259,8 @@ static void unmount_and_mount(struct test *t)
 static void go_on(struct test *t)
 {
 	unsigned long full;
+
+	phase = "with room again";
 
 	ballast_shrink(t->ballast, 12 * MIB);
 	full = t->full;
@@ -284,6 +295,7 @@ static void round_of(struct test *t, unsigned int n)
 /* The whole tree, in any order. */
 static void delete_all(struct test *t)
 {
+	phase = "deleting all";
 	ballast_fill(t->ballast);
 	while (delete_one(t))
 		;
