@@ -33,11 +33,16 @@ static int shrink(struct data *d, struct inode_rec *next, struct fdref *ref, uin
 	bool changed = size < next->lower_size || size == 0;
 	int r = datafile_resize(ref->fd, size);
 
-	/* With the record and without the cut the file would be as long as before, and holes. */
-	if (r == 0 && changed)
-		r = unsynced_wait(d, ref);
 	if (r < 0)
 		return r;
+	/*
+	 * With the record and without the cut the file would be as long as before, and holes. What was cut
+	 * off does not come back, so this is no failure: the record stays as it is, which is as good.
+	 */
+	if (changed && unsynced_wait(d, ref) < 0) {
+		*ret_changed = false;
+		return 0;
+	}
 	if (size < next->lower_size)
 		next->lower_size = size;
 	if (size == 0)

@@ -219,17 +219,21 @@ static int sync_names(struct data *d, int dir)
 	return r;
 }
 
-/* The file with its name, which a flush of the file alone need not make durable. */
+/*
+ * The file with its name, which a flush of the file alone need not make durable. One that has lost bytes
+ * keeps its name all the same: a record that speaks of it must find something.
+ */
 static int sync_file(struct data *d, struct fdref *ref, enum flush how)
 {
-	int r;
+	int r, names;
 
 	do {
 		r = (how == FLUSH_ALL ? fsync(ref->fd) : fdatasync(ref->fd)) < 0 ? -errno : 0;
 	} while (r == -EINTR);
-	if (r == 0)
-		r = sync_names(d, (int)data_path_dir(ref->ino));
-	return r == 0 ? sync_names(d, -1) : r;
+	names = sync_names(d, (int)data_path_dir(ref->ino));
+	if (names == 0)
+		names = sync_names(d, -1);
+	return r < 0 ? r : names;
 }
 
 /*
@@ -393,6 +397,17 @@ void unsynced_unknown(struct data *d)
 	atomic_fetch_add(&u->root.made, 1);
 }
 
+/* A failed flush of names is tried again, for names are metadata, which no failure makes clean. */
+static void sync_all_names(struct data *d)
+{
+	int i, r = 0;
+
+	for (i = 0; i < DATA_DIRS; i++)
+		r |= sync_names(d, i);
+	if (r == 0)
+		(void)sync_names(d, -1);
+}
+
 void unsynced_flush_moved(struct data *d)
 {
 	struct unsynced *u = &d->unsynced;
@@ -410,6 +425,7 @@ void unsynced_flush_moved(struct data *d)
 		sync_everything(d);
 	else
 		sync_set(d, &u->busy);
+	sync_all_names(d);
 	pthread_mutex_lock(&u->lock);
 	ino_set_done(&u->busy);
 	pthread_mutex_unlock(&u->lock);

@@ -18,7 +18,7 @@
 #include "unit/faults/workload.h"
 
 /* Runs of a test in the quick run. */
-#define QUICK_RUNS 60
+#define QUICK_RUNS 40
 
 struct one {
 	struct fault_plan plan;

@@ -247,9 +247,13 @@ void work_compare(struct work *w, const char *when)
 static void copy_file(int from_dir, int to_dir, const char *name, uint64_t size)
 {
 	int from = openat(from_dir, name, O_RDONLY | O_CLOEXEC);
-	int to = openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	char *bytes = malloc(size + 1);
+	char *bytes;
+	int to;
 
+	if (from < 0 && errno == ENOENT)
+		return; /* deleted meanwhile, by a thread of the file system */
+	to = openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	bytes = malloc(size + 1);
 	if (from < 0 || to < 0 || pread(from, bytes, size, 0) != (ssize_t)size ||
 	    write(to, bytes, size) != (ssize_t)size)
 		wrong("%s cannot be copied: %s", name, strerror(errno));
