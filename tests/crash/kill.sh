@@ -26,6 +26,7 @@ kills() {
 	mkdir -p "$WORK/scene"
 	"$WORK/kill" "$PLYFS" "$WORK/scene" "$SEED" "$KILLS" >"$WORK/result" || {
 		cat "$WORK/result"
+		[[ ! -s $WORK/scene/log ]] || sed 's/^/daemon: /' "$WORK/scene/log"
 		fail "seed $SEED: $(sed -n 2p "$WORK/result")"
 	}
 }

@@ -402,8 +402,7 @@ static void compare_all(struct run *r)
 		worker_close_all(w);
 		w->inflight.kind = OP_NONE;
 	}
-	if (rnd_below(&r->rng, 6) == 0)
-		check_all(r);
+	check_all(r);
 }
 
 static void one_kill(struct run *r)
