@@ -9,14 +9,18 @@
 #include "crash/power/model.h"
 #include "crash/power/seen.h"
 
+/* Without any sync, what is older than this is safe too: the catalog flushes every few seconds. */
+#define GRACE_NS ((uint64_t)15 * 1000000000)
+
 /*
  * For each thread the record says two numbers: SAFE, the last operation that had returned when a sync
- * was begun, by whatever thread, that returned before the cut; and LAST, the last one that was begun
- * before it. What the mount shows must be the state after some operation K from SAFE to LAST: names,
- * types, modes, owners, links, xattrs, and the content of what the catalog itself holds (small files;
- * lower files that at most got another length). Bytes that have a file of their own on the backing file
- * system follow rules of their own, see bytes_check(): safe is what the file's own fsync covered, and
- * what it held when it left the catalog.
+ * was begun, by whatever thread, that returned before the cut (or that was GRACE_NS old by then); and
+ * LAST, the last one that was begun before it. What the mount shows must be the state after some
+ * operation K from SAFE to LAST: names, types, modes, owners, links, xattrs, and the content of what
+ * the catalog itself holds (small files; lower files that at most got another length). Bytes that have
+ * a file of their own on the backing file system follow rules of their own, see bytes_check(): safe is
+ * what the file's own fsync covered, and what the catalog held of it at SAFE. (Strictly, all that it
+ * held when the bytes left the catalog: PLYFS_POWER_STRICT.)
  */
 
 enum depth { FIRST_FAULT, COUNT_FAULTS, PRINT_FAULTS };
@@ -26,6 +30,7 @@ struct limits {
 };
 
 struct test {
+	bool strict;		   /* what left the catalog is safe, whenever it was written */
 	const struct model *whole; /* after LAST: it knows each file's events */
 	const struct model *at;	   /* after K */
 	const struct seen *seen;
@@ -36,6 +41,16 @@ struct test {
 	unsigned int n_names;
 	unsigned int wrong;
 };
+
+static uint32_t min(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint32_t max(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
 
 static int complain(struct test *t, const char *format, ...)
 {
@@ -84,8 +99,8 @@ static const char *check_bytes(const struct test *t, const struct minode *i,
 		return "cannot be read";
 	if (moved > t->at->seq)
 		safe = last = t->at->seq;
-	else if (moved - 1 > safe)
-		safe = moved - 1;
+	else
+		safe = max(safe, t->strict ? moved - 1 : min(moved - 1, t->limits.safe));
 	return bytes_check(whole, t->at->thread, safe, last, f->bytes, (uint64_t)f->st.st_size);
 }
 
@@ -174,6 +189,8 @@ static void read_history(const struct record *r, size_t cut, uint32_t thread, ui
 			if (rec->thread == thread) {
 				h.returned[h.n - 1] = true;
 				done = rec->seq;
+				if (rec->ns + GRACE_NS < r->recs[cut - 1]->ns)
+					h.limits.safe = rec->seq;
 			}
 			if (sync[rec->thread] && rec->thread == thread)
 				h.limits.safe = rec->seq;
@@ -201,13 +218,14 @@ static void find_syncs(const struct history *h, const struct model *whole, uint3
 }
 
 /*
- * Tries the states from SAFE to LAST, or only the state ONLY if that is not 0, and returns the one with
- * the fewest faults; T has what was found in it.
+ * Tries the states from SAFE to LAST, or only the state ONLY if that is not 0, and returns the
+ * first and the last one with the fewest faults; T has their number.
  */
-static uint32_t try_states(struct test *t, const struct history *h, enum depth depth, uint32_t only)
+static struct limits try_states(struct test *t, const struct history *h, enum depth depth,
+				uint32_t only)
 {
 	unsigned int fewest = UINT32_MAX;
-	uint32_t best = 0;
+	struct limits best = {0, 0};
 	struct model m;
 	size_t i;
 
@@ -219,27 +237,33 @@ static uint32_t try_states(struct test *t, const struct history *h, enum depth d
 		if (m.seq < t->limits.safe || (only != 0 && m.seq != only))
 			continue;
 		check_state(t, depth);
-		if (t->wrong < fewest) {
-			best = m.seq;
-			fewest = t->wrong;
-		}
+		if (t->wrong < fewest)
+			best.safe = m.seq;
+		if (t->wrong <= fewest)
+			best.last = m.seq;
+		fewest = min(fewest, t->wrong);
 	}
 	t->wrong = fewest;
 	model_done(&m);
 	return best;
 }
 
+/* A fault is often one fault in several states: they are shown for the first and the last of them. */
 static unsigned int find_state(struct test *t, const struct history *h)
 {
-	uint32_t best = try_states(t, h, FIRST_FAULT, 0);
+	struct limits best = try_states(t, h, FIRST_FAULT, 0);
 
 	if (t->wrong > 0) {
 		best = try_states(t, h, COUNT_FAULTS, 0);
-		try_states(t, h, PRINT_FAULTS, best);
+		try_states(t, h, PRINT_FAULTS, best.safe);
+		if (best.last != best.safe) {
+			printf("the same is nearest to #%u:\n", best.last);
+			try_states(t, h, PRINT_FAULTS, best.last);
+		}
 	}
 	printf("t%u: states #%u to #%u are fine, %s #%u, %zu names\n", t->whole->thread,
 	       t->limits.safe, t->limits.last, t->wrong > 0 ? "this is nearest to" : "this is",
-	       best, t->seen->n);
+	       best.safe, t->seen->n);
 	return t->wrong;
 }
 
@@ -257,7 +281,7 @@ static void all_is_safe(struct test *t, const struct history *h)
 static unsigned int check_thread(const struct record *r, size_t cut, uint32_t thread, int root_fd,
 				 bool all)
 {
-	struct test t = {.wrong = 0};
+	struct test t = {.strict = getenv("PLYFS_POWER_STRICT") != NULL};
 	struct history h;
 	struct model whole;
 	struct seen seen;

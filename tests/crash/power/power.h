@@ -100,6 +100,7 @@ struct rec {
 	uint64_t off;
 	uint32_t thread;
 	uint32_t seq;
+	uint64_t ns; /* CLOCK_MONOTONIC */
 };
 
 /*
@@ -107,7 +108,8 @@ struct rec {
  * O_APPEND descriptor: so its order is the order in which things happened.
  */
 int record_open(const char *path);
-void record_append(int fd, const struct rec *rec, const void *payload);
+/* Puts the time into REC. */
+void record_append(int fd, struct rec *rec, const void *payload);
 
 /* The whole record in memory. */
 struct record {

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "crash/power/power.h"
@@ -20,13 +21,17 @@ int record_open(const char *path)
 }
 
 /* Half a record would make the rest unreadable, and no caller could go on. */
-void record_append(int fd, const struct rec *rec, const void *payload)
+void record_append(int fd, struct rec *rec, const void *payload)
 {
 	static const char zeros[8];
 	size_t pad = -rec->len & 7;
 	struct iovec iov[3] = {
-		{(void *)rec, sizeof(*rec)}, {(void *)payload, rec->len}, {(void *)zeros, pad}};
+		{rec, sizeof(*rec)}, {(void *)payload, rec->len}, {(void *)zeros, pad}};
 
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	rec->ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 	if (writev(fd, iov, 3) != (ssize_t)(sizeof(*rec) + rec->len + pad)) {
 		perror("the record");
 		abort();
