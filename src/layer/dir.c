@@ -18,12 +18,13 @@
 
 #define STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
 
-/* Attributes with the layer's override applied. */
-static int read_attr(const struct dir_layer *l, int fd, const char *name, const struct stat *st,
+/* Attributes of NAME in N, or of N itself (NULL), with the layer's override applied. */
+static int read_attr(const struct dir_node *n, int fd, const char *name, const struct stat *st,
 		     struct attr *ret_attr)
 {
 	attr_from_stat(st, ret_attr);
-	return dir_override(l, fd, name, ret_attr);
+	dir_renumber(n, name, ret_attr);
+	return dir_override(n->layer, fd, name, ret_attr);
 }
 
 /* Opens a new node's directory and reads its marks; moves its redirect to *RET_REDIRECT. */
@@ -72,7 +73,7 @@ static int lookup_dir(struct dir_node *parent, int fd, const char *name, const s
 {
 	CLEANUP(dir_node) struct dir_node *n = NULL;
 	CLEANUP(free) char *redirect = NULL;
-	int r = read_attr(parent->layer, fd, name, st, &ret_entry->attr);
+	int r = read_attr(parent, fd, name, st, &ret_entry->attr);
 
 	if (r == 0)
 		r = dir_node_new(parent->layer, parent, name, st, &n);
@@ -110,7 +111,7 @@ static int lookup_regular(struct dir_node *parent, int fd, const char *name, con
 		ret_entry->flags |= LAYER_METACOPY;
 		set_redirect(ret_entry, steal_ptr(&marks.redirect));
 	}
-	return read_attr(l, fd, name, st, &ret_entry->attr);
+	return read_attr(parent, fd, name, st, &ret_entry->attr);
 }
 
 /*
@@ -137,6 +138,7 @@ static int lookup_in(struct dir_node *n, int fd, const char *name, struct layer_
 	if (S_ISREG(st.st_mode))
 		return lookup_regular(n, fd, name, &st, ret_entry);
 	attr_from_stat(&st, &ret_entry->attr);
+	dir_renumber(n, name, &ret_entry->attr);
 	return 0;
 }
 
@@ -161,7 +163,7 @@ static int root(struct layer *l, struct layer_dir **ret_dir)
 	return 0;
 }
 
-static int stat_in(const struct dir_layer *l, int fd, const char *name, struct attr *ret_attr)
+static int stat_in(const struct dir_node *n, int fd, const char *name, struct attr *ret_attr)
 {
 	struct stat st;
 	int r;
@@ -171,7 +173,7 @@ static int stat_in(const struct dir_layer *l, int fd, const char *name, struct a
 		return r;
 	if (overlay_is_whiteout(&st))
 		return -ENOENT;
-	return read_attr(l, fd, name, &st, ret_attr);
+	return read_attr(n, fd, name, &st, ret_attr);
 }
 
 static int getattr(struct layer *l, struct layer_dir *dir, const char *name, struct attr *ret_attr)
@@ -186,7 +188,7 @@ static int getattr(struct layer *l, struct layer_dir *dir, const char *name, str
 	fd = dir_node_enter(n, name);
 	if (fd < 0)
 		return fd;
-	r = stat_in(dir_layer_of(l), fd, name, ret_attr);
+	r = stat_in(n, fd, name, ret_attr);
 	dir_fd_put(n);
 	return r;
 }
@@ -249,6 +251,9 @@ static int dir_statfs(struct layer *l, struct statvfs *ret_st)
 
 static int identity(struct layer *l, struct hash128 *ret_id)
 {
+	/* Where numbers do not last the root's does not either. */
+	if (dir_layer_of(l)->path_numbers)
+		return -EOPNOTSUPP;
 	*ret_id = dir_layer_of(l)->id;
 	return 0;
 }
@@ -336,7 +341,8 @@ static int read_root(struct dir_layer *l, const struct stat *st)
 	int r = 0;
 
 	l->id = identity_of(n->fd, st);
-	l->loose_ino = numbers_anew(n->fd);
+	l->path_numbers = !dir_numbers_last(n->fd);
+	l->loose_ino = l->path_numbers || numbers_anew(n->fd);
 	if (!l->noxattr) {
 		l->override = dir_override_kind(n->fd);
 		r = overlay_read_marks(n->fd, NULL, &marks);

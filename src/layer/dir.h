@@ -27,7 +27,8 @@ struct dir_node {
 	char *name;		 /* owned; NULL: the root */
 	dev_t dev;
 	ino_t ino;
-	uint32_t depth; /* the root's is 0 */
+	uint64_t number; /* with `path_numbers`: what is shown for `ino` */
+	uint32_t depth;	 /* the root's is 0 */
 	bool opaque;
 	bool xwhiteout; /* files in here may be xattr whiteouts */
 	bool empty;	/* of another mount: what is in it is not the layer's */
@@ -53,7 +54,8 @@ struct dir_layer {
 	atomic_bool told_of_mounts;
 	bool hide_private;
 	bool noxattr;
-	bool loose_ino; /* the file system numbers inodes anew each time it looks them up */
+	bool loose_ino;	   /* the file system numbers inodes anew each time it looks them up */
+	bool path_numbers; /* its numbers do not outlast a mount: those of the paths are shown */
 };
 
 static inline struct dir_layer *dir_layer_of(struct layer *l)
@@ -125,6 +127,19 @@ int dir_open_in(struct dir_layer *l, int dirfd, const char *name, int flags);
  * same inode. A directory that may not be read is opened O_PATH.
  */
 int dir_open_node(struct dir_node *n, int parent_fd);
+
+/* ---- dir_number.c ---- */
+
+/*
+ * Does the file system of FD give an inode the same number for ever? A file that is copied up is
+ * known by its number, in this mount and the next. FUSE file systems often count inodes as they
+ * are asked for them, FAT when it reads them.
+ */
+bool dir_numbers_last(int fd);
+/* The number for NAME in PARENT; NULL and NULL: the root's. */
+uint64_t dir_number(const struct dir_node *parent, const char *name);
+/* Puts the number for NAME in N, or for N itself (NULL), into A, where paths have numbers. */
+void dir_renumber(const struct dir_node *n, const char *name, struct attr *a);
 
 /* ---- dir_list.c ---- */
 

@@ -94,6 +94,7 @@ static uint8_t listed_type(const struct listing *ls, const struct linux_dirent64
 static int list_entry(const struct linux_dirent64 *d, void *arg)
 {
 	struct listing *ls = arg;
+	uint64_t ino;
 
 	if (aufs_reserved(d->d_name)) {
 		aufs_set_add(&ls->hidden, d->d_name);
@@ -101,7 +102,8 @@ static int list_entry(const struct linux_dirent64 *d, void *arg)
 	}
 	if (dir_node_private(ls->node, d->d_name))
 		return 0;
-	return layer_list_add(ls->list, d->d_name, strlen(d->d_name), d->d_ino, listed_type(ls, d),
+	ino = ls->node->layer->path_numbers ? dir_number(ls->node, d->d_name) : d->d_ino;
+	return layer_list_add(ls->list, d->d_name, strlen(d->d_name), ino, listed_type(ls, d),
 			      false);
 }
 
