@@ -13,7 +13,7 @@ in_private_ns "$@"
 fuse_ready
 build_oracle
 
-ALL=(ext4 xfs btrfs tmpfs overlay plyfs fuse-overlayfs fuse vfat-like nfs-like no-mmap coarse)
+ALL=(ext4 xfs btrfs tmpfs overlay plyfs fuse-overlayfs fuse vfat-like nfs-like sshfs-like no-mmap coarse)
 OPS=${PLYFS_TEST_OPS:-1500}
 SEED=${PLYFS_TEST_SEED:-$((RANDOM * 32768 + RANDOM))}
 SOURCES=$(cd "$(dirname "$0")/crippled" && pwd)
@@ -29,24 +29,30 @@ build_crippled() {
 
 # --- making and unmaking them: FS is where it is mounted, RAW where root may do everything in it ----
 
+# Each can be called again after an unmount, and mounts what is there.
+
 image() {
-	truncate -s 1G "$DIR/image"
-	"$@" "$DIR/image" >"$DIR/mkfs.log" 2>&1
+	if [[ ! -e $DIR/image ]]; then
+		truncate -s 1G "$DIR/image"
+		"$@" "$DIR/image" >"$DIR/mkfs.log" 2>&1
+	fi
 	mount -o loop "$DIR/image" "$FS"
 }
 
 crippled() {
 	RAW=$DIR/raw
-	mkdir "$RAW"
+	mkdir -p "$RAW"
 	"$WORK/crippled" "$RAW" "$1" "$FS"
 	mountpoint -q "$FS" || fail "the crippled file system is not mounted"
 }
 
 # A union that has its own upper on a tmpfs, which takes whatever a union wants.
 union_on_tmpfs() {
-	mkdir "$DIR/below"
-	mount -t tmpfs tmpfs "$DIR/below"
-	mkdir "$DIR"/below/{lower,upper,work}
+	if [[ ! -d $DIR/below ]]; then
+		mkdir "$DIR/below"
+		mount -t tmpfs tmpfs "$DIR/below"
+		mkdir "$DIR"/below/{lower,upper,work}
+	fi
 	"$@" "lowerdir=$DIR/below/lower,upperdir=$DIR/below/upper,workdir=$DIR/below/work"
 }
 
@@ -64,6 +70,7 @@ make_fs() {
 	vfat-like) crippled xattr,link,symlink,node,chown,chmod,holes,flags,dirsync ;;
 	nfs-like) crippled xattr,seek,locks,flags ;;
 	no-mmap) crippled xattr,mmap,nolocks ;;
+	sshfs-like) crippled xattr,link,node,chown,holes,flags,ino ;;
 	coarse) crippled nanos,holes,dirsync ;;
 	*) fail "no file system is called $1" ;;
 	esac
@@ -150,6 +157,17 @@ kill_daemon() {
 	kill -KILL "${pids[@]}"
 	wait_until 10 all_gone "${pids[@]}"
 	umount -l "$DIR/mnt"
+}
+
+# On a file system that was not there meanwhile.
+after_a_boot() {
+	umount_plyfs "$DIR/mnt"
+	umount "$FS"
+	wait_until 20 make_fs "$1" || fail "$FS cannot be mounted again"
+	find "$FS/stack" -mindepth 1 -print0 | sort -rz | xargs -0 stat >/dev/null
+	mount_plyfs "$(options)" "$DIR/mnt"
+	"$ORACLE" cmp "$DIR/mnt" "$DIR/plain"
+	"$ORACLE" ops "$DIR/mnt" "$DIR/plain" "$((SEED + 3))" "$((OPS / 3))"
 }
 
 # A tree as containers have them: everything root can make.
@@ -256,6 +274,7 @@ one_fs() {
 	second_mount
 	container_tree
 	mounted_again_at_once
+	[[ $1 == tmpfs ]] || after_a_boot "$1"
 	umount_plyfs "$DIR/mnt"
 	[[ ! -s $FS/upper/.plyfs/lock ]] || fail "the lock file still names an owner"
 	across "$LOWERS" "$DIR/upper"

@@ -20,6 +20,7 @@ struct lacks {
 	bool nolocks; /* the same in other words: ENOSYS */
 	bool dirsync; /* fsync of a directory: EINVAL */
 	bool nanos;   /* times are even seconds, as on vfat */
+	bool ino;     /* inodes are numbered anew after each mount, as they are asked for */
 	bool mmap;    /* direct_io: nothing can be mapped shared */
 };
 

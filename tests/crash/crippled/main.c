@@ -27,7 +27,7 @@ static const struct word {
 	}
 	WORD(xattr), WORD(link),  WORD(symlink), WORD(node),	WORD(chown),
 	WORD(chmod), WORD(holes), WORD(seek),	 WORD(flags),	WORD(locks),
-	WORD(nanos), WORD(mmap),  WORD(dirsync), WORD(nolocks),
+	WORD(nanos), WORD(mmap),  WORD(dirsync), WORD(nolocks), WORD(ino),
 };
 
 static int take_word(const char *word)

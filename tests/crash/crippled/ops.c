@@ -304,7 +304,7 @@ static int do_lock(const char *path, struct fuse_file_info *fi, int cmd, struct 
 static void *do_init(struct fuse_conn_info *conn, struct fuse_config *config)
 {
 	(void)conn;
-	config->use_ino = 1;
+	config->use_ino = !lacks.ino;
 	config->nullpath_ok = 0;
 	return NULL;
 }
