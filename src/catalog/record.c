@@ -198,14 +198,21 @@ int entry_decode(const void *value, size_t len, struct entry_rec *ret_entry)
 	return 0;
 }
 
+bool record_fits(enum table table, size_t key_len, size_t value_len)
+{
+	const struct shape *s = &shapes[table];
+
+	return key_len >= s->key_min && key_len <= s->key_max && value_len >= s->value_min &&
+	       value_len <= s->value_max;
+}
+
 static bool op_fits(const struct op *op)
 {
 	const struct shape *s = &shapes[op->table];
 
 	switch (op->kind) {
 	case OP_PUT:
-		return op->key_len >= s->key_min && op->key_len <= s->key_max &&
-		       op->value_len >= s->value_min && op->value_len <= s->value_max;
+		return record_fits(op->table, op->key_len, op->value_len);
 	case OP_DEL:
 		return op->key_len >= s->key_min && op->key_len <= s->key_max && op->value_len == 0;
 	case OP_DEL_PREFIX:

@@ -7,6 +7,7 @@
 static const char text[] =
 	"usage: plyfs mount --lower DIR... [--upper DIR] [-o OPTIONS] MOUNTPOINT\n"
 	"       plyfs umount [-l] MOUNTPOINT...\n"
+	"       plyfs fsck [--repair | --salvage DIR] UPPER\n"
 	"       plyfs version\n"
 	"       plyfs [-f] [-d] [-o OPTIONS]... [SOURCE] MOUNTPOINT   as fuse-overlayfs\n"
 	"\n"

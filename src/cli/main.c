@@ -9,7 +9,7 @@ static const struct {
 	int (*run)(const struct invocation *by, int argc, char **argv);
 } commands[] = {
 	{"mount", cmd_mount}, {"umount", cmd_umount},	{"unmount", cmd_umount},
-	{"help", cmd_help},   {"version", cmd_version},
+	{"help", cmd_help},   {"version", cmd_version}, {"fsck", cmd_fsck},
 };
 
 static int dispatch(const struct invocation *by, int argc, char **argv)

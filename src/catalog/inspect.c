@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The files of a catalog, looked at from outside. */
+#include "catalog/inspect.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/sys.h"
+#include "catalog/check.h"
+#include "catalog/journal.h"
+
+static const char *const journal_names[] = {JOURNAL_FILE};
+
+/* "pid host boot-id", as the owner wrote it. */
+static void read_owner(int fd, struct catalog_owner *owner)
+{
+	char text[256] = "";
+
+	if (sys_pread_full(fd, text, sizeof(text) - 1, 0) <= 0)
+		return;
+	if (sscanf(text, "%ld %64s", &owner->pid, owner->host) != 2 || owner->pid <= 0)
+		owner->pid = 0;
+	for (char *p = owner->host; *p != '\0'; p++)
+		if (!isgraph((unsigned char)*p))
+			*p = '?';
+}
+
+int catalog_owner_of(int dirfd, struct catalog_owner *ret_owner)
+{
+	CLEANUP(fd) int fd = sys_openat(dirfd, LOCK_FILE, O_RDWR | O_NOFOLLOW, 0);
+	struct flock fl = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_OWNER_BYTE, .l_len = 1};
+	struct catalog_owner owner = {0};
+
+	*ret_owner = owner;
+	if (fd == -EACCES || fd == -EROFS) {
+		fd = sys_openat(dirfd, LOCK_FILE, O_RDONLY | O_NOFOLLOW, 0);
+		fl.l_type = F_RDLCK;
+	}
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	read_owner(fd, &owner);
+	if (fcntl(fd, F_OFD_GETLK, &fl) == 0)
+		owner.in_use = fl.l_type != F_UNLCK;
+	else /* No locks here: what the file says is all there is. */
+		owner.in_use = owner.pid > 0 && (kill((pid_t)owner.pid, 0) == 0 || errno == EPERM);
+	*ret_owner = owner;
+	return 0;
+}
+
+void catalog_files_done(struct catalog_files *f)
+{
+	for (size_t i = 0; i < f->n_journals; i++)
+		free(f->journals[i].bytes);
+	*f = (struct catalog_files){0};
+}
+
+static int inspect_tables(int dirfd, struct catalog_files *f, struct err *err)
+{
+	CLEANUP(fd) int fd = sys_openat(dirfd, CATALOG_FILE, O_RDONLY | O_NOFOLLOW, 0);
+	struct check_info info = {0};
+
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0)
+		return err_errno(err, -fd, "cannot open " CATALOG_FILE);
+	f->has_catalog = true;
+	f->sum = check_sum(dirfd, fd);
+	f->tree = check_tree(fd, &info, &f->why);
+	f->pages = info.pages;
+	return f->tree == -ENOMEM ? err_errno(err, ENOMEM, "cannot check " CATALOG_FILE) : 0;
+}
+
+static int inspect_journal(int dirfd, const char *name, struct catalog_files *f, struct err *err)
+{
+	CLEANUP(fd) int fd = sys_openat(dirfd, name, O_RDONLY | O_NOFOLLOW, 0);
+	struct journal_file j = {.name = name};
+	int r;
+
+	if (fd == -ENOENT)
+		return 0;
+	r = fd < 0 ? fd : journal_read(fd, &j.bytes, &j.len);
+	if (r < 0)
+		return err_errno(err, -r, "cannot read %s", name);
+	f->journals[f->n_journals++] = j;
+	return 0;
+}
+
+static void count_bad_journals(int dirfd, struct catalog_files *f)
+{
+	char name[32];
+	struct stat st;
+
+	for (unsigned int i = 1; i <= 64; i++) {
+		snprintf(name, sizeof(name), JOURNAL_FILE_BAD, i);
+		f->n_bad_journals += sys_fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	}
+}
+
+int catalog_inspect(int dirfd, struct catalog_files *ret_files, struct err *err)
+{
+	CLEANUP(catalog_files) struct catalog_files f = {0};
+	int r = 0;
+
+	/* The journals first: what an owner moves from them to the tables meanwhile is in both. */
+	for (size_t i = 0; r == 0 && i < sizeof(journal_names) / sizeof(*journal_names); i++)
+		r = inspect_journal(dirfd, journal_names[i], &f, err);
+	if (r == 0)
+		r = inspect_tables(dirfd, &f, err);
+	if (r < 0)
+		return r;
+	count_bad_journals(dirfd, &f);
+	*ret_files = f;
+	f = (struct catalog_files){0};
+	return 0;
+}
+
+void journal_judge(const struct journal_file *file, uint64_t seed,
+		   struct journal_verdict *ret_verdict)
+{
+	struct journal_verdict v = {0};
+	struct journal_record record;
+	struct journal_scan scan;
+	uint64_t after;
+
+	journal_scan_begin(&scan, file->bytes, file->len);
+	v.header_bad = scan.header_bad;
+	while (journal_scan_next(&scan, seed, &record))
+		v.records++;
+	after = scan.last_seq > scan.base ? scan.last_seq : scan.base;
+	v.damaged = journal_scan_more(&scan, seed, after);
+	if (!v.damaged && scan.off < scan.len)
+		v.torn_bytes = scan.len - scan.off;
+	*ret_verdict = v;
+}
+
+int catalog_forget_sum(int dirfd)
+{
+	return sum_remove(dirfd);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the passes know of each inode. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool/private.h"
+
+struct node *find_node(const struct fsck *f, uint64_t ino)
+{
+	return nodes_find(f->nodes, ino);
+}
+
+struct node *get_node(struct fsck *f, uint64_t ino)
+{
+	return nodes_get(f->nodes, ino);
+}
+
+void set_node(struct node *n, const struct inode_rec *rec)
+{
+	n->has_record = true;
+	n->mode = rec->attr.mode;
+	n->nlink = rec->attr.nlink;
+	n->size = rec->attr.size;
+	n->flags = rec->flags;
+	n->parent = rec->parent;
+	n->where = (uint8_t)rec->where;
+	n->has_origin = rec->origin != NULL;
+}
+
+int each_node(struct fsck *f, int (*fn)(struct fsck *f, struct node *n))
+{
+	CLEANUP(free) struct node **nodes = nodes_sorted(f->nodes);
+	size_t n = nodes_count(f->nodes);
+	int r = 0;
+
+	if (nodes == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		r = fn(f, nodes[i]);
+		if (r == 0)
+			r = step(f);
+	}
+	return r;
+}
+
+bool set_node_name(struct fsck *f, struct node *n, uint64_t parent, const char *name, size_t len)
+{
+	/* Offset 0 is no name: the first byte is a filler. */
+	if (f->names.len == 0)
+		buf_put_u8(&f->names, 0);
+	n->up = parent;
+	n->name = f->names.len;
+	buf_put_u8(&f->names, (uint8_t)len);
+	buf_put(&f->names, name, len);
+	return buf_ok(&f->names);
+}
+
+const char *name_of_node(const struct fsck *f, const struct node *n, size_t *ret_len)
+{
+	*ret_len = 0;
+	if (n->up == 0 || n->name == 0)
+		return "";
+	*ret_len = f->names.data[n->name];
+	return (const char *)f->names.data + n->name + 1;
+}
+
+/* The highest number in the keys of a table, of those that the upper gives. */
+static int see_number(void *arg, const struct catalog_raw *raw)
+{
+	uint64_t *max = arg, ino = raw->key_len >= INO_KEY_SIZE ? get_be64(raw->key) : 0;
+
+	if (ino > *max && ino < CATALOG_FIRST_LOWER_INO)
+		*max = ino;
+	return 0;
+}
+
+/* Rows and data files of inodes whose records are lost have their numbers still. */
+static int highest_number(struct fsck *f, uint64_t *ret_max)
+{
+	static const enum table tables[] = {TABLE_INODE, TABLE_XATTR, TABLE_INLINE, TABLE_CHUNKS,
+					    TABLE_ORPHAN};
+	CLEANUP(free) struct node **nodes = nodes_sorted(f->nodes);
+	uint64_t max = CATALOG_ROOT_INO;
+	int r = nodes != NULL ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < nodes_count(f->nodes); i++)
+		if ((nodes[i]->has_record || nodes[i]->has_data) && node_is_upper(nodes[i]) &&
+		    nodes[i]->ino > max)
+			max = nodes[i]->ino;
+	for (size_t i = 0; r == 0 && i < sizeof(tables) / sizeof(*tables); i++)
+		r = catalog_walk(f->catalog, tables[i], see_number, &max);
+	*ret_max = max;
+	return r;
+}
+
+int node_new_ino(struct fsck *f, uint64_t *ret_ino)
+{
+	uint64_t ino;
+	int r = highest_number(f, &ino);
+
+	if (r < 0)
+		return r;
+	if (++ino == CATALOG_FIRST_LOWER_INO) {
+		/* The last number is taken, by damage surely: a low one that nothing speaks of. */
+		for (ino = CATALOG_ROOT_INO + 1; find_node(f, ino) != NULL; ino++)
+			;
+	}
+	*ret_ino = ino;
+	return 0;
+}

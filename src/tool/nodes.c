@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A table of inodes. */
+#include "tool/nodes.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/table.h"
+
+struct nodes {
+	struct table table;
+};
+
+struct kept {
+	struct table_node table;
+	struct node node;
+};
+
+static uint64_t hash_of(uint64_t ino)
+{
+	return hash64(&ino, sizeof(ino), 0);
+}
+
+struct nodes *nodes_new(void)
+{
+	struct nodes *t = calloc(1, sizeof(*t));
+
+	if (t == NULL || table_init(&t->table) == 0)
+		return t;
+	free(t);
+	return NULL;
+}
+
+static void free_one(struct table_node *n, void *arg)
+{
+	(void)arg;
+	free(table_entry(n, struct kept, table));
+}
+
+void nodes_free(struct nodes *t)
+{
+	if (t == NULL)
+		return;
+	table_each(&t->table, free_one, NULL);
+	table_done(&t->table);
+	free(t);
+}
+
+size_t nodes_count(const struct nodes *t)
+{
+	return t->table.count;
+}
+
+struct node *nodes_find(const struct nodes *t, uint64_t ino)
+{
+	struct table_node *n;
+
+	for (n = table_first(&t->table, hash_of(ino)); n != NULL; n = table_next(n)) {
+		struct kept *k = table_entry(n, struct kept, table);
+
+		if (k->node.ino == ino)
+			return &k->node;
+	}
+	return NULL;
+}
+
+struct node *nodes_get(struct nodes *t, uint64_t ino)
+{
+	struct node *found = nodes_find(t, ino);
+	struct kept *k;
+
+	if (found != NULL)
+		return found;
+	k = calloc(1, sizeof(*k));
+	if (k == NULL)
+		return NULL;
+	k->node.ino = ino;
+	table_add(&t->table, &k->table, hash_of(ino));
+	return &k->node;
+}
+
+struct array {
+	struct node **nodes;
+	size_t n;
+};
+
+static void collect(struct table_node *n, void *arg)
+{
+	struct array *a = arg;
+
+	a->nodes[a->n++] = &table_entry(n, struct kept, table)->node;
+}
+
+static int by_ino(const void *a, const void *b)
+{
+	const struct node *x = *(struct node *const *)a, *y = *(struct node *const *)b;
+
+	return (x->ino > y->ino) - (x->ino < y->ino);
+}
+
+struct node **nodes_sorted(const struct nodes *t)
+{
+	struct array a = {.nodes = reallocarray(NULL, t->table.count + 1, sizeof(*a.nodes))};
+
+	if (a.nodes == NULL)
+		return NULL;
+	/* The table is not changed: it only has no walk of its own for readers. */
+	table_each((struct table *)(uintptr_t)&t->table, collect, &a);
+	qsort(a.nodes, a.n, sizeof(*a.nodes), by_ino);
+	return a.nodes;
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The catalog's files: journals, the checksum, damage, owners; and how a check ends. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/sys.h"
+#include "unit/tool/sample.h"
+
+struct files {
+	struct made_upper u;
+	int dir; /* owned; .plyfs */
+	char *text;
+};
+
+static void files_done(struct files *f)
+{
+	close(f->dir);
+	free(f->text);
+	made_upper_done(&f->u);
+}
+DEFINE_CLEANUP(struct files, files, files_done)
+
+static void make(struct files *f)
+{
+	*f = (struct files){0};
+	sample_make(&f->u);
+	f->dir = openat(f->u.tmp.fd, ".plyfs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int check(struct files *f, bool repair)
+{
+	free(f->text);
+	return sample_fsck(&f->u, repair, &f->text);
+}
+
+static void copy(const struct files *f, const char *from, const char *to)
+{
+	CLEANUP(fd) int in = openat(f->dir, from, O_RDONLY | O_CLOEXEC);
+	CLEANUP(fd) int out = openat(f->dir, to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	uint8_t bytes[4096];
+	ssize_t n;
+
+	cr_assert(in >= 0 && out >= 0);
+	while ((n = read(in, bytes, sizeof(bytes))) > 0)
+		cr_assert_eq(write(out, bytes, (size_t)n), n);
+}
+
+/* As a daemon that was killed leaves it: everything is in the journal. */
+static void make_killed(struct files *f)
+{
+	make(f);
+	copy(f, "catalog.mdb", "copy.mdb");
+	copy(f, "journal", "copy.journal");
+	made_upper_close(&f->u);
+	copy(f, "copy.mdb", "catalog.mdb");
+	copy(f, "copy.journal", "journal");
+	unlinkat(f->dir, "catalog.sum", 0);
+}
+
+static void flip(const struct files *f, const char *name, off_t at)
+{
+	CLEANUP(fd) int fd = openat(f->dir, name, O_RDWR | O_CLOEXEC);
+	uint8_t byte;
+
+	if (at < 0)
+		at += lseek(fd, 0, SEEK_END);
+	cr_assert_eq(pread(fd, &byte, 1, at), 1);
+	byte ^= 4;
+	cr_assert_eq(pwrite(fd, &byte, 1, at), 1);
+}
+
+static bool says(const struct files *f, const char *text)
+{
+	return strstr(f->text, text) != NULL;
+}
+
+Test(fsck_files, no_upper)
+{
+	CLEANUP(files) struct files f;
+
+	make(&f);
+	made_upper_close(&f.u);
+	cr_assert_eq(renameat(f.u.tmp.fd, ".plyfs", f.u.tmp.fd, "other"), 0);
+	cr_assert_eq(check(&f, false), FSCK_FAILED);
+	cr_assert(says(&f, "is not an upper layer of plyfs"), "%s", f.text);
+}
+
+Test(fsck_files, no_catalog)
+{
+	CLEANUP(files) struct files f;
+
+	make(&f);
+	made_upper_close(&f.u);
+	unlinkat(f.dir, "catalog.mdb", 0);
+	cr_assert_eq(check(&f, false), FSCK_FAILED);
+	cr_assert(says(&f, "has no catalog"), "%s", f.text);
+	cr_assert_eq(check(&f, true), FSCK_FAILED);
+	cr_assert_eq(faccessat(f.dir, "catalog.mdb", F_OK, 0), -1, "none is made");
+}
+
+Test(fsck_files, catalog_lost_but_journal)
+{
+	CLEANUP(files) struct files f;
+
+	make_killed(&f);
+	unlinkat(f.dir, "catalog.mdb", 0);
+	cr_assert_eq(check(&f, false), FSCK_ERRORS_LEFT);
+	cr_assert(says(&f, "it is missing, but there are changes to it; cannot be mended"), "%s",
+		  f.text);
+}
+
+Test(fsck_files, in_use)
+{
+	CLEANUP(files) struct files f;
+	char who[64];
+
+	make(&f);
+	snprintf(who, sizeof(who), "in use by process %d on ", getpid());
+	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
+	cr_assert(says(&f, who), "%s", f.text);
+	cr_assert_eq(check(&f, true), FSCK_FAILED);
+	cr_assert(says(&f, who), "%s", f.text);
+	cr_assert(says(&f, "unmount it first"), "%s", f.text);
+}
+
+Test(fsck_files, data_file_lost_while_in_use)
+{
+	CLEANUP(files) struct files f;
+
+	make(&f);
+	sample_no_data(&f.u, 13);
+	cr_assert_eq(check(&f, false), FSCK_ERRORS_LEFT, "%s", f.text);
+	cr_assert(says(&f, "content: /d/g: its bytes are lost"), "%s", f.text);
+}
+
+/* A journal that was not applied yet is no error. */
+Test(fsck_files, killed)
+{
+	CLEANUP(files) struct files f;
+
+	make_killed(&f);
+	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
+	cr_assert(says(&f, "files: note: journal: "), "%s", f.text);
+	cr_assert(says(&f, "changes that the next mount puts into the tables"), "%s", f.text);
+	cr_assert_eq(check(&f, true), FSCK_CLEAN, "%s", f.text);
+	cr_assert(says(&f, "now they are"), "%s", f.text);
+	cr_assert_eq(check(&f, false), FSCK_CLEAN);
+	cr_assert_str_eq(f.text, "");
+}
+
+Test(fsck_files, torn_journal)
+{
+	CLEANUP(files) struct files f;
+	CLEANUP(fd) int fd = -1;
+
+	make_killed(&f);
+	fd = openat(f.dir, "journal", O_RDWR | O_CLOEXEC);
+	cr_assert_eq(pwrite(fd, "PLYR torn", 9, lseek(fd, 0, SEEK_END)), 9);
+	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
+	cr_assert(says(&f, "journal: 9 bytes of a change that was never finished"), "%s", f.text);
+}
+
+Test(fsck_files, damaged_journal)
+{
+	CLEANUP(files) struct files f;
+
+	make_killed(&f);
+	flip(&f, "journal", -600);
+	cr_assert_eq(check(&f, false) & FSCK_ERRORS_LEFT, FSCK_ERRORS_LEFT, "%s", f.text);
+	cr_assert(says(&f, ".plyfs/journal: it is damaged, and changes behind the damage are lost; "
+			   "put it aside\n"),
+		  "%s", f.text);
+	cr_assert_eq(check(&f, true), FSCK_CORRECTED, "%s", f.text);
+	cr_assert_eq(faccessat(f.dir, "journal.bad-1", F_OK, 0), 0);
+	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
+	cr_assert(says(&f, "1 damaged journals were put aside earlier"), "%s", f.text);
+}
+
+/* Bytes whose record was in the part that is lost are not thrown away as what a crash leaves. */
+Test(fsck_files, data_files_after_a_damaged_journal)
+{
+	CLEANUP(files) struct files f;
+	struct stat st;
+
+	make_killed(&f);
+	sample_data(&f.u, 700, "written, acknowledged, lost");
+	flip(&f, "journal", -600);
+	cr_assert_eq(check(&f, true), FSCK_CORRECTED, "%s", f.text);
+	cr_assert(says(&f, "content: inode 700: there are bytes of it, but its record is lost"),
+		  "%s", f.text);
+	cr_assert_eq(fstatat(f.dir, "data/bc/00000000000002bc", &st, 0), 0);
+	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
+}
+
+Test(fsck_files, journal_header)
+{
+	CLEANUP(files) struct files f;
+
+	make_killed(&f);
+	flip(&f, "journal", 17);
+	cr_assert_eq(check(&f, false), FSCK_ERRORS_LEFT);
+	cr_assert_str_eq(strchr(f.text, '.'),
+			 ".plyfs/journal: its header is damaged; nothing else is; put it aside\n");
+	cr_assert_eq(check(&f, true), FSCK_CORRECTED, "%s", f.text);
+	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
+}
+
+Test(fsck_files, checksum)
+{
+	CLEANUP(files) struct files f;
+
+	make(&f);
+	made_upper_close(&f.u);
+	/* The free space of the last page: nothing else can see it. */
+	flip(&f, "catalog.mdb", -2000);
+	cr_assert_eq(check(&f, false), FSCK_ERRORS_LEFT, "%s", f.text);
+	cr_assert(says(&f, "files: .plyfs/catalog.sum: catalog.mdb is not as it was"), "%s",
+		  f.text);
+	cr_assert_eq(check(&f, true), FSCK_CORRECTED, "%s", f.text);
+	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
+	cr_assert_str_eq(f.text, "");
+}
+
+Test(fsck_files, broken_pages)
+{
+	CLEANUP(files) struct files f;
+	CLEANUP(fd) int fd = -1;
+
+	make(&f);
+	made_upper_close(&f.u);
+	fd = openat(f.dir, "catalog.mdb", O_RDWR | O_CLOEXEC);
+	for (off_t at = 2 * 4096; at < lseek(fd, 0, SEEK_END); at += 4096)
+		cr_assert_eq(pwrite(fd, "xxxx", 4, at + 12), 4);
+	for (int repair = 0; repair < 2; repair++) {
+		cr_assert_eq(check(&f, repair), FSCK_ERRORS_LEFT, "%s", f.text);
+		cr_assert(says(&f, "files: .plyfs/catalog.mdb: "), "%s", f.text);
+		cr_assert(says(&f, "; cannot be mended\n"), "%s", f.text);
+		cr_assert(says(&f, "--salvage"), "%s", f.text);
+	}
+}
+
+Test(fsck_files, newer_format)
+{
+	CLEANUP(files) struct files f;
+	CLEANUP(batch) struct batch b = {0};
+	uint32_t version = 99;
+
+	make(&f);
+	batch_begin(&b, f.u.catalog);
+	batch_put_super(&b, "catalog.format", &version, sizeof(version));
+	sample_commit(&f.u, &b);
+	made_upper_close(&f.u);
+	cr_assert_eq(check(&f, true), FSCK_FAILED);
+	cr_assert(says(&f, "newer plyfs"), "%s", f.text);
+}
+
+Test(fsck_files, stray_data)
+{
+	CLEANUP(files) struct files f;
+
+	make(&f);
+	made_upper_close(&f.u);
+	cr_assert_eq(mkdirat(f.dir, "data/0d/sub", 0700), 0);
+	cr_assert_eq(mkdirat(f.dir, "data/nonsense", 0700), 0);
+	cr_assert_eq(symlinkat("/etc/passwd", f.dir, "data/0c/000000000000000c"), -1);
+	cr_assert_eq(check(&f, true), FSCK_CLEAN, "%s", f.text);
+	cr_assert(says(&f, "data/0d/sub: not made by plyfs; left alone"), "%s", f.text);
+	cr_assert(says(&f, "data/nonsense: not made by plyfs; left alone"), "%s", f.text);
+}
+
+static int run(const struct files *f, const volatile sig_atomic_t *cancelled, FILE *progress,
+	       char **ret_text)
+{
+	size_t size;
+	FILE *out = open_memstream(ret_text, &size);
+	struct fsck_options o = {
+		.upper = f->u.tmp.path, .out = out, .cancelled = cancelled, .progress = progress};
+	int status = fsck_run(&o, NULL);
+
+	fclose(out);
+	return status;
+}
+
+Test(fsck_files, cancelled)
+{
+	CLEANUP(files) struct files f;
+	volatile sig_atomic_t cancelled = 1;
+
+	make(&f);
+	made_upper_close(&f.u);
+	cr_assert_eq(run(&f, &cancelled, NULL, &f.text), FSCK_CANCELLED);
+	cr_assert_str_eq(f.text, "");
+}
+
+Test(fsck_files, progress)
+{
+	CLEANUP(files) struct files f;
+	CLEANUP(free) char *shown = NULL;
+	CLEANUP(batch) struct batch b = {0};
+	size_t size;
+	FILE *progress = open_memstream(&shown, &size);
+
+	make(&f);
+	batch_begin(&b, f.u.catalog);
+	for (uint64_t i = 0; i < 1500; i++) {
+		struct inode_rec rec = {.attr = {.ino = 1000 + i, .mode = S_IFREG, .nlink = 1}};
+		char name[16];
+
+		snprintf(name, sizeof(name), "n%d", (int)i);
+		batch_put_inode(&b, &rec);
+		batch_put_entry(&b, 1, name, strlen(name), rec.attr.ino, DT_REG);
+	}
+	sample_commit(&f.u, &b);
+	made_upper_close(&f.u);
+	cr_assert_eq(run(&f, NULL, progress, &f.text), FSCK_CLEAN, "%s", f.text);
+	fclose(progress);
+	cr_assert_not_null(strstr(shown, "\rinodes: 1024\033[K"), "%s", shown);
+	cr_assert_not_null(strstr(shown, "\r\033[K"), "it is wiped in the end");
+}
