@@ -12,9 +12,6 @@
 
 #include "base/sys.h"
 #include "catalog/check.h"
-#include "catalog/journal.h"
-
-static const char *const journal_names[] = {JOURNAL_FILE};
 
 /* "pid host boot-id", as the owner wrote it. */
 static void read_owner(int fd, struct catalog_owner *owner)
@@ -30,24 +27,34 @@ static void read_owner(int fd, struct catalog_owner *owner)
 			*p = '?';
 }
 
+/* -errno where there are no locks, or whether somebody has BYTE. */
+static int is_locked(int fd, short type, off_t byte)
+{
+	struct flock fl = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+	return fcntl(fd, F_OFD_GETLK, &fl) == 0 ? fl.l_type != F_UNLCK : -errno;
+}
+
 int catalog_owner_of(int dirfd, struct catalog_owner *ret_owner)
 {
 	CLEANUP(fd) int fd = sys_openat(dirfd, LOCK_FILE, O_RDWR | O_NOFOLLOW, 0);
-	struct flock fl = {
-		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_OWNER_BYTE, .l_len = 1};
 	struct catalog_owner owner = {0};
+	short type = F_WRLCK;
+	int r;
 
 	*ret_owner = owner;
 	if (fd == -EACCES || fd == -EROFS) {
 		fd = sys_openat(dirfd, LOCK_FILE, O_RDONLY | O_NOFOLLOW, 0);
-		fl.l_type = F_RDLCK;
+		type = F_RDLCK;
 	}
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
 	read_owner(fd, &owner);
-	if (fcntl(fd, F_OFD_GETLK, &fl) == 0)
-		owner.in_use = fl.l_type != F_UNLCK;
-	else /* No locks here: what the file says is all there is. */
+	r = is_locked(fd, type, LOCK_OWNER_BYTE);
+	owner.in_use = r > 0;
+	owner.closing = is_locked(fd, type, LOCK_CLOSING_BYTE) > 0;
+	/* No locks here: what the file says is all there is. */
+	if (r < 0)
 		owner.in_use = owner.pid > 0 && (kill((pid_t)owner.pid, 0) == 0 || errno == EPERM);
 	*ret_owner = owner;
 	return 0;
@@ -55,7 +62,7 @@ int catalog_owner_of(int dirfd, struct catalog_owner *ret_owner)
 
 void catalog_files_done(struct catalog_files *f)
 {
-	for (size_t i = 0; i < f->n_journals; i++)
+	for (size_t i = 0; i < N_JOURNALS; i++)
 		free(f->journals[i].bytes);
 	*f = (struct catalog_files){0};
 }
@@ -76,18 +83,19 @@ static int inspect_tables(int dirfd, struct catalog_files *f, struct err *err)
 	return f->tree == -ENOMEM ? err_errno(err, ENOMEM, "cannot check " CATALOG_FILE) : 0;
 }
 
-static int inspect_journal(int dirfd, const char *name, struct catalog_files *f, struct err *err)
+static int inspect_journal(int dirfd, unsigned int i, struct catalog_files *f, struct err *err)
 {
-	CLEANUP(fd) int fd = sys_openat(dirfd, name, O_RDONLY | O_NOFOLLOW, 0);
-	struct journal_file j = {.name = name};
+	CLEANUP(fd) int fd = sys_openat(dirfd, journal_names[i], O_RDONLY | O_NOFOLLOW, 0);
+	struct journal_file *j = &f->journals[i];
 	int r;
 
+	j->name = journal_names[i];
 	if (fd == -ENOENT)
 		return 0;
-	r = fd < 0 ? fd : journal_read(fd, &j.bytes, &j.len);
+	r = fd < 0 ? fd : journal_read(fd, &j->bytes, &j->len);
 	if (r < 0)
-		return err_errno(err, -r, "cannot read %s", name);
-	f->journals[f->n_journals++] = j;
+		return err_errno(err, -r, "cannot read %s", j->name);
+	f->has_changes = f->has_changes || j->len > JOURNAL_HEADER_SIZE;
 	return 0;
 }
 
@@ -108,8 +116,8 @@ int catalog_inspect(int dirfd, struct catalog_files *ret_files, struct err *err)
 	int r = 0;
 
 	/* The journals first: what an owner moves from them to the tables meanwhile is in both. */
-	for (size_t i = 0; r == 0 && i < sizeof(journal_names) / sizeof(*journal_names); i++)
-		r = inspect_journal(dirfd, journal_names[i], &f, err);
+	for (unsigned int i = 0; r == 0 && i < N_JOURNALS; i++)
+		r = inspect_journal(dirfd, i, &f, err);
 	if (r == 0)
 		r = inspect_tables(dirfd, &f, err);
 	if (r < 0)
@@ -120,22 +128,21 @@ int catalog_inspect(int dirfd, struct catalog_files *ret_files, struct err *err)
 	return 0;
 }
 
-void journal_judge(const struct journal_file *file, uint64_t seed,
+void journal_judge(const struct journal_file *file, uint64_t seed, uint64_t last,
 		   struct journal_verdict *ret_verdict)
 {
 	struct journal_verdict v = {0};
 	struct journal_record record;
 	struct journal_scan scan;
-	uint64_t after;
 
 	journal_scan_begin(&scan, file->bytes, file->len);
 	v.header_bad = scan.header_bad;
-	while (journal_scan_next(&scan, seed, &record))
-		v.records++;
-	after = scan.last_seq > scan.base ? scan.last_seq : scan.base;
-	v.damaged = journal_scan_more(&scan, seed, after);
-	if (!v.damaged && scan.off < scan.len)
-		v.torn_bytes = scan.len - scan.off;
+	/* Records of an earlier life of the file may lie in it: their numbers are lower. */
+	while (journal_scan_next(&scan, seed, &record)) {
+		v.records += record.seq > scan.base && record.seq <= last;
+		v.damaged = v.damaged || record.seq > last;
+	}
+	v.damaged = v.damaged || journal_scan_more(&scan, seed, last);
 	*ret_verdict = v;
 }
 

@@ -8,18 +8,18 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "catalog/journal.h"
 
 /* Who has the catalog open for writing. */
 struct catalog_owner {
 	bool in_use;
+	bool closing;  /* it is about to let go */
 	long pid;      /* 0: not known */
 	char host[65]; /* "": not known */
 };
 
 /* 0, or -errno when the lock file cannot be read. No lock file: not in use. */
 int catalog_owner_of(int dirfd, struct catalog_owner *ret_owner);
-
-#define CATALOG_JOURNALS_MAX 2
 
 /* One journal file, as it was read. */
 struct journal_file {
@@ -34,8 +34,8 @@ struct catalog_files {
 	const char *why; /* static text */
 	int sum; /* 1 the file agrees with its checksum; 0 it has none; -EUCLEAN it differs */
 	uint64_t pages; /* in use */
-	struct journal_file journals[CATALOG_JOURNALS_MAX];
-	size_t n_journals;
+	struct journal_file journals[N_JOURNALS];
+	bool has_changes;      /* a journal has more than a header */
 	size_t n_bad_journals; /* damaged ones that were put aside earlier */
 };
 void catalog_files_done(struct catalog_files *f);
@@ -45,14 +45,13 @@ DEFINE_CLEANUP(struct catalog_files, catalog_files, catalog_files_done)
  * read. RET_FILES is to be given to catalog_files_done(). */
 int catalog_inspect(int dirfd, struct catalog_files *ret_files, struct err *err);
 
-/* What a journal is worth to a catalog with the seed SEED. */
+/* What a journal is worth to a catalog with the seed SEED whose last batch is number LAST. */
 struct journal_verdict {
-	uint64_t records;  /* that can be read */
-	size_t torn_bytes; /* behind them, of a record that was never finished */
+	uint64_t records; /* that were not in the tables when the journal began */
 	bool header_bad;
 	bool damaged; /* records behind a damaged one: they are lost */
 };
-void journal_judge(const struct journal_file *file, uint64_t seed,
+void journal_judge(const struct journal_file *file, uint64_t seed, uint64_t last,
 		   struct journal_verdict *ret_verdict);
 
 /* Removes the checksum of catalog.mdb, which then counts as it is. */

@@ -7,20 +7,20 @@
 
 #include "catalog/record.h"
 
-void batch_put_raw(struct batch *b, enum table table, const void *key, size_t key_len,
+void batch_put_raw(struct batch *b, enum catalog_table table, const void *key, size_t key_len,
 		   const void *value, size_t value_len)
 {
 	op_append(&b->body, OP_PUT, table, key, key_len, value, value_len);
 	b->n++;
 }
 
-void batch_del_raw(struct batch *b, enum table table, const void *key, size_t key_len)
+void batch_del_raw(struct batch *b, enum catalog_table table, const void *key, size_t key_len)
 {
 	op_append(&b->body, OP_DEL, table, key, key_len, NULL, 0);
 	b->n++;
 }
 
-void batch_del_all(struct batch *b, enum table table, uint64_t ino)
+void batch_del_all(struct batch *b, enum catalog_table table, uint64_t ino)
 {
 	uint8_t key[INO_KEY_SIZE];
 

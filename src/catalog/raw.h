@@ -15,11 +15,11 @@
  * Changes of a record by its key, whatever the key means. A key or a value of a length that TABLE
  * cannot have makes catalog_commit() fail with -EINVAL.
  */
-void batch_put_raw(struct batch *b, enum table table, const void *key, size_t key_len,
+void batch_put_raw(struct batch *b, enum catalog_table table, const void *key, size_t key_len,
 		   const void *value, size_t value_len);
-void batch_del_raw(struct batch *b, enum table table, const void *key, size_t key_len);
+void batch_del_raw(struct batch *b, enum catalog_table table, const void *key, size_t key_len);
 /* All records of TABLE (not of `super`) that hang on INO. */
-void batch_del_all(struct batch *b, enum table table, uint64_t ino);
+void batch_del_all(struct batch *b, enum catalog_table table, uint64_t ino);
 
 /* The parts of an entry's key; NAME points into it. */
 struct entry_key {

@@ -198,7 +198,7 @@ int entry_decode(const void *value, size_t len, struct entry_rec *ret_entry)
 	return 0;
 }
 
-bool record_fits(enum table table, size_t key_len, size_t value_len)
+bool record_fits(enum catalog_table table, size_t key_len, size_t value_len)
 {
 	const struct shape *s = &shapes[table];
 

@@ -42,7 +42,7 @@ struct op {
 int op_next(struct reader *body, struct op *ret_op);
 
 /* True when a record of TABLE can have a key and a value of these lengths. */
-bool record_fits(enum table table, size_t key_len, size_t value_len);
+bool record_fits(enum catalog_table table, size_t key_len, size_t value_len);
 
 /* Appends a change. */
 void op_append(struct buf *body, enum op_kind kind, enum catalog_table table, const void *key,

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/sys.h"
-#include "catalog/journal.h"
+#include "catalog/internal.h"
 #include "catalog/record.h"
 #include "catalog/salvage_pages.h"
 
@@ -76,10 +76,10 @@ static int find_states(struct salvage *s)
 	return r;
 }
 
-/* Table by table: where the newest state's tree cannot be walked whole, older ones fill the gaps. */
+/* Table by table, but for sums, which say nothing of bytes that are copied: where the newest state's tree cannot be walked whole, older ones fill the gaps. */
 static int copy_states(struct salvage *s)
 {
-	for (int t = TABLE_ENTRY; t < N_TABLES; t++) {
+	for (int t = TABLE_ENTRY; t < TABLE_SUM; t++) {
 		for (size_t i = 0; i < s->n_states && !s->complete[t]; i++) {
 			const struct state *state = &s->states[i];
 			uint64_t bad = s->counts.bad_pages;
@@ -88,7 +88,7 @@ static int copy_states(struct salvage *s)
 			if (!state->has[t])
 				continue;
 			s->fills = i > 0;
-			r = pages_walk(s, (enum table)t, state->root[t], state->depth[t]);
+			r = pages_walk(s, (enum catalog_table)t, state->root[t], state->depth[t]);
 			if (r < 0)
 				return r;
 			s->complete[t] = i == 0 && s->counts.bad_pages == bad;
@@ -103,7 +103,7 @@ static int copy_strays(struct salvage *s)
 	bool all = true;
 	int r = 0;
 
-	for (int t = TABLE_ENTRY; t < N_TABLES; t++)
+	for (int t = TABLE_ENTRY; t < TABLE_SUM; t++)
 		all = all && s->complete[t];
 	s->fills = true;
 	for (uint64_t page = 2; !all && r == 0 && page < s->n_pages; page++)
@@ -116,7 +116,7 @@ static void add_op(struct salvage *s, const struct op *op)
 {
 	uint8_t key[KEY_SIZE_MAX];
 
-	if (op->table == TABLE_SUPER)
+	if (op->table == TABLE_SUPER || op->table == TABLE_SUM)
 		return;
 	memcpy(key, op->key, op->key_len);
 	if (op->table == TABLE_ENTRY && op->kind != OP_DEL_PREFIX)
@@ -137,69 +137,116 @@ static int apply_record(struct salvage *s, const struct journal_record *record)
 	return s->batch.n > 0 ? catalog_commit(s->into, &s->batch) : 0;
 }
 
-/* The next record behind what cannot be read. */
-static bool skip_damage(struct journal_scan *scan, uint64_t seed, uint64_t *tries,
-			struct journal_record *ret_record)
+/* The records of both journals that can be read, wherever in them they are. */
+struct found_records {
+	struct journal_record *v; /* owned */
+	size_t n, cap;
+};
+
+static void found_records_done(struct found_records *l)
+{
+	free(l->v);
+}
+DEFINE_CLEANUP(struct found_records, found_records, found_records_done)
+
+static int add_record(struct found_records *l, const struct journal_record *record)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap == 0 ? 256 : l->cap * 2;
+		struct journal_record *more = reallocarray(l->v, cap, sizeof(*more));
+
+		if (more == NULL)
+			return -ENOMEM;
+		l->v = more;
+		l->cap = cap;
+	}
+	l->v[l->n++] = *record;
+	return 0;
+}
+
+/* Goes on at the next bytes that begin as a record does. */
+static bool skip(struct journal_scan *scan, bool at_once)
 {
 	const uint8_t first = JOURNAL_RECORD_MAGIC & 0xff;
 
-	while (++scan->off < scan->len) {
+	for (scan->off += !at_once; scan->off < scan->len; scan->off++) {
 		const uint8_t *p = memchr(scan->bytes + scan->off, first, scan->len - scan->off);
 
-		if (p == NULL || *tries == 0)
+		if (p == NULL)
 			return false;
 		scan->off = (size_t)(p - scan->bytes);
-		scan->last_seq = 0;
 		if (scan->len - scan->off >= JOURNAL_RECORD_HEADER &&
 		    get_le32(p) == JOURNAL_RECORD_MAGIC)
-			--*tries;
-		if (journal_scan_next(scan, seed, ret_record))
 			return true;
 	}
 	return false;
 }
 
-static int copy_journal(struct salvage *s, const uint8_t *bytes, size_t len)
+static int find_records(const struct salvage *s, const uint8_t *bytes, size_t len,
+			struct found_records *l)
 {
-	uint64_t applied = s->n_states > 0 ? s->states[0].applied : 0;
 	uint64_t tries = 10000; /* bytes that look like records but are none take time */
 	struct journal_record record;
 	struct journal_scan scan;
-	bool more;
+	bool fresh = false; /* nothing has been tried at this place without a predecessor */
 	int r = 0;
 
 	journal_scan_begin(&scan, bytes, len);
-	for (;;) {
-		more = journal_scan_next(&scan, s->seed, &record);
-		if (!more) {
-			more = skip_damage(&scan, s->seed, &tries, &record);
-			/* What is behind an older journal's records is older. */
-			if (more && record.seq <= s->last_seq)
-				continue;
-			s->counts.lost_changes += more;
+	while (r == 0 && tries > 0) {
+		if (journal_scan_next(&scan, s->seed, &record)) {
+			r = add_record(l, &record);
+			fresh = true;
+			continue;
 		}
-		if (!more || r < 0)
-			return r;
-		if (record.seq > applied)
-			r = apply_record(s, &record);
-		s->last_seq = record.seq;
+		/* A record here may be whole, and only not the next one. */
+		scan.last_seq = 0;
+		if (!skip(&scan, fresh))
+			break;
+		fresh = false;
+		tries--;
 	}
+	return r;
+}
+
+static int by_seq(const void *a, const void *b)
+{
+	const struct journal_record *x = a, *y = b;
+
+	return (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+static int apply_records(struct salvage *s, const struct found_records *l)
+{
+	uint64_t last = s->n_states > 0 ? s->states[0].applied : 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < l->n; i++) {
+		if (l->v[i].seq <= last)
+			continue;
+		s->counts.lost_changes += l->v[i].seq - last - 1;
+		last = l->v[i].seq;
+		r = apply_record(s, &l->v[i]);
+	}
+	return r;
 }
 
 static int copy_journals(struct salvage *s)
 {
-	static const char *const names[] = {JOURNAL_FILE};
-	int r = 0;
+	CLEANUP(journal_bytes) struct journal_bytes bytes = {0};
+	CLEANUP(found_records) struct found_records l = {0};
+	int r = journals_read(s->dirfd, &bytes);
 
-	for (size_t i = 0; r == 0 && i < sizeof(names) / sizeof(*names); i++) {
-		CLEANUP(fd) int fd = sys_openat(s->dirfd, names[i], O_RDONLY | O_NOFOLLOW, 0);
-		CLEANUP(free) uint8_t *bytes = NULL;
-		size_t len = 0;
-
-		if (fd >= 0 && journal_read(fd, &bytes, &len) == 0)
-			r = copy_journal(s, bytes, len);
-	}
-	return r;
+	/* One that cannot be read at all leaves the other. */
+	if (r < 0)
+		s->counts.lost_changes++;
+	r = 0;
+	for (unsigned int i = 0; r == 0 && i < N_JOURNALS; i++)
+		if (bytes.bytes[i] != NULL)
+			r = find_records(s, bytes.bytes[i], bytes.len[i], &l);
+	if (r < 0 || l.n == 0)
+		return r;
+	qsort(l.v, l.n, sizeof(*l.v), by_seq);
+	return apply_records(s, &l);
 }
 
 static void salvage_done(struct salvage *s)
@@ -235,7 +282,7 @@ int catalog_salvage(int dirfd, struct catalog *into, int (*step)(void *arg), voi
 	if (r < 0)
 		return err_errno(err, -r, "cannot copy the catalog");
 	s.counts.complete = s.counts.bad_pages == 0 && s.counts.lost_changes == 0;
-	for (int t = TABLE_ENTRY; t < N_TABLES; t++)
+	for (int t = TABLE_ENTRY; t < TABLE_SUM; t++)
 		s.counts.complete = s.counts.complete && s.complete[t];
 	*ret_counts = s.counts;
 	return 0;

@@ -221,7 +221,8 @@ void salvage_rehash(struct salvage *s, uint8_t *key, size_t key_len)
 }
 
 /* Has a newer state given this record already? */
-static bool is_there(struct salvage *s, enum table table, const uint8_t *key, size_t key_len)
+static bool is_there(struct salvage *s, enum catalog_table table, const uint8_t *key,
+		     size_t key_len)
 {
 	uint8_t bits[CHUNK_SEGMENT_BYTES], byte;
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
@@ -262,7 +263,8 @@ static int flush(struct salvage *s)
 	return r;
 }
 
-static int take(struct salvage *s, enum table table, const struct node *n, const uint8_t *value)
+static int take(struct salvage *s, enum catalog_table table, const struct node *n,
+		const uint8_t *value)
 {
 	uint8_t key[KEY_SIZE_MAX];
 
@@ -302,7 +304,7 @@ static uint8_t *read_long(struct salvage *s, const struct node *n)
 	return NULL;
 }
 
-static int take_node(struct salvage *s, enum table table, const struct node *n)
+static int take_node(struct salvage *s, enum catalog_table table, const struct node *n)
 {
 	CLEANUP(free) uint8_t *bytes = NULL;
 
@@ -326,7 +328,7 @@ static bool meet(struct salvage *s, uint64_t page)
 	return true;
 }
 
-static int take_leaf(struct salvage *s, enum table table, const struct page *p)
+static int take_leaf(struct salvage *s, enum catalog_table table, const struct page *p)
 {
 	struct node n;
 	int r = 0;
@@ -340,9 +342,10 @@ static int take_leaf(struct salvage *s, enum table table, const struct page *p)
 	return r;
 }
 
-static int walk_page(struct salvage *s, enum table table, uint64_t number, unsigned int levels);
+static int walk_page(struct salvage *s, enum catalog_table table, uint64_t number,
+		     unsigned int levels);
 
-static int walk_branch(struct salvage *s, enum table table, const struct page *p,
+static int walk_branch(struct salvage *s, enum catalog_table table, const struct page *p,
 		       unsigned int levels)
 {
 	struct node n;
@@ -358,7 +361,8 @@ static int walk_branch(struct salvage *s, enum table table, const struct page *p
 }
 
 /* LEVELS: how many the tree has from here down; with 0 there are more than there can be. */
-static int walk_page(struct salvage *s, enum table table, uint64_t number, unsigned int levels)
+static int walk_page(struct salvage *s, enum catalog_table table, uint64_t number,
+		     unsigned int levels)
 {
 	/* On the heap: a tree may be as deep as its damage says, a stack not. */
 	CLEANUP(free) struct page *p = malloc(sizeof(*p));
@@ -378,7 +382,7 @@ static int walk_page(struct salvage *s, enum table table, uint64_t number, unsig
 	return 0;
 }
 
-int pages_walk(struct salvage *s, enum table table, uint64_t root, uint16_t depth)
+int pages_walk(struct salvage *s, enum catalog_table table, uint64_t root, uint16_t depth)
 {
 	int r;
 
@@ -413,7 +417,7 @@ static bool is_name(const struct salvage *s, const struct node *n)
 }
 
 /* Which table a record looks as if it came from; N_TABLES: none. */
-static enum table looks_like(const struct salvage *s, const struct node *n)
+static enum catalog_table looks_like(const struct salvage *s, const struct node *n)
 {
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
 
@@ -442,7 +446,7 @@ int pages_copy_stray(struct salvage *s, uint64_t number)
 	if (!meet(s, number) || !read_page(s, number, PAGE_LEAF, p) || get_le64(p->bytes) != number)
 		return 0;
 	for (unsigned int i = 0; r == 0 && i < p->n_nodes; i++) {
-		enum table table = N_TABLES;
+		enum catalog_table table = N_TABLES;
 		struct node n;
 
 		if (read_node(s, p, i, false, &n) && !(n.flags & ~NODE_BIG))

@@ -32,7 +32,6 @@ struct salvage {
 	bool complete[N_TABLES];
 	bool fills; /* only what is not there yet is taken */
 	struct batch batch;
-	uint64_t last_seq;
 	struct salvage_counts counts;
 };
 
@@ -47,7 +46,7 @@ bool pages_read_tables(struct salvage *s, uint64_t page, struct state *state);
 /* Seed and number from the state's table `super`. */
 void pages_read_super(struct salvage *s, struct state *state);
 /* Copies the records of a tree; what cannot be read is counted in counts.bad_pages. */
-int pages_walk(struct salvage *s, enum table table, uint64_t root, uint16_t depth);
+int pages_walk(struct salvage *s, enum catalog_table table, uint64_t root, uint16_t depth);
 /* Copies what looks like records from a leaf that was not met yet. */
 int pages_copy_stray(struct salvage *s, uint64_t page);
 

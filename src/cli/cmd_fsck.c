@@ -54,9 +54,12 @@ int cmd_fsck(const struct invocation *by, int argc, char **argv)
 	struct sigaction action = {.sa_handler = cancel};
 	struct fsck_options o = {.out = stdout, .cancelled = &cancelled};
 	const char *salvage = NULL;
-	int status = parse(argc, argv, &o, &salvage);
+	int status;
 
-	(void)by;
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return cmd_help(by, 1, argv);
+	status = parse(argc, argv, &o, &salvage);
 	if (status != 0)
 		return status;
 	if (isatty(STDERR_FILENO))

@@ -18,7 +18,7 @@ static const struct pass {
 } passes[] = {
 	{"data files", pass_data}, {"inodes", pass_inodes},	{"names", pass_entries},
 	{"tree", pass_tree},	   {"attached", pass_attached}, {"content", pass_content},
-	{"links", pass_links},
+	{"links", pass_links},	   {"checksums", pass_sums},
 };
 
 void fsck_done(struct fsck *f)
@@ -75,11 +75,30 @@ int fsck_open_dirs(struct fsck *f, struct err *err)
 	return 0;
 }
 
+#define CLOSING_WAIT_MS 60000
+#define UNMOUNT_WAIT_MS 300
+#define OWNER_POLL_MS	10
+
+/* An owner that was just unmounted lets go in a moment. */
+static int wait_for_owner(struct fsck *f, struct catalog_owner *ret_owner)
+{
+	const struct timespec pause = {.tv_nsec = OWNER_POLL_MS * 1000000L};
+	int r = catalog_owner_of(f->dirfd, ret_owner);
+
+	for (int ms = 0; r == 0 && ret_owner->in_use && step(f) == 0; ms += OWNER_POLL_MS) {
+		if (ms >= (ret_owner->closing ? CLOSING_WAIT_MS : UNMOUNT_WAIT_MS))
+			break;
+		nanosleep(&pause, NULL);
+		r = catalog_owner_of(f->dirfd, ret_owner);
+	}
+	return r;
+}
+
 int fsck_look_at_owner(struct fsck *f, bool alone, struct err *err)
 {
 	struct catalog_owner owner;
 	char who[128] = "another process";
-	int r = catalog_owner_of(f->dirfd, &owner);
+	int r = wait_for_owner(f, &owner);
 
 	if (r < 0)
 		return err_errno(err, -r, "upper %s: .plyfs/lock", f->options->upper);
@@ -108,7 +127,7 @@ static int look_at_tables(struct fsck *f, const struct catalog_files *files, str
 	int r = 0;
 
 	if (!files->has_catalog) {
-		if (files->n_journals == 0 || files->journals[0].len <= JOURNAL_HEADER_SIZE)
+		if (!files->has_changes)
 			return err_set(err, ENOENT, "upper %s has no catalog", f->options->upper);
 		damage(f, CATALOG_FILE, "it is missing, but there are changes to it");
 		return 1;
@@ -142,23 +161,18 @@ static int look_at_tables(struct fsck *f, const struct catalog_files *files, str
 	return 0;
 }
 
-/* After the catalog was opened, which a repair does with the journal already. */
+/* After the catalog was opened, which a repair does with the journals already. */
 static void look_at_journals(struct fsck *f, const struct catalog_files *files)
 {
-	uint64_t seed = catalog_seed(f->catalog);
+	uint64_t seed = catalog_seed(f->catalog), last = catalog_committed(f->catalog);
+	uint64_t pending = 0;
 
-	for (size_t i = 0; i < files->n_journals; i++) {
+	for (size_t i = 0; i < N_JOURNALS; i++) {
 		const struct journal_file *j = &files->journals[i];
 		struct journal_verdict v;
 
-		journal_judge(j, seed, &v);
-		if (v.records > 0 && !f->in_use)
-			note(f, "%s: %" PRIu64 " changes that %s", j->name, v.records,
-			     f->repair ? "were not in the tables yet; now they are"
-				       : "the next mount puts into the tables");
-		if (v.torn_bytes > 0 && !f->in_use)
-			note(f, "%s: %zu bytes of a change that was never finished", j->name,
-			     v.torn_bytes);
+		journal_judge(j, seed, last, &v);
+		pending += v.records;
 		if (!v.header_bad && !v.damaged)
 			continue;
 		f->lost_changes = f->lost_changes || v.damaged;
@@ -169,6 +183,10 @@ static void look_at_journals(struct fsck *f, const struct catalog_files *files)
 		f->left += !f->repair;
 		f->fixed += f->repair;
 	}
+	if (pending > 0 && !f->in_use)
+		note(f, "the journal has %" PRIu64 " changes that %s", pending,
+		     f->repair ? "were not in the tables yet; now they are"
+			       : "the next mount puts into the tables");
 	if (files->n_bad_journals > 0) {
 		f->lost_changes = true;
 		note(f,

@@ -78,8 +78,8 @@ static int see_number(void *arg, const struct catalog_raw *raw)
 /* Rows and data files of inodes whose records are lost have their numbers still. */
 static int highest_number(struct fsck *f, uint64_t *ret_max)
 {
-	static const enum table tables[] = {TABLE_INODE, TABLE_XATTR, TABLE_INLINE, TABLE_CHUNKS,
-					    TABLE_ORPHAN};
+	static const enum catalog_table tables[] = {TABLE_INODE, TABLE_XATTR, TABLE_INLINE,
+						    TABLE_CHUNKS, TABLE_ORPHAN};
 	CLEANUP(free) struct node **nodes = nodes_sorted(f->nodes);
 	uint64_t max = CATALOG_ROOT_INO;
 	int r = nodes != NULL ? 0 : -ENOMEM;

@@ -34,8 +34,10 @@ struct node {
 	bool has_mark : 1;  /* an orphan's */
 	bool is_dead : 1;   /* an orphan: it is about to go */
 	bool has_inline : 1;
-	bool has_data : 1;    /* a data file */
-	bool has_rows : 1;    /* xattrs or a chunk map: it was there */
+	bool has_data : 1; /* a data file */
+	bool has_rows : 1; /* xattrs or a chunk map: it was there */
+	bool has_sum : 1;
+	bool is_replayed : 1; /* its record is in no table yet */
 	bool is_partial : 1;  /* some of its bytes are lost */
 	uint32_t xattr_flags; /* that its xattrs ask for */
 };

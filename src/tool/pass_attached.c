@@ -10,7 +10,7 @@
 /* The last segment of the largest map that there can be. */
 #define SEGMENTS_MAX (((uint32_t)1 << 22) / CHUNK_SEGMENT_BITS + 1)
 
-static int drop_row(struct fsck *f, enum table table, const struct catalog_raw *raw,
+static int drop_row(struct fsck *f, enum catalog_table table, const struct catalog_raw *raw,
 		    const char *what)
 {
 	struct place_text place = {"a row"};
@@ -25,7 +25,7 @@ static int drop_row(struct fsck *f, enum table table, const struct catalog_raw *
 }
 
 /* All rows of an inode that does not exist, at the first of them. */
-static int drop_rows(struct fsck *f, enum table table, uint64_t ino)
+static int drop_rows(struct fsck *f, enum catalog_table table, uint64_t ino)
 {
 	struct place_text place = place_of(f, ino);
 
@@ -41,7 +41,7 @@ struct rows {
 };
 
 /* The row's inode, when it has a record; else the row is dropped, or was, and *RET_NODE is NULL. */
-static int owner_of(struct rows *rows, enum table table, const struct catalog_raw *raw,
+static int owner_of(struct rows *rows, enum catalog_table table, const struct catalog_raw *raw,
 		    struct node **ret_node)
 {
 	uint64_t ino = get_be64(raw->key);
@@ -148,6 +148,24 @@ static int see_orphan(void *arg, const struct catalog_raw *raw)
 	return r < 0 ? r : step(rows->f);
 }
 
+static int see_sum(void *arg, const struct catalog_raw *raw)
+{
+	struct rows *rows = arg;
+	struct node *n = NULL;
+	int r;
+
+	if (!record_fits(TABLE_SUM, raw->key_len, raw->value_len))
+		r = drop_row(rows->f, TABLE_SUM, raw, "it is no checksum");
+	else
+		r = owner_of(rows, TABLE_SUM, raw, &n);
+	if (n == NULL)
+		return r < 0 ? r : step(rows->f);
+	n->has_sum = S_ISREG(n->mode) && (n->where == BYTES_FILE || n->where == BYTES_CHUNKS);
+	if (!n->has_sum)
+		r = drop_row(rows->f, TABLE_SUM, raw, "there is no data file for this checksum");
+	return r < 0 ? r : step(rows->f);
+}
+
 /* An attribute that its inode does not know of is not shown. */
 static int look_at_flags(struct fsck *f, struct node *n)
 {
@@ -167,13 +185,11 @@ static int look_at_flags(struct fsck *f, struct node *n)
 int pass_attached(struct fsck *f)
 {
 	static const struct {
-		enum table table;
+		enum catalog_table table;
 		int (*see)(void *arg, const struct catalog_raw *raw);
 	} tables[] = {
-		{TABLE_XATTR, see_xattr},
-		{TABLE_INLINE, see_inline},
-		{TABLE_CHUNKS, see_chunks},
-		{TABLE_ORPHAN, see_orphan},
+		{TABLE_XATTR, see_xattr},   {TABLE_INLINE, see_inline}, {TABLE_CHUNKS, see_chunks},
+		{TABLE_ORPHAN, see_orphan}, {TABLE_SUM, see_sum},
 	};
 	int r = 0;
 

@@ -64,6 +64,36 @@ static int find_owner(struct fsck *f, struct node *n)
 			     "there are bytes of it, but its record is lost");
 }
 
+/*
+ * A power cut can leave a record in the journal and take its data file, when nobody had asked for
+ * either to be flushed: that is no damage, and the next mount, or a repair, makes the same of it.
+ */
+static int cut_off(struct fsck *f, struct node *n)
+{
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	CLEANUP(fd) int fd = -1;
+	int r;
+
+	f->n_cut++;
+	if (!f->repair)
+		return 0;
+	r = catalog_inode(f->catalog, n->ino, &rec);
+	if (r < 0)
+		return r;
+	if (rec.where == BYTES_CHUNKS && rec.lower_size > 0) {
+		rec.where = BYTES_LOWER;
+		rec.attr.size = rec.lower_size;
+		rec.chunk_shift = 0;
+		batch_del_chunks(&f->batch, n->ino);
+		batch_del_sum(&f->batch, n->ino);
+		batch_put_inode(&f->batch, &rec);
+		r = catalog_commit(f->catalog, &f->batch);
+		batch_begin(&f->batch, f->catalog);
+		return r;
+	}
+	return f->data_fd < 0 ? -ENOENT : data_path_create(f->data_fd, n->ino, &fd);
+}
+
 /* A file that has lost all its bytes, or some: what is left of it moves out of the way. */
 static int bury(struct fsck *f, struct node *n)
 {
@@ -81,6 +111,8 @@ static int bury(struct fsck *f, struct node *n)
 		n->where = BYTES_INLINE;
 		n->size = 0;
 		batch_del_all(&f->batch, TABLE_CHUNKS, n->ino);
+		batch_del_sum(&f->batch, n->ino);
+		n->has_sum = false;
 	}
 	n->has_origin = false;
 	r = mend_attach(f, n);
@@ -93,8 +125,11 @@ static int set_place(struct fsck *f, struct node *n, enum bytes_where where, con
 	int r;
 
 	n->where = (uint8_t)where;
-	if (where == BYTES_INLINE)
+	if (where == BYTES_INLINE) {
 		n->size = n->inline_len;
+		batch_del_sum(&f->batch, n->ino);
+		n->has_sum = false;
+	}
 	r = mend_put(f, n);
 	return r < 0 ? r : found(f, &place, "correct its record", "%s", what);
 }
@@ -151,6 +186,8 @@ static int look_at_file(struct fsck *f, struct node *n)
 		return set_place(f, n, BYTES_INLINE, "its bytes are in the catalog");
 	if (f->in_use && !is_missing_now(f, n))
 		return 0;
+	if (n->is_replayed && !f->in_use && !f->keeps_data)
+		return cut_off(f, n);
 	return bury(f, n);
 }
 
@@ -206,9 +243,30 @@ static int look(struct fsck *f, struct node *n)
 	return r < 0 ? r : leftover(f, n);
 }
 
+static int note_replayed(void *arg, uint64_t ino)
+{
+	struct node *n = find_node(arg, ino);
+
+	if (n != NULL)
+		n->is_replayed = true;
+	return 0;
+}
+
 int pass_content(struct fsck *f)
 {
-	int r = each_node(f, look);
+	int r = catalog_each_replayed(f->catalog, note_replayed, f);
+
+	if (r == 0)
+		r = each_node(f, look);
+	if (f->n_cut > 0)
+		note(f,
+		     "%" PRIu64
+		     " files whose last bytes had not reached the disk when the power was cut; "
+		     "%s",
+		     f->n_cut,
+		     f->repair ? "they have what they had before, or nothing"
+			       : "the next mount or --repair gives them back what they had before, "
+				 "or nothing");
 
 	if (f->n_leftover > 0)
 		note(f, "%" PRIu64 " data files that a crash left, %" PRIu64 " bytes; %s",

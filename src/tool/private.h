@@ -33,7 +33,7 @@ struct fsck {
 	uint64_t stepped;      /* records of this pass */
 	struct timespec shown; /* when progress was */
 	uint64_t n_inodes, n_names, n_data; /* that there are */
-	uint64_t n_dead, n_leftover, leftover_bytes;
+	uint64_t n_dead, n_leftover, leftover_bytes, n_cut, n_sums, n_stale;
 };
 
 /* fsck.c: runs all passes over an opened catalog; 0, -ECANCELED, -errno and a sentence. */
@@ -53,6 +53,7 @@ int pass_tree(struct fsck *f);
 int pass_attached(struct fsck *f);
 int pass_content(struct fsck *f);
 int pass_links(struct fsck *f);
+int pass_sums(struct fsck *f);
 
 /* model.c */
 struct node *find_node(const struct fsck *f, uint64_t ino);
@@ -99,6 +100,8 @@ int found(struct fsck *f, const struct place_text *place, const char *fix, const
 void note(struct fsck *f, const char *text, ...) __attribute__((format(printf, 2, 3)));
 /* Counts a record for the progress; -ECANCELED. */
 int step(struct fsck *f);
+/* The same where a record takes its time. */
+int step_long(struct fsck *f);
 void progress_end(struct fsck *f);
 
 /* mend.c: what several passes do; changes go to f->batch, and into the nodes. */

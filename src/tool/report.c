@@ -139,22 +139,36 @@ void note(struct fsck *f, const char *text, ...)
 	fputc('\n', f->options->out);
 }
 
-int step(struct fsck *f)
+static void show_progress(struct fsck *f)
 {
 	struct timespec now;
 
-	f->stepped++;
-	if (f->options->cancelled != NULL && *f->options->cancelled)
-		return -ECANCELED;
-	if (f->options->progress == NULL || f->stepped % 1024 != 0)
-		return 0;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (now.tv_sec == f->shown.tv_sec && now.tv_nsec - f->shown.tv_nsec < 100000000)
-		return 0;
+		return;
 	f->shown = now;
 	fprintf(f->options->progress, "\r%s: %" PRIu64 "\033[K", f->pass, f->stepped);
 	fflush(f->options->progress);
+}
+
+static int count_step(struct fsck *f, uint64_t at_once)
+{
+	f->stepped++;
+	if (f->options->cancelled != NULL && *f->options->cancelled)
+		return -ECANCELED;
+	if (f->options->progress != NULL && f->stepped % at_once == 0)
+		show_progress(f);
 	return 0;
+}
+
+int step(struct fsck *f)
+{
+	return count_step(f, 1024);
+}
+
+int step_long(struct fsck *f)
+{
+	return count_step(f, 1);
 }
 
 void progress_end(struct fsck *f)

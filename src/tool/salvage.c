@@ -85,7 +85,8 @@ static void print_counts(FILE *out, const struct salvage_counts *c)
 		c->records[TABLE_ENTRY], c->records[TABLE_INODE], c->records[TABLE_XATTR], c->older,
 		c->changes);
 	if (c->lost_changes > 0)
-		fprintf(out, "catalog: the journal has %" PRIu64 " gaps\n", c->lost_changes);
+		fprintf(out, "catalog: %" PRIu64 " changes are missing in the journal\n",
+			c->lost_changes);
 	if (c->older > 0)
 		fprintf(out,
 			"catalog: names that were deleted may be among those from older pages\n");

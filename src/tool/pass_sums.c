@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The contents of data files against their checksums, where there are any. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "data/data.h"
+#include "data/sums.h"
+#include "tool/private.h"
+
+static int look(struct fsck *f, struct data *d, struct node *n)
+{
+	struct place_text place = place_of(f, n->ino);
+	enum data_sum_state state = DATA_SUM_NONE;
+	int r = data_sum_check(d, n->ino, &state);
+
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		return found(f, &place, NULL, "its bytes cannot be read: %s", strerror(-r));
+	f->n_sums += state == DATA_SUM_OK;
+	f->n_stale += state == DATA_SUM_STALE;
+	/* Which bytes are wrong, and what they were, nobody knows. */
+	if (state == DATA_SUM_MISMATCH)
+		return found(f, &place, NULL,
+			     "its bytes are not those that were written: restore it from a copy");
+	return 0;
+}
+
+static int look_at_all(struct fsck *f, struct data *d)
+{
+	CLEANUP(free) struct node **nodes = nodes_sorted(f->nodes);
+	size_t n = nodes_count(f->nodes);
+	int r = nodes != NULL ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		if (nodes[i]->has_record && nodes[i]->has_sum && nodes[i]->has_data &&
+		    !nodes[i]->is_dead)
+			r = look(f, d, nodes[i]);
+		if (r == 0)
+			r = step_long(f);
+	}
+	return r;
+}
+
+int pass_sums(struct fsck *f)
+{
+	struct data_options options = {.read_only = true};
+	CLEANUP(data) struct data *d = NULL;
+	CLEANUP(err) struct err err = {0};
+	int r;
+
+	/* Whoever writes a file takes its sum away first; of a moment ago there may be one still. */
+	if (f->data_fd < 0 || f->in_use || f->keeps_data)
+		return 0;
+	r = data_open(f->data_fd, f->catalog, &options, &d, &err);
+	if (r == 0)
+		r = look_at_all(f, d);
+	if (r == 0 && f->n_sums > 0)
+		note(f, "%" PRIu64 " files have the bytes that were written", f->n_sums);
+	if (r == 0 && f->n_stale > 0)
+		note(f, "%" PRIu64 " files were changed since, by others than plyfs", f->n_stale);
+	return r;
+}
