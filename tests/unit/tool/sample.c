@@ -37,7 +37,7 @@ void sample_no_data(struct made_upper *u, uint64_t ino)
 	cr_assert_eq(data_path_remove(dir, ino), 0);
 }
 
-void sample_commit(struct made_upper *u, const struct batch *b)
+void sample_commit(const struct made_upper *u, const struct batch *b)
 {
 	cr_assert_eq(catalog_commit(u->catalog, b), 0);
 }

@@ -35,7 +35,7 @@ int sample_fsck(const struct made_upper *u, bool repair, char **ret_text);
 int sample_salvage(const struct made_upper *u, const char *to, char **ret_text);
 
 /* Changes of single records. */
-void sample_commit(struct made_upper *u, const struct batch *b);
+void sample_commit(const struct made_upper *u, const struct batch *b);
 /* Overwrites bytes in the value of an inode's record. */
 void sample_poke(struct made_upper *u, uint64_t ino, size_t off, uint64_t value, size_t size);
 void sample_name(struct made_upper *u, uint64_t parent, const char *name, uint64_t ino,

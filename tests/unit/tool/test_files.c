@@ -329,3 +329,130 @@ Test(fsck_files, progress)
 	cr_assert_not_null(strstr(shown, "\rinodes: 1024\033[K"), "%s", shown);
 	cr_assert_not_null(strstr(shown, "\r\033[K"), "it is wiped in the end");
 }
+
+/* ---- what a power cut takes: see make_killed(), whose records are all in the journal ---- */
+
+Test(fsck_files, data_file_cut_off)
+{
+	CLEANUP(files) struct files f;
+	struct stat st;
+
+	make_killed(&f);
+	sample_no_data(&f.u, 13);
+	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
+	cr_assert(says(&f, "content: note: 1 files whose last bytes had not reached the disk"),
+		  "%s", f.text);
+	cr_assert_eq(check(&f, true), FSCK_CLEAN, "%s", f.text);
+	cr_assert_eq(fstatat(f.dir, "data/0d/000000000000000d", &st, 0), 0);
+	cr_assert_eq(st.st_size, 0);
+	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
+	cr_assert_str_eq(f.text, "");
+}
+
+Test(fsck_files, chunks_cut_off)
+{
+	CLEANUP(files) struct files f;
+	CLEANUP(free) char *dump = NULL;
+
+	make_killed(&f);
+	sample_no_data(&f.u, M(7));
+	cr_assert_eq(check(&f, true), FSCK_CLEAN, "%s", f.text);
+	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
+	cr_assert_str_eq(f.text, "");
+	dump = sample_dump(&f.u);
+	/* Where it says that its bytes are, and no size of chunks. */
+	cr_assert_not_null(strstr(dump, "02000100a086010000000000"), "%s", dump);
+}
+
+/* ---- checksums ---- */
+
+static void put_sum(const struct files *f, uint64_t ino, const char *path)
+{
+	CLEANUP(batch) struct batch b = {0};
+	CLEANUP(free) uint8_t *bytes = malloc(SAMPLE_G_SIZE);
+	CLEANUP(fd) int fd = openat(f->dir, path, O_RDONLY | O_CLOEXEC);
+	struct sum_rec sum;
+	struct stat st;
+
+	cr_assert_eq(fstat(fd, &st), 0);
+	cr_assert_eq(read(fd, bytes, SAMPLE_G_SIZE), st.st_size);
+	sum.size = (uint64_t)st.st_size;
+	sum.mtime = st.st_mtim;
+	sum.hash = hash128(bytes, (size_t)st.st_size);
+	batch_begin(&b, f->u.catalog);
+	batch_put_sum(&b, ino, &sum);
+	sample_commit(&f->u, &b);
+}
+
+static void change_data(const struct files *f, const char *path, bool keep_mtime)
+{
+	CLEANUP(fd) int fd = openat(f->dir, path, O_RDWR | O_CLOEXEC);
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+	struct stat st;
+
+	cr_assert_eq(fstat(fd, &st), 0);
+	cr_assert_eq(pwrite(fd, "X", 1, 5000), 1);
+	times[1] = st.st_mtim;
+	if (!keep_mtime)
+		times[1].tv_sec -= 100;
+	cr_assert_eq(futimens(fd, times), 0);
+}
+
+#define G_PATH "data/0d/000000000000000d"
+
+Test(fsck_sums, right)
+{
+	CLEANUP(files) struct files f;
+
+	make(&f);
+	put_sum(&f, 13, G_PATH);
+	made_upper_close(&f.u);
+	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
+	cr_assert_str_eq(f.text, "checksums: note: 1 files have the bytes that were written\n");
+}
+
+Test(fsck_sums, wrong)
+{
+	CLEANUP(files) struct files f;
+
+	make(&f);
+	put_sum(&f, 13, G_PATH);
+	made_upper_close(&f.u);
+	change_data(&f, G_PATH, true);
+	for (int repair = 0; repair < 2; repair++) {
+		cr_assert_eq(check(&f, repair), FSCK_ERRORS_LEFT, "%s", f.text);
+		cr_assert_str_eq(f.text,
+				 "checksums: /d/g: its bytes are not those that were written: "
+				 "restore it from a copy; cannot be mended\n");
+	}
+}
+
+Test(fsck_sums, stale)
+{
+	CLEANUP(files) struct files f;
+
+	make(&f);
+	put_sum(&f, 13, G_PATH);
+	made_upper_close(&f.u);
+	change_data(&f, G_PATH, false);
+	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
+	cr_assert(says(&f, "1 files were changed since"), "%s", f.text);
+}
+
+Test(fsck_sums, without_a_file)
+{
+	CLEANUP(files) struct files f;
+
+	make(&f);
+	put_sum(&f, 12, G_PATH);
+	put_sum(&f, 999, G_PATH);
+	made_upper_close(&f.u);
+	cr_assert_eq(check(&f, false), FSCK_ERRORS_LEFT);
+	cr_assert_str_eq(f.text,
+			 "attached: /d/s/f: sum: there is no data file for this checksum; "
+			 "remove it\n"
+			 "attached: inode 999: sum: the inode of these rows does not exist; "
+			 "remove them\n");
+	cr_assert_eq(check(&f, true), FSCK_CORRECTED, "%s", f.text);
+	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
+}
