@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules for records and names, broken one at a time. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "unit/tool/breakage.h"
@@ -209,11 +210,27 @@ BREAK(fsck_names, wrong_hash, "names: /d/g: " WRONG_SPOT "move it\n")
 	sample_raw_name(u, 10, "g", 1, 13, DT_REG);
 }
 
-/* To the end of the directory, and far before its place: a walk meets it again, or not. */
-BREAK(fsck_names, wrong_hashes, "names: /h2: " WRONG_SPOT "move it\n")
+/* Far before its place, with so many names between that a walk which goes on meets it again. */
+BREAK(fsck_names, wrong_hash_far_away, "names: /h2: " WRONG_SPOT "move it\n", .changes = true)
 {
+	uint64_t hash = catalog_name_hash(catalog_seed(u->catalog), "h2", 2);
+	char name[64];
+	int n = 0;
+
 	sample_unname(u, 1, "h2");
-	sample_raw_name(u, 1, "h2", -1000000, 14, DT_REG);
+	sample_raw_name(u, 1, "h2", (int64_t)(3 - hash), 14, DT_REG);
+	BATCH(
+		u, for (int i = 0; i < 60000; i++) {
+			int len = snprintf(name, sizeof(name), "a-name-that-takes-its-place-%06d",
+					   i);
+
+			if (catalog_name_hash(b.seed, name, (size_t)len) > hash)
+				continue;
+			batch_put_entry(&b, 1, name, (size_t)len, 12, DT_REG);
+			if (++n == 6000)
+				break;
+		});
+	sample_poke(u, 12, 4, 1 + (uint32_t)n, 4);
 }
 
 BREAK(fsck_names, twice, "names: /d/g: " WRONG_SPOT "remove the name\n")
