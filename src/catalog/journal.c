@@ -233,6 +233,23 @@ int journal_append(struct journal *j, uint64_t seq, const void *body, size_t len
 	return 0;
 }
 
+void journal_fill(struct journal *j)
+{
+	static const uint8_t zeros[65536];
+	struct stat st;
+
+	if (sys_fstat(j->fd, &st) < 0)
+		return;
+	for (uint64_t at = (uint64_t)st.st_size; at < JOURNAL_KEEP;) {
+		size_t n = JOURNAL_KEEP - at < sizeof(zeros) ? (size_t)(JOURNAL_KEEP - at)
+							     : sizeof(zeros);
+
+		if (sys_pwrite_full(j->fd, zeros, n, (off_t)at) < 0)
+			return;
+		at += n;
+	}
+}
+
 static int write_header(struct journal *j, uint64_t base)
 {
 	uint8_t header[JOURNAL_HEADER_SIZE];

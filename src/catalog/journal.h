@@ -87,6 +87,13 @@ static inline bool journal_is_empty(const struct journal *j)
 /* Makes sure of the blocks behind the end that are for changes that free space. False: none left. */
 bool journal_has_reserve(struct journal *j);
 
+/*
+ * Writes zeros behind the records, up to JOURNAL_KEEP, unless that was done. A flush of records that
+ * are written over them changes no metadata of the file, which on most file systems halves its cost.
+ * For who flushes often; nothing depends on it.
+ */
+void journal_fill(struct journal *j);
+
 /* Creates the file NAME in DIRFD, or opens it; writes a header when it has none. Records go to LEN. */
 int journal_open(struct journal *j, int dirfd, const char *name, uint64_t seed, uint64_t base,
 		 uint64_t len);

@@ -18,9 +18,15 @@ static int flush_files(const int *fds)
 	return 0;
 }
 
+/* So many flushes are no accident: there will be more. */
+#define FLUSHES_OFTEN 4
+
 /* Which files have to be flushed, in this order; they count as flushed from now on. */
 static void take_unsynced(struct catalog *c, int *ret_fds)
 {
+	/* It is a megabyte into the page cache, at most once for each journal. */
+	if (c->stats.syncs >= FLUSHES_OFTEN && c->journals[c->current].len < JOURNAL_KEEP)
+		journal_fill(&c->journals[c->current]);
 	for (unsigned int i = 0; i < N_JOURNALS; i++) {
 		struct journal *j = &c->journals[i == 0 ? !c->current : c->current];
 

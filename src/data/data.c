@@ -163,6 +163,14 @@ int data_set_mtime(struct data *d, const struct inode_rec *rec, const struct tim
 	return 0;
 }
 
+int data_set_own_mtime(struct data *d, const struct inode_rec *rec, const struct timespec *mtime)
+{
+	/* Where times are rounded the record keeps them whole. */
+	if ((rec->where != BYTES_FILE && rec->where != BYTES_CHUNKS) || d->coarse)
+		return 1;
+	return data_set_mtime(d, rec, mtime);
+}
+
 /* 0 bytes also for a file that cannot be asked; -ENOENT when there is none. */
 static int look_at(struct data *d, uint64_t ino, uint64_t *ret_bytes, uint64_t *ret_born)
 {

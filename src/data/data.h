@@ -111,6 +111,8 @@ int data_attr(struct data *d, const struct inode_rec *rec, struct attr *a);
 
 /* [S] Sets the mtime of a FILE or CHUNKS file; nothing for others, where it is the record's. */
 int data_set_mtime(struct data *d, const struct inode_rec *rec, const struct timespec *mtime);
+/* [S] The same where that is all it takes, so that no record has to be written. 1: it does not; do both. */
+int data_set_own_mtime(struct data *d, const struct inode_rec *rec, const struct timespec *mtime);
 
 /*
  * [S] fsync(2) of the data file, or fdatasync(2), with its name; 0 at once when there is none. A

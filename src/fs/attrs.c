@@ -208,6 +208,29 @@ static int record_first(struct fs *fs, uint64_t ino, uint32_t set)
 	       ((set & kill) && (rec.attr.mode & (S_ISUID | S_ISGID)));
 }
 
+/*
+ * The mtime of a file whose bytes are in a data file is that file's own, and so is the ctime that this
+ * changes. The kernel sets it after it has written back what it cached, before each fsync: no record, so
+ * that such an fsync is one flush. 1: it needs a record all the same.
+ */
+static int set_own_mtime(struct fs *fs, uint64_t ino, uint32_t set, const struct attr *attr,
+			 struct attr *ret_attr)
+{
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	int r;
+
+	if (!(set & FS_SET_MTIME) || (set & ~(uint32_t)(FS_SET_MTIME | FS_SET_CTIME)))
+		return 1;
+	r = record_load(fs, ino, &rec);
+	if (r < 0)
+		return r == -ENOENT ? 1 : r;
+	r = data_set_own_mtime(fs->data, &rec, &attr->mtime);
+	if (r != 0)
+		return r;
+	*ret_attr = rec.attr;
+	return data_attr(fs->data, &rec, ret_attr);
+}
+
 static int setattr(struct fs *fs, struct inode *inode, uint32_t set, const struct attr *attr,
 		   struct attr *ret_attr)
 {
@@ -217,6 +240,9 @@ static int setattr(struct fs *fs, struct inode *inode, uint32_t set, const struc
 	if (S_ISREG(inode->type)) {
 		lock = fs_data_lock(fs, inode->ino);
 		pthread_rwlock_wrlock(lock);
+		r = fs->read_only ? 1 : set_own_mtime(fs, inode->ino, set, attr, ret_attr);
+		if (r <= 0)
+			return r;
 		r = record_first(fs, inode->ino, set);
 		if (r > 0)
 			r = setattr_locked(fs, inode, set, attr, false, ret_attr);
