@@ -472,19 +472,18 @@ int data_sync_all(struct data *d)
 static int sync_alone(struct data *d, struct fdref *ref, enum flush how)
 {
 	struct unsynced *u = &d->unsynced;
-	int r;
+	bool before = has_failed(u, ref->ino);
+	int r = sync_ref(d, ref, how, true);
 
-	if (has_failed(u, ref->ino))
-		return -EIO;
-	r = sync_ref(d, ref, how, true);
 	if (r <= 0)
 		return r;
 	pthread_mutex_lock(&u->turn);
 	sync_everything(d);
 	pthread_mutex_unlock(&u->turn);
-	return has_failed(u, ref->ino) ? -EIO : 0;
+	return !before && has_failed(u, ref->ino) ? -EIO : 0;
 }
 
+/* Bytes that were lost before do not matter: those that are waited for are not among them. */
 int unsynced_wait(struct data *d, struct fdref *ref)
 {
 	return d->no_sync ? 0 : sync_alone(d, ref, FLUSH_BYTES);
@@ -497,6 +496,8 @@ int data_sync(struct data *d, const struct inode_rec *rec, bool datasync)
 
 	if (d->read_only || d->no_sync || (rec->where != BYTES_FILE && rec->where != BYTES_CHUNKS))
 		return 0;
+	if (has_failed(&d->unsynced, rec->attr.ino))
+		return -EIO;
 	r = datafile_get(d, rec->attr.ino, &ref);
 	return r < 0 ? r : sync_alone(d, ref, datasync ? FLUSH_BYTES : FLUSH_ALL);
 }
