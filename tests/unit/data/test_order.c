@@ -74,10 +74,11 @@ Test(order, a_new_file_waits_for_nothing)
 	/* But no flush of records leaves its bytes behind, nor its name. */
 	cr_assert_eq(catalog_sync(s.catalog), 0);
 	cr_assert_eq(synctrace_count("fsync", "/data/0"), 2);
-	cr_assert_eq(synctrace_count("fdatasync", "/journal"), 1);
+	cr_assert_geq(synctrace_count("fdatasync", "/journal"), 1);
+	synctrace_start(NULL);
 	cr_assert_eq(file_write(&f, bytes, 10000, 10000), 0);
 	cr_assert_eq(catalog_sync(s.catalog), 0);
-	cr_assert_eq(synctrace_count("fdatasync", NULL), 1, "in place, no record");
+	cr_assert_eq(synctrace_count(NULL, NULL), 0, "in place, no record");
 	done();
 }
 

@@ -176,6 +176,7 @@ Test(reaper, many_in_order_by_a_thread)
 	cr_assert_eq(catalog_sync(s.catalog), 0);
 	for (i = 0; i < N; i++)
 		wait_until_gone(f[i].rec.attr.ino);
+	(void)data_reclaim(s.data);
 	cr_assert_eq(data_doomed_bytes(s.data), 0);
 	for (i = 0; i < N; i++)
 		file_done(&f[i]);
