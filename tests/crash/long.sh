@@ -66,7 +66,7 @@ must_not_creep() {
 		}
 		END {
 			split("- memory mapped-too descriptors catalog journal data", name, " ")
-			split("- 4096 8192 10 8192 4096 4096", slack, " ")
+			split("- 5120 8192 10 8192 4096 4096", slack, " ")
 			if (n < 9) { print "FAIL: only " n " samples"; exit 1 }
 			for (i = 2; i <= 7; i++) {
 				third(i, int(n / 3), int(2 * n / 3)); mid = max; mid_mean = mean
