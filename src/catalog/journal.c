@@ -267,10 +267,9 @@ int journal_reset(struct journal *j, uint64_t base, uint64_t keep)
 		rc = sys_fstat(j->fd, &st);
 	if (rc < 0)
 		return rc;
-	if ((uint64_t)st.st_size > keep)
+	/* Cutting at the end gives blocks back that are reserved behind it. */
+	if ((uint64_t)st.st_size > keep || keep <= JOURNAL_HEADER_SIZE)
 		rc = journal_cut(j, keep);
-	else if (j->allocated > keep)
-		j->allocated = 0;
 	if (rc < 0)
 		return rc;
 	j->len = JOURNAL_HEADER_SIZE;

@@ -88,6 +88,26 @@ Test(space, is_given_back)
 	cr_assert_eq(file_size(&d, CATALOG_FILE_NEW), -1);
 }
 
+/* Closed, it takes no blocks that it does not need. */
+Test(space, reserves_are_given_back)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	struct catalog *c = open_quick(&d);
+	struct stat st;
+
+	cr_assert_not_null(c);
+	add(c, 0, 100);
+	cr_assert_eq(fstatat(d.fd, JOURNAL_FILE, &st, 0), 0);
+	cr_assert_geq(st.st_blocks, (blkcnt_t)(JOURNAL_RESERVE / 512), "a reserve while it is open");
+	catalog_close(c);
+	for (unsigned int i = 0; i < N_JOURNALS; i++) {
+		cr_assert_eq(fstatat(d.fd, journal_names[i], &st, 0), 0);
+		cr_assert_leq(st.st_blocks, 16);
+	}
+	cr_assert_eq(fstatat(d.fd, CATALOG_FILE, &st, 0), 0);
+	cr_assert_leq((off_t)st.st_blocks * 512, st.st_size + 65536);
+}
+
 /* For ever the same number of names, and never the same ones. */
 Test(space, does_not_creep)
 {
