@@ -97,7 +97,7 @@ nothing_left_over() {
 	((have <= need * 5 / 2 + 1024)) || fail "catalog.mdb has $have KiB, but $need KiB would do"
 	have=$(kib "$at"/journal*)
 	# What is reserved for deleting on a full disk.
-	((have <= 2048)) || fail "the journal has $have KiB after the end"
+	((have <= 128)) || fail "the journal has $have KiB after the end"
 	mount_it "$1" 1
 	find "$1/mnt" -type f -printf '%i %s\n' | sort -u >"$1/files"
 	umount_plyfs "$1/mnt"
