@@ -3,7 +3,7 @@
 # An upper on a file system where the catalog must not be mapped. No server is needed for that: the same
 # mode is asked for on a disk, and a FUSE file system that maps nothing stands for the remote ones.
 #
-#     remote.sh [SEED]	PLYFS_TEST_OPS: operations of a sequence (default 3000); PLYFS_TEST_KILLS: how many (9)
+#     remote.sh [SEED]	PLYFS_TEST_OPS: operations of a sequence (default 3000); PLYFS_TEST_KILLS: how many (6)
 . "$(dirname "$0")/../support/lib.sh"
 . "$SUPPORT_DIR/oracle.sh"
 need_packages libfuse3-dev pkg-config
@@ -14,7 +14,7 @@ build_oracle
 SEED=${1:-$((RANDOM * 32768 + RANDOM))}
 RANDOM=$SEED
 OPS=${PLYFS_TEST_OPS:-3000}
-KILLS=${PLYFS_TEST_KILLS:-9}
+KILLS=${PLYFS_TEST_KILLS:-6}
 SOURCES=$(cd "$(dirname "$0")/crippled" && pwd)
 echo "# seed $SEED"
 
@@ -105,7 +105,7 @@ kills() {
 	local dir=$WORK/$1 i
 	dirs "$dir" "$2"
 	start "$dir" "$3"
-	for i in {1..4000}; do echo "$i" >"$dir/mnt/d/$i"; done
+	for i in {1..1500}; do echo "$i" >"$dir/mnt/d/$i"; done
 	cp -a "$dir/mnt/." "$dir/plain"
 	chmod --reference="$dir/mnt" "$dir/plain"
 	for ((i = 0; i < KILLS; i++)); do
