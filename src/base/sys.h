@@ -87,6 +87,12 @@ ssize_t sys_pread_full(int fd, void *buf, size_t len, off_t off);
 int sys_pwrite_full(int fd, const void *buf, size_t len, off_t off);
 int sys_write_full(int fd, const void *buf, size_t len);
 
+/*
+ * Has a file that is still empty overwritten in place from now on, where its file system would put what is
+ * overwritten elsewhere, which takes space (btrfs). Nothing on others.
+ */
+void sys_set_in_place(int fd);
+
 int sys_fdatasync(int fd);
 /* fsync(2) of a directory. Some file systems have nothing to flush for one and say so with EINVAL. */
 int sys_fsync_dir(int fd);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making an empty catalog. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 
+#include "base/cleanup.h"
 #include "base/sys.h"
 #include "catalog/internal.h"
 
@@ -31,6 +33,21 @@ static int make_tables(const struct catalog *c, const char *path)
 	rc = put_numbers(&s);
 	store_close(&s);
 	return rc;
+}
+
+int create_new(const struct catalog *c)
+{
+	CLEANUP(fd) int fd = -1;
+	int rc = sys_unlinkat(c->dirfd, CATALOG_FILE_NEW, 0);
+
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	fd = sys_openat(c->dirfd, CATALOG_FILE_NEW, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (fd < 0)
+		return fd;
+	/* LMDB writes no page that is in use, and a full disk must not keep it from writing others. */
+	sys_set_in_place(fd);
+	return 0;
 }
 
 /* Makes the file under another name and renames it, so that there never is half a catalog. */

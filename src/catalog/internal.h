@@ -120,6 +120,8 @@ int mirrored_compact(struct catalog *c, struct store *ret_store);
 
 /* create.c: an empty catalog, on the disk; whole or not at all. */
 int create_file(const struct catalog *c);
+/* Makes an empty CATALOG_FILE_NEW for LMDB, in the place of one that is left over. */
+int create_new(const struct catalog *c);
 
 /* The bytes of both journal files. */
 struct journal_bytes {
@@ -157,6 +159,8 @@ int remove_sum(struct catalog *c);
 void compact_if_worth(struct catalog *c, uint64_t least);
 /* Allocates blocks behind the end of the LMDB file for the next checkpoint. False: there are none. */
 bool reserve_space(struct catalog *c);
+/* Is there little left on the file system? */
+bool space_is_tight(const struct catalog *c);
 #define COMPACT_BYTES	    ((uint64_t)8 << 20)
 #define COMPACT_CLOSE_BYTES ((uint64_t)1 << 20)
 

@@ -292,6 +292,8 @@ int journal_open(struct journal *j, int dirfd, const char *name, uint64_t seed, 
 		return rc;
 	if (!S_ISREG(st.st_mode))
 		return -EUCLEAN;
+	if (st.st_size == 0)
+		sys_set_in_place(fd);
 	if (len < JOURNAL_HEADER_SIZE || st.st_size < JOURNAL_HEADER_SIZE) {
 		rc = write_header(&opened, base);
 		if (rc < 0)

@@ -340,6 +340,8 @@ static int open_journals(struct catalog *c, const struct journal_bytes *bytes, s
 		return err_errno(err, -rc, "cannot open the journal in %s",
 				 dir_name_of(c->dirfd).text);
 	reserve_space(c);
+	/* The disk may be full before the first commit, which may be to delete. */
+	(void)journal_has_reserve(&c->journals[c->current]);
 	return 0;
 }
 
@@ -487,17 +489,21 @@ int catalog_open(int dirfd, const struct catalog_options *options, struct catalo
 	return 0;
 }
 
-/* Blocks that were kept for later are given back; the journals hold nothing that counts. */
+/*
+ * Blocks that were kept for later are given back; the journals hold nothing that counts. But on a file system
+ * that is nearly full somebody else would take them, and the next owner could not delete.
+ */
 static void give_back_space(struct catalog *c, int *ret_fd)
 {
+	bool tight = space_is_tight(c);
 	struct stat st;
 
-	for (unsigned int i = 0; i < N_JOURNALS; i++)
+	for (unsigned int i = 0; i < N_JOURNALS && !tight; i++)
 		journal_reset(&c->journals[i], c->applied, JOURNAL_HEADER_SIZE);
 	compact_if_worth(c, COMPACT_CLOSE_BYTES);
 	*ret_fd = sys_openat(c->dirfd, CATALOG_FILE, O_RDWR | O_NOFOLLOW, 0);
 	/* Cutting a file at its end frees what is allocated behind it. */
-	if (*ret_fd >= 0 && sys_fstat(*ret_fd, &st) == 0)
+	if (*ret_fd >= 0 && !tight && sys_fstat(*ret_fd, &st) == 0)
 		sys_ftruncate(*ret_fd, st.st_size);
 }
 

@@ -20,6 +20,9 @@
 #define RESERVE_MIN ((uint64_t)256 << 10)
 #define RESERVE_MAX ((uint64_t)1 << 20)
 
+/* A file system with less than this may be full before the upper is next opened. */
+#define TIGHT_BYTES ((uint64_t)64 << 20)
+
 static uint64_t reserve_bytes(int dirfd)
 {
 	struct statvfs st;
@@ -57,6 +60,13 @@ bool reserve_space(struct catalog *c)
 	c->no_reserve = !has;
 	pthread_mutex_unlock(&c->lock);
 	return has;
+}
+
+bool space_is_tight(const struct catalog *c)
+{
+	struct statvfs st;
+
+	return fstatvfs(c->dirfd, &st) < 0 || (uint64_t)st.f_bavail * st.f_frsize < TIGHT_BYTES;
 }
 
 static bool has_room_for(const struct catalog *c, uint64_t bytes)
@@ -97,9 +107,9 @@ static int publish(const struct catalog *c)
 static int make_copy(struct catalog *c, struct store *ret_store)
 {
 	char path[64];
-	int rc = sys_unlinkat(c->dirfd, CATALOG_FILE_NEW, 0);
+	int rc = create_new(c);
 
-	if (rc < 0 && rc != -ENOENT)
+	if (rc < 0)
 		return rc;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/" CATALOG_FILE_NEW, c->dirfd);
 	rc = remove_sum(c);
