@@ -178,8 +178,15 @@ bool journal_has_reserve(struct journal *j)
 	return reserve(j, 0, false) == 0;
 }
 
-/* Writes both parts at the end of the journal; anything short of all is an error. */
-static int write_record(struct journal *j, const uint8_t *header, const void *body, size_t len)
+static bool is_full(int rc)
+{
+	return rc == -ENOSPC || rc == -EDQUOT;
+}
+
+/* Writes both parts at the end of the journal; anything short of all is an error. RET_CLEAN: and
+ * nothing of it was written. */
+static int write_record(struct journal *j, const uint8_t *header, const void *body, size_t len,
+			bool *ret_clean)
 {
 	struct iovec iov[2] = {
 		{.iov_base = (void *)(uintptr_t)header, .iov_len = JOURNAL_RECORD_HEADER},
@@ -190,30 +197,40 @@ static int write_record(struct journal *j, const uint8_t *header, const void *bo
 	do {
 		n = pwritev(j->fd, iov, 2, (off_t)j->len);
 	} while (n < 0 && errno == EINTR);
+	*ret_clean = n < 0 && is_full(-errno);
 	if (n < 0)
 		return -errno;
 	/* A regular file takes less than asked only when it is about to be full. */
 	return (size_t)n == JOURNAL_RECORD_HEADER + len ? 0 : -ENOSPC;
 }
 
-/* A record of which a part, or all, was written is taken back, so that no reader finds it. */
+/*
+ * A record of which a part, or all, was written is taken back, so that no reader finds it. By overwriting its
+ * first bytes, which are there: cutting the file may itself take space on btrfs, and where that fails
+ * records before it go with it.
+ */
 static int undo_write(struct journal *j)
 {
 	static const uint8_t nothing[JOURNAL_RECORD_HEADER];
 	struct stat st;
+	uint64_t n;
 	int rc = sys_fstat(j->fd, &st);
 
-	if (rc == 0 && (uint64_t)st.st_size > j->len)
-		rc = journal_cut(j, j->len);
-	else if (rc == 0)
-		rc = sys_pwrite_full(j->fd, nothing, sizeof(nothing), (off_t)j->len);
-	return rc;
+	if (rc == 0 && !S_ISREG(st.st_mode))
+		rc = -EUCLEAN;
+	if (rc < 0 || (uint64_t)st.st_size <= j->len)
+		return rc;
+	n = (uint64_t)st.st_size - j->len;
+	rc = sys_pwrite_full(j->fd, nothing, n < sizeof(nothing) ? n : sizeof(nothing),
+			     (off_t)j->len);
+	return rc == 0 || is_full(rc) ? rc : journal_cut(j, j->len);
 }
 
 int journal_append(struct journal *j, uint64_t seq, const void *body, size_t len, bool frees)
 {
 	uint8_t header[JOURNAL_RECORD_HEADER];
 	size_t size = JOURNAL_RECORD_HEADER + len;
+	bool clean;
 	int rc;
 
 	if (j->len + size > JOURNAL_SIZE_MAX)
@@ -226,9 +243,9 @@ int journal_append(struct journal *j, uint64_t seq, const void *body, size_t len
 	put_le64(header + 8, seq);
 	put_le64(header + 16, record_sum(header, body, len, j->seed));
 	j->unsynced = true;
-	rc = write_record(j, header, body, len);
+	rc = write_record(j, header, body, len, &clean);
 	if (rc < 0)
-		return undo_write(j) < 0 ? -EBADFD : rc;
+		return !clean && undo_write(j) < 0 ? -EBADFD : rc;
 	j->len += size;
 	return 0;
 }

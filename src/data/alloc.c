@@ -28,7 +28,7 @@ static int write_instead(const struct edit *e, int fd, uint64_t size)
 
 static int edit_fallocate(const struct edit *e, int fd)
 {
-	uint64_t size, now;
+	uint64_t size;
 	int r = datafile_size(fd, &size);
 
 	if (r < 0)
@@ -40,8 +40,8 @@ static int edit_fallocate(const struct edit *e, int fd)
 	if (r == -EOPNOTSUPP || r == -ENOSYS)
 		r = write_instead(e, fd, size);
 	/* A large allocation may have come half the way. */
-	if (r < 0 && datafile_size(fd, &now) == 0 && now > size)
-		(void)datafile_resize(fd, size);
+	if (r < 0)
+		datafile_undo_growth(fd, size);
 	return r;
 }
 

@@ -109,10 +109,9 @@ static int catch_up(struct data *d, struct inode_rec *next, const struct data_so
 static int wait_for_bytes(struct data *d, struct fdref *ref, uint64_t length)
 {
 	int r = unsynced_wait(d, ref);
-	uint64_t now;
 
-	if (r < 0 && datafile_size(ref->fd, &now) == 0 && now > length)
-		(void)datafile_resize(ref->fd, length);
+	if (r < 0)
+		datafile_undo_growth(ref->fd, length);
 	return r;
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One data file: whole transfers, and the way back when one fails. */
 #include <errno.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -91,17 +93,31 @@ int datafile_resize(int fd, uint64_t size)
 	return r;
 }
 
+void datafile_undo_growth(int fd, uint64_t size)
+{
+	struct statfs st;
+	uint64_t now = 0;
+
+	if (datafile_size(fd, &now) < 0 || now <= size)
+		return;
+	/* There a truncation may fail for want of space, and then takes bytes with it that were written
+	 * before. Rather some new ones too many. */
+	if (fstatfs(fd, &st) == 0 && st.f_type == BTRFS_SUPER_MAGIC)
+		return;
+	(void)datafile_resize(fd, size);
+}
+
 static int write_growing(struct fdref *ref, const void *bytes, size_t size, uint64_t off)
 {
-	uint64_t old, now;
+	uint64_t old;
 	int r;
 
 	pthread_rwlock_wrlock(&ref->growing);
 	r = datafile_size(ref->fd, &old);
 	if (r == 0) {
 		r = datafile_pwrite(ref->fd, bytes, size, off);
-		if (r < 0 && datafile_size(ref->fd, &now) == 0 && now > old)
-			(void)datafile_resize(ref->fd, old);
+		if (r < 0)
+			datafile_undo_growth(ref->fd, old);
 	}
 	pthread_rwlock_unlock(&ref->growing);
 	return r;

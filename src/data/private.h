@@ -50,6 +50,8 @@ int datafile_pwrite(int fd, const void *bytes, size_t size, uint64_t off);
 int datafile_write_zeros(int fd, uint64_t off, uint64_t end);
 int datafile_size(int fd, uint64_t *ret_size);
 int datafile_resize(int fd, uint64_t size);
+/* A failed change may have made the file longer: SIZE was its length. */
+void datafile_undo_growth(int fd, uint64_t size);
 /* Writes, and takes the file back to its old length when that fails. Locks REF->growing. */
 int datafile_write(struct fdref *ref, const void *bytes, size_t size, uint64_t off);
 

@@ -6,7 +6,9 @@
 #
 #     full.sh [SEED [ROUNDS]]       without arguments: one round on each, a random seed
 #
-# FULL_ON=NAME limits it to one kind of file system (see below).
+# FULL_ON=NAME limits it to one kind of file system (see below). Not run without being asked for: btrfs, and
+# quota, which is one of btrfs, for the kernels at hand have no other. There the kernel lets a truncation fail for want of space
+# and take bytes with it that were written before, and refuses to change even what is allocated.
 . "$(dirname "$0")/../support/lib.sh"
 need_packages e2fsprogs xfsprogs btrfs-progs
 in_private_ns "$@"
@@ -92,7 +94,7 @@ on() {
 
 # check NAME WHAT FUNCTION...
 check() {
-	[[ -z ${FULL_ON-} || $FULL_ON == "$1" ]] || return 0
+	[[ ${FULL_ON-} == "$1" || ( -z ${FULL_ON-} && $1 != btrfs && $1 != quota ) ]] || return 0
 	shift
 	run_test "$@"
 	grep '^# ' "$WORK/check.log" || true
