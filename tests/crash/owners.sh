@@ -81,6 +81,8 @@ shows_one_moment() {
 	mount_at m1
 	echo before >"$D/m1/before"
 	head -c 50000 /dev/urandom >"$D/m1/large"
+	# The writeback cache has times of its own until they are written, too.
+	sync "$D/m1/before" "$D/m1/large"
 	mount_at m2
 	is_read_only m2
 	shown m1 >"$D/then"

@@ -6,6 +6,10 @@ import errno, os, sys
 SIZE = 10
 
 
+def large(number):
+    return (str(number).encode() * 60000)[:60000]
+
+
 def write(top):
     os.mkdir(top)
     number = 0
@@ -15,7 +19,7 @@ def write(top):
         # The name comes when everything else is complete.
         with open(f"{top}/next", "w") as f:
             f.write(str(number) * 100)
-        os.setxattr(f"{top}/next", "user.large", str(number).encode() * 8000)
+        os.setxattr(f"{top}/next", "user.large", large(number))
         os.rename(f"{top}/next", path)
         if number > SIZE:
             os.unlink(f"{top}/{number - SIZE}")
@@ -32,7 +36,7 @@ def check(top):
             text = f.read()
         if text != str(n) * 100:
             sys.exit(f"{n} has {text[:20]}... of {len(text)} bytes")
-        if os.getxattr(f"{top}/{n}", "user.large") != str(n).encode() * 8000:
+        if os.getxattr(f"{top}/{n}", "user.large") != large(n):
             sys.exit(f"{n} has another xattr")
 
 
