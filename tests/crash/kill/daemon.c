@@ -55,6 +55,7 @@ static bool is_mounted(const struct place *p)
 
 void daemon_await(struct place *p)
 {
+	char what[100];
 	struct statfs st;
 	int status;
 
@@ -63,7 +64,9 @@ void daemon_await(struct place *p)
 			return;
 		if (waitpid(p->daemon, &status, WNOHANG) == p->daemon) {
 			p->daemon = 0;
-			die(p, "the daemon ended instead of mounting");
+			snprintf(what, sizeof(what),
+				 "the daemon ended instead of mounting, with status %x", status);
+			die(p, what);
 		}
 		usleep(500);
 	}
@@ -105,4 +108,34 @@ void daemon_wait(struct place *p)
 		usleep(500);
 	}
 	die(p, "the daemon does not end");
+}
+
+int upper_check(const struct place *p, FILE *out)
+{
+	char path[300], line[512];
+	int status = 0;
+	pid_t pid;
+	FILE *said;
+
+	snprintf(path, sizeof(path), "%s-fsck", p->log);
+	pid = fork();
+	if (pid == 0) {
+		int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+		dup2(fd, STDOUT_FILENO);
+		dup2(fd, STDERR_FILENO);
+		execl(p->program, "plyfs", "fsck", p->upper, (char *)NULL);
+		_exit(127);
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	fprintf(out, "fsck ends with status %x:\n", status);
+	said = fopen(path, "r");
+	while (said != NULL && fgets(line, sizeof(line), said) != NULL)
+		fputs(line, out);
+	if (said != NULL)
+		fclose(said);
+	return -1;
 }

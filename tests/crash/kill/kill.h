@@ -79,5 +79,7 @@ void daemon_detach(struct place *p);
 void daemon_unmount(struct place *p);
 /* Waits for the end of a daemon that was unmounted: it must be a clean one. */
 void daemon_wait(struct place *p);
+/* plyfs fsck: 0, or -1 and what it found is in OUT. */
+int upper_check(const struct place *p, FILE *out);
 
 #endif

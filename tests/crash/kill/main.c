@@ -47,7 +47,7 @@ struct run {
 	atomic_ulong done;
 	atomic_bool killed;
 	unsigned long scene, n_kills, kills[N_PLANS], ops, inflight, inflight_bytes, happened,
-		events[N_EVENTS];
+		checks, events[N_EVENTS];
 	double began;
 };
 
@@ -205,6 +205,21 @@ static void check_all(struct run *r)
 	} while (wrong > 0);
 }
 
+/* A kill leaves nothing to mend, whether a mount has seen it since or not. */
+static void fsck(struct run *r)
+{
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	int rc = upper_check(&r->place, out);
+
+	fclose(out);
+	if (rc < 0)
+		failed(r, NULL, text);
+	free(text);
+	r->checks++;
+}
+
 /* When every name is gone, so are all data files. */
 static void scene_end(struct run *r)
 {
@@ -219,6 +234,7 @@ static void scene_end(struct run *r)
 	daemon_unmount(&r->place);
 	daemon_wait(&r->place);
 	check_all(r);
+	fsck(r);
 	for (unsigned int c = 0; c < N_CLIENTS; c++)
 		worker_done(&r->clients[c]);
 }
@@ -418,9 +434,13 @@ static void one_kill(struct run *r)
 	daemon_detach(&r->place);
 	if (rnd_below(&r->rng, 4) == 0)
 		kill_while_mounting(r);
+	if (rnd_below(&r->rng, 6) == 0)
+		fsck(r);
 	spawn(r, rnd_below(&r->rng, 4) == 0);
 	daemon_await(&r->place);
 	compare_all(r);
+	if (rnd_below(&r->rng, 12) == 0)
+		fsck(r);
 }
 
 static void report(const struct run *r)
@@ -434,7 +454,7 @@ static void report(const struct run *r)
 	for (unsigned int i = 0; i < N_EVENTS; i++)
 		printf("%s %lu when %s", i == 0 ? "checkpoints caught:" : ",", r->events[i],
 		       event_names[i]);
-	printf("\n");
+	printf("; %lu times fsck found nothing\n", r->checks);
 }
 
 int main(int argc, char **argv)
