@@ -140,7 +140,8 @@ static int read_file(const char *full, struct content *ret)
 
 static bool is_state(const struct content *state, const struct content *seen)
 {
-	return state->size == seen->size && memcmp(state->bytes, seen->bytes, seen->size) == 0;
+	return state->size == seen->size &&
+	       (seen->size == 0 || memcmp(state->bytes, seen->bytes, seen->size) == 0);
 }
 
 static uint8_t byte_at(const struct content *c, uint64_t at)
