@@ -416,7 +416,8 @@ Test(fsck_salvage, garbage)
 		alarm(30);
 		salvage(&s);
 		alarm(0);
-		cr_assert_eq(s.status, FSCK_ERRORS_LEFT, "%s", s.text);
+		/* It may have been the free space of pages that was hit. */
+		cr_assert(s.status == FSCK_ERRORS_LEFT || s.status == FSCK_CLEAN, "%s", s.text);
 		close(s.out);
 		s.out = -1;
 		free(s.text);
