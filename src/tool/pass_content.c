@@ -42,11 +42,12 @@ static void drop_inline(struct fsck *f, struct node *n)
 /* Bytes without a record. */
 static int find_owner(struct fsck *f, struct node *n)
 {
-	struct place_text place = place_of(f, n->ino);
+	struct place_text place;
 	int r;
 
 	if (!n->has_inline && !(n->has_data && was_there(f, n)))
 		return leftover(f, n);
+	place = place_of(f, n->ino);
 	if (!n->has_data && n->inline_len > DATA_INLINE_MAX)
 		return found(f, &place, NULL, "its record is lost, and its bytes are too many");
 	n->has_record = n->is_fresh = true;
@@ -167,10 +168,11 @@ static int look_at_inline(struct fsck *f, struct node *n)
 
 static int drop_needless(struct fsck *f, struct node *n)
 {
-	struct place_text place = place_of(f, n->ino);
+	struct place_text place;
 
 	if (!n->has_inline)
 		return 0;
+	place = place_of(f, n->ino);
 	drop_inline(f, n);
 	return found(f, &place, "remove them",
 		     "it has bytes in the catalog that are not its content");
@@ -209,7 +211,7 @@ static int look_at_regular(struct fsck *f, struct node *n)
 
 static int look_at_link(struct fsck *f, struct node *n)
 {
-	struct place_text place = place_of(f, n->ino);
+	struct place_text place;
 	int r;
 
 	if (n->has_inline && n->inline_len < PATH_MAX) {
@@ -218,6 +220,7 @@ static int look_at_link(struct fsck *f, struct node *n)
 			return 0;
 		return set_place(f, n, BYTES_INLINE, "its size is not that of its target");
 	}
+	place = place_of(f, n->ino);
 	r = mend_drop_names(f, n);
 	if (r < 0)
 		return r;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The names: each for itself, where it lies, and what it leads to. */
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "tool/private.h"
@@ -11,7 +10,6 @@ struct name {
 	const struct catalog_raw *raw;
 	struct entry_key key;
 	struct entry_rec entry;
-	struct place_text place;
 };
 
 static bool is_legal(const struct entry_key *k)
@@ -22,26 +20,39 @@ static bool is_legal(const struct entry_key *k)
 	return memchr(k->name, '/', k->len) == NULL && memchr(k->name, '\0', k->len) == NULL;
 }
 
+static struct place_text place_of_it(const struct fsck *f, const struct name *n)
+{
+	return place_of_name(f, n->key.parent, n->key.name, n->key.len);
+}
+
 /* Takes the name away as it lies there, whatever its key means. */
 static int drop_raw(struct fsck *f, struct name *n, const char *what)
 {
+	struct place_text place = place_of_it(f, n);
+
 	batch_del_raw(&f->batch, TABLE_ENTRY, n->raw->key, n->raw->key_len);
-	return found(f, &n->place, "remove the name", "%s", what);
+	return found(f, &place, "remove the name", "%s", what);
 }
 
 static int drop(struct fsck *f, struct name *n, const char *what)
 {
+	struct place_text place = place_of_it(f, n);
+
 	mend_drop_name(f, n->key.parent, n->key.name, n->key.len);
-	return found(f, &n->place, "remove the name", "%s", what);
+	return found(f, &place, "remove the name", "%s", what);
 }
 
-static void put(struct fsck *f, const struct name *n)
+/* Puts the name as it should be. */
+static int mend_name(struct fsck *f, const struct name *n, const char *fix, const char *what)
 {
+	struct place_text place = place_of_it(f, n);
+
 	if (entry_is_whiteout(&n->entry))
 		batch_put_whiteout(&f->batch, n->key.parent, n->key.name, n->key.len);
 	else
 		batch_put_entry(&f->batch, n->key.parent, n->key.name, n->key.len, n->entry.ino,
 				n->entry.dtype);
+	return found(f, &place, fix, "%s", what);
 }
 
 static bool is_inode(const struct fsck *f, uint64_t ino)
@@ -70,15 +81,13 @@ static int look_at_value(struct fsck *f, struct name *n)
 		return 0;
 	if (ino != 0 && is_inode(f, ino)) {
 		n->entry.dtype = attr_dtype(find_node(f, ino)->mode);
-		put(f, n);
-		return found(f, &n->place, "let it be a name",
-			     "it is a whiteout that leads to inode %" PRIu64, ino);
+		return mend_name(f, n, "let it be a name",
+				 "it is a whiteout that leads to an inode");
 	}
 	n->entry = (struct entry_rec){.dtype = DT_WHT};
-	put(f, n);
-	return found(f, &n->place, "let it be a whiteout",
-		     ino == 0 ? "it leads to no inode"
-			      : "it is a whiteout that leads to an inode that does not exist");
+	return mend_name(f, n, "let it be a whiteout",
+			 ino == 0 ? "it leads to no inode"
+				  : "it is a whiteout that leads to an inode that does not exist");
 }
 
 /* Key and value, without a look at other records. 1: the name is dropped. */
@@ -102,8 +111,7 @@ static int look_at_form(struct fsck *f, struct name *n)
 		return r < 0 ? r : 1;
 	}
 	batch_del_raw(&f->batch, TABLE_ENTRY, n->raw->key, n->raw->key_len);
-	put(f, n);
-	return found(f, &n->place, "move it", "it lies in the wrong place of its directory");
+	return mend_name(f, n, "move it", "it lies in the wrong place of its directory");
 }
 
 /* The directory of a name has no record, or none that can be read: it is made anew, without a name. */
@@ -189,9 +197,8 @@ static int look_at_target(struct fsck *f, struct name *n, struct node **ret_to)
 	}
 	if (n->entry.dtype != attr_dtype(to->mode)) {
 		n->entry.dtype = attr_dtype(to->mode);
-		put(f, n);
-		r = found(f, &n->place, "give it that of the inode",
-			  "it has another type than its inode");
+		r = mend_name(f, n, "give it that of the inode",
+			      "it has another type than its inode");
 		if (r < 0)
 			return r;
 	}
@@ -216,18 +223,24 @@ static int accept(struct fsck *f, const struct name *n, struct node *to)
 	return set_node_name(f, to, n->key.parent, n->key.name, n->key.len) ? 0 : -ENOMEM;
 }
 
+static int no_key(struct fsck *f)
+{
+	struct place_text place = {"a name"};
+
+	return found(f, &place, NULL, "its key has a wrong length");
+}
+
 static int see(void *arg, const struct catalog_raw *raw)
 {
 	struct fsck *f = arg;
-	struct name n = {.raw = raw, .place = {"a name"}};
+	struct name n = {.raw = raw};
 	struct node *to = NULL;
 	int r;
 
 	if (!entry_key_of(raw->key, raw->key_len, &n.key)) {
-		r = found(f, &n.place, NULL, "its key has a wrong length");
+		r = no_key(f);
 		return r < 0 ? r : step(f);
 	}
-	n.place = place_of_name(f, n.key.parent, n.key.name, n.key.len);
 	r = look_at_form(f, &n);
 	if (r == 0)
 		r = look_at_parent(f, &n);
@@ -266,7 +279,6 @@ static int see_form(void *arg, const struct catalog_raw *raw)
 
 	if (!entry_key_of(raw->key, raw->key_len, &n.key))
 		return step(f);
-	n.place = place_of_name(f, n.key.parent, n.key.name, n.key.len);
 	r = look_at_form(f, &n);
 	return r < 0 ? r : step(f);
 }

@@ -53,10 +53,11 @@ static int look_at_file(struct fsck *f, struct node *n)
 
 static int unmark(struct fsck *f, struct node *n)
 {
-	struct place_text place = place_of(f, n->ino);
+	struct place_text place;
 
 	if (!n->has_mark)
 		return 0;
+	place = place_of(f, n->ino);
 	n->has_mark = false;
 	batch_del_orphan(&f->batch, n->ino);
 	return found(f, &place, "remove the mark", "it is marked as deleted, but it is there");

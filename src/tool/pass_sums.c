@@ -8,22 +8,28 @@
 #include "data/sums.h"
 #include "tool/private.h"
 
-static int look(struct fsck *f, struct data *d, struct node *n)
+/* Which bytes are wrong, and what they were, nobody knows. */
+static int bad_bytes(struct fsck *f, const struct node *n, int error)
 {
 	struct place_text place = place_of(f, n->ino);
+
+	if (error < 0)
+		return found(f, &place, NULL, "its bytes cannot be read: %s", strerror(-error));
+	return found(f, &place, NULL,
+		     "its bytes are not those that were written: restore it from a copy");
+}
+
+static int look(struct fsck *f, struct data *d, struct node *n)
+{
 	enum data_sum_state state = DATA_SUM_NONE;
 	int r = data_sum_check(d, n->ino, &state);
 
 	if (r == -ENOMEM)
 		return r;
-	if (r < 0)
-		return found(f, &place, NULL, "its bytes cannot be read: %s", strerror(-r));
+	if (r < 0 || state == DATA_SUM_MISMATCH)
+		return bad_bytes(f, n, r);
 	f->n_sums += state == DATA_SUM_OK;
 	f->n_stale += state == DATA_SUM_STALE;
-	/* Which bytes are wrong, and what they were, nobody knows. */
-	if (state == DATA_SUM_MISMATCH)
-		return found(f, &place, NULL,
-			     "its bytes are not those that were written: restore it from a copy");
 	return 0;
 }
 

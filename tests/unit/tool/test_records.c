@@ -251,7 +251,7 @@ BREAK(fsck_names, type,
 }
 
 BREAK(fsck_names, whiteout_with_inode,
-      "names: /d/g: it is a whiteout that leads to inode 13; let it be a name\n")
+      "names: /d/g: it is a whiteout that leads to an inode; let it be a name\n")
 {
 	sample_raw_name(u, 10, "g", 0, 13, DT_WHT);
 }
