@@ -30,7 +30,7 @@ void set_node(struct node *n, const struct inode_rec *rec)
 
 int each_node(struct fsck *f, int (*fn)(struct fsck *f, struct node *n))
 {
-	CLEANUP(free) struct node **nodes = nodes_sorted(f->nodes);
+	struct node *const *nodes = nodes_sorted(f->nodes);
 	size_t n = nodes_count(f->nodes);
 	int r = 0;
 
@@ -75,19 +75,23 @@ static int see_number(void *arg, const struct catalog_raw *raw)
 	return 0;
 }
 
+static void see_node(const struct node *n, void *arg)
+{
+	uint64_t *max = arg;
+
+	if ((n->has_record || n->has_data) && node_is_upper(n) && n->ino > *max)
+		*max = n->ino;
+}
+
 /* Rows and data files of inodes whose records are lost have their numbers still. */
 static int highest_number(struct fsck *f, uint64_t *ret_max)
 {
-	static const enum catalog_table tables[] = {TABLE_INODE, TABLE_XATTR, TABLE_INLINE,
-						    TABLE_CHUNKS, TABLE_ORPHAN};
-	CLEANUP(free) struct node **nodes = nodes_sorted(f->nodes);
+	static const enum catalog_table tables[] = {TABLE_INODE,  TABLE_XATTR,	TABLE_INLINE,
+						    TABLE_CHUNKS, TABLE_ORPHAN, TABLE_SUM};
 	uint64_t max = CATALOG_ROOT_INO;
-	int r = nodes != NULL ? 0 : -ENOMEM;
+	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < nodes_count(f->nodes); i++)
-		if ((nodes[i]->has_record || nodes[i]->has_data) && node_is_upper(nodes[i]) &&
-		    nodes[i]->ino > max)
-			max = nodes[i]->ino;
+	nodes_each(f->nodes, see_node, &max);
 	for (size_t i = 0; r == 0 && i < sizeof(tables) / sizeof(*tables); i++)
 		r = catalog_walk(f->catalog, tables[i], see_number, &max);
 	*ret_max = max;

@@ -9,6 +9,8 @@
 
 struct nodes {
 	struct table table;
+	struct node **sorted; /* owned; as many as there were */
+	size_t n_sorted;
 };
 
 struct kept {
@@ -43,6 +45,7 @@ void nodes_free(struct nodes *t)
 		return;
 	table_each(&t->table, free_one, NULL);
 	table_done(&t->table);
+	free(t->sorted);
 	free(t);
 }
 
@@ -98,14 +101,39 @@ static int by_ino(const void *a, const void *b)
 	return (x->ino > y->ino) - (x->ino < y->ino);
 }
 
-struct node **nodes_sorted(const struct nodes *t)
+struct node *const *nodes_sorted(struct nodes *t)
 {
-	struct array a = {.nodes = reallocarray(NULL, t->table.count + 1, sizeof(*a.nodes))};
+	struct array a = {0};
 
+	if (t->sorted != NULL && t->n_sorted == t->table.count)
+		return t->sorted;
+	a.nodes = reallocarray(NULL, t->table.count + 1, sizeof(*a.nodes));
 	if (a.nodes == NULL)
 		return NULL;
+	table_each(&t->table, collect, &a);
+	qsort(a.nodes, a.n, sizeof(struct node *), by_ino);
+	free(t->sorted);
+	t->sorted = a.nodes;
+	t->n_sorted = a.n;
+	return t->sorted;
+}
+
+struct visit {
+	void (*fn)(const struct node *n, void *arg);
+	void *arg;
+};
+
+static void visit_one(struct table_node *n, void *arg)
+{
+	const struct visit *v = arg;
+
+	v->fn(&table_entry(n, struct kept, table)->node, v->arg);
+}
+
+void nodes_each(const struct nodes *t, void (*fn)(const struct node *n, void *arg), void *arg)
+{
+	struct visit v = {fn, arg};
+
 	/* The table is not changed: it only has no walk of its own for readers. */
-	table_each((struct table *)(uintptr_t)&t->table, collect, &a);
-	qsort(a.nodes, a.n, sizeof(*a.nodes), by_ino);
-	return a.nodes;
+	table_each((struct table *)(uintptr_t)&t->table, visit_one, &v);
 }

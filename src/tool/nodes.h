@@ -52,7 +52,10 @@ size_t nodes_count(const struct nodes *t);
 struct node *nodes_find(const struct nodes *t, uint64_t ino);
 /* Made, all zeros, when it is not there; NULL: out of memory. */
 struct node *nodes_get(struct nodes *t, uint64_t ino);
-/* All, sorted by their numbers, in allocated memory; NULL: out of memory. */
-struct node **nodes_sorted(const struct nodes *t);
+/* All, sorted by their numbers: the table's, until the next call after one was made. NULL: out of
+ * memory. */
+struct node *const *nodes_sorted(struct nodes *t);
+/* Calls FN for all, in no order. */
+void nodes_each(const struct nodes *t, void (*fn)(const struct node *n, void *arg), void *arg);
 
 #endif

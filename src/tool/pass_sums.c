@@ -35,7 +35,7 @@ static int look(struct fsck *f, struct data *d, struct node *n)
 
 static int look_at_all(struct fsck *f, struct data *d)
 {
-	CLEANUP(free) struct node **nodes = nodes_sorted(f->nodes);
+	struct node *const *nodes = nodes_sorted(f->nodes);
 	size_t n = nodes_count(f->nodes);
 	int r = nodes != NULL ? 0 : -ENOMEM;
 
