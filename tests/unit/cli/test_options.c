@@ -155,6 +155,10 @@ Test(options, options_with_effect)
 	EXPECT_OPTION("volatile", p->o.fs.no_sync && p->o.front.no_fsync);
 	EXPECT_OPTION("fsync=0", p->o.fs.no_sync);
 	EXPECT_OPTION("fsync=1", !p->o.fs.no_sync && !p->o.front.no_fsync);
+	EXPECT_OPTION("integrity", p->o.fs.integrity);
+	EXPECT_OPTION("integrity=1", p->o.fs.integrity);
+	EXPECT_OPTION("integrity,integrity=0", !p->o.fs.integrity);
+	EXPECT_OPTION("rw", !p->o.fs.integrity);
 	EXPECT_OPTION("noatime", !p->o.fs.atime);
 	EXPECT_OPTION("atime", p->o.fs.atime && strstr(mount_flags(p), "noatime") == NULL);
 	EXPECT_OPTION("relatime", p->o.fs.atime);
