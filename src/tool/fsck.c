@@ -177,8 +177,9 @@ static void look_at_journals(struct fsck *f, const struct catalog_files *files)
 			continue;
 		f->lost_changes = f->lost_changes || v.damaged;
 		fprintf(f->options->out, "%s: .plyfs/%s: %s; put it aside%s\n", f->pass, j->name,
-			v.damaged ? "it is damaged, and changes behind the damage are lost"
-				  : "its header is damaged; nothing else is",
+			v.damaged
+				? "it is damaged, or a power cut took a part of it; changes behind that are lost"
+				: "its header is damaged; nothing else is",
 			f->repair ? ": done" : "");
 		f->left += !f->repair;
 		f->fixed += f->repair;
@@ -187,13 +188,11 @@ static void look_at_journals(struct fsck *f, const struct catalog_files *files)
 		note(f, "the journal has %" PRIu64 " changes that %s", pending,
 		     f->repair ? "were not in the tables yet; now they are"
 			       : "the next mount puts into the tables");
-	if (files->n_bad_journals > 0) {
-		f->lost_changes = true;
+	if (files->n_bad_journals > 0)
 		note(f,
 		     "%zu damaged journals were put aside earlier (.plyfs/journal.bad-N): "
 		     "changes are missing",
 		     files->n_bad_journals);
-	}
 }
 
 static bool is_damage(int error)

@@ -178,13 +178,17 @@ Test(fsck_files, damaged_journal)
 	make_killed(&f);
 	flip(&f, "journal", -600);
 	cr_assert_eq(check(&f, false) & FSCK_ERRORS_LEFT, FSCK_ERRORS_LEFT, "%s", f.text);
-	cr_assert(says(&f, ".plyfs/journal: it is damaged, and changes behind the damage are lost; "
-			   "put it aside\n"),
+	cr_assert(says(&f, ".plyfs/journal: it is damaged, or a power cut took a part of it; "
+			   "changes behind that are lost; put it aside\n"),
 		  "%s", f.text);
 	cr_assert_eq(check(&f, true), FSCK_CORRECTED, "%s", f.text);
 	cr_assert_eq(faccessat(f.dir, "journal.bad-1", F_OK, 0), 0);
 	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
 	cr_assert(says(&f, "1 damaged journals were put aside earlier"), "%s", f.text);
+	/* What a later crash leaves is what a crash leaves. */
+	sample_data(&f.u, 900, "half a file");
+	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
+	cr_assert(says(&f, "1 data files that a crash left"), "%s", f.text);
 }
 
 /* Bytes whose record was in the part that is lost are not thrown away as what a crash leaves. */
