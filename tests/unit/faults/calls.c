@@ -19,8 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "unit/faults/faults.h"
-#include "unit/faults/record.h"
+#include "unit/faults/calls.h"
 
 /*
  * Watched calls are made one at a time, under `lock`, so that the record has them in the order in
@@ -188,26 +187,21 @@ static bool fd_path(int fd, char path[4096])
 	return n > 0;
 }
 
-static ino_t fd_ino(int fd)
+ino_t calls_fd_ino(int fd)
 {
 	struct stat st;
 
 	return fstat(fd, &st) == 0 ? st.st_ino : 0;
 }
 
-/* A name in a directory. The descriptor of the directory is ours. */
-struct place {
-	int dir;
-	char name[256];
-	char path[4096];
-};
-
-static bool place_of(int dirfd, const char *path, struct place *ret_place)
+bool calls_place_of(int dirfd, const char *path, struct place *ret_place)
 {
 	const char *slash = strrchr(path, '/');
 	char above[4096] = ".";
 	const char *rest;
 
+	if (watched[0] == '\0')
+		return false;
 	if (slash != NULL)
 		snprintf(above, sizeof(above), "%.*s", (int)(slash - path) + 1, path);
 	ret_place->dir = (int)syscall(SYS_openat, dirfd, above, O_PATH | O_DIRECTORY | O_CLOEXEC,
@@ -224,7 +218,7 @@ static bool place_of(int dirfd, const char *path, struct place *ret_place)
 /* ---- one call ------------------------------------------------------------------------ */
 
 /* Counts it; the error that it has to fail with, or 0. */
-static int count(enum fault_call call, const char *name, const char *file, uint64_t off, uint64_t n)
+int calls_count(enum fault_call call, const char *name, const char *file, uint64_t off, uint64_t n)
 {
 	seen[call]++;
 	if (!(plan.calls & CALLS_OF(call)))
@@ -251,7 +245,12 @@ static bool begin(int fd, char path[4096])
 	return ours;
 }
 
-static long end(long r, int error)
+void calls_begin(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+long calls_end(long r, int error)
 {
 	pthread_mutex_unlock(&lock);
 	if (error != 0)
@@ -259,10 +258,10 @@ static long end(long r, int error)
 	return error != 0 ? -1 : r;
 }
 
-static void note(int fd, struct event event)
+void calls_note(int fd, struct event event)
 {
 	if (record.on) {
-		event.object = record_object(fd_ino(fd));
+		event.object = record_object(calls_fd_ino(fd));
 		record_add(event);
 	} else {
 		free(event.bytes);
@@ -285,7 +284,7 @@ static void note_content(int fd, uint64_t off, uint64_t len, bool forced)
 	if (in < 0 || syscall(SYS_pread64, in, event.bytes, len, off) != (long)len)
 		abort();
 	syscall(SYS_close, in);
-	note(fd, event);
+	calls_note(fd, event);
 }
 
 static bool is_dsync(int fd)
@@ -339,19 +338,19 @@ static ssize_t do_write(int fd, const struct iovec *iov, int n_iov, off_t off, c
 		at = syscall(SYS_lseek, fd, 0L, (long)SEEK_CUR);
 	error = plan.space && !takes_space(fd, at, (off_t)size)
 			? 0
-			: count(CALL_WRITE, name, path, (uint64_t)at, size);
+			: calls_count(CALL_WRITE, name, path, (uint64_t)at, size);
 	if (error != 0 && plan.partial && size > 1) {
 		size = 1 + (size_t)at / 7 % (size - 1);
-		cut_short.ino = fd_ino(fd);
+		cut_short.ino = calls_fd_ino(fd);
 		cut_short.at = at + (off_t)size;
 		error = 0;
-	} else if (cut_short.ino != 0 && cut_short.at == at && cut_short.ino == fd_ino(fd)) {
+	} else if (cut_short.ino != 0 && cut_short.at == at && cut_short.ino == calls_fd_ino(fd)) {
 		error = plan.code;
 		cut_short.ino = 0;
 	}
 	if (error != 0) {
 		record_add((struct event){.kind = EVENT_NOTHING});
-		return end(-1, error);
+		return calls_end(-1, error);
 	}
 	r = size == total(iov, n_iov) && n_iov > 64
 		    ? syscall(SYS_pwritev, fd, iov, (long)n_iov, (long)at, 0L)
@@ -363,7 +362,7 @@ static ssize_t do_write(int fd, const struct iovec *iov, int n_iov, off_t off, c
 		note_content(fd, (uint64_t)at, (uint64_t)r, is_dsync(fd));
 	else
 		record_add((struct event){.kind = EVENT_NOTHING});
-	return end(r, error);
+	return calls_end(r, error);
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t n, off_t off)
@@ -410,7 +409,7 @@ static int do_sync(long nr, int fd, const char *name)
 
 	if (!begin(fd, path))
 		return (int)syscall(nr, fd);
-	error = count(CALL_SYNC, name, path, 0, 0);
+	error = calls_count(CALL_SYNC, name, path, 0, 0);
 	if (error == 0) {
 		r = syscall(nr, fd);
 		error = r < 0 ? errno : 0;
@@ -418,8 +417,8 @@ static int do_sync(long nr, int fd, const char *name)
 	if (nr == SYS_syncfs)
 		record_add((struct event){.kind = EVENT_SYNC_ALL, .failed = error != 0});
 	else
-		note(fd, (struct event){.kind = EVENT_SYNC, .failed = error != 0});
-	return (int)end(r, error);
+		calls_note(fd, (struct event){.kind = EVENT_SYNC, .failed = error != 0});
+	return (int)calls_end(r, error);
 }
 
 int fsync(int fd)
@@ -445,13 +444,13 @@ int sync_file_range(int fd, off64_t off, off64_t n, unsigned int flags)
 
 	if (!begin(fd, path))
 		return (int)syscall(SYS_sync_file_range, fd, off, n, (long)flags);
-	error = count(CALL_HINT, "sync_file_range", path, 0, 0);
+	error = calls_count(CALL_HINT, "sync_file_range", path, 0, 0);
 	if (error == 0) {
 		r = syscall(SYS_sync_file_range, fd, off, n, (long)flags);
 		error = r < 0 ? errno : 0;
 	}
 	record_add((struct event){.kind = EVENT_NOTHING});
-	return (int)end(r, error);
+	return (int)calls_end(r, error);
 }
 
 /* ---- lengths and places -------------------------------------------------------------- */
@@ -464,18 +463,18 @@ int ftruncate(int fd, off_t len)
 
 	if (!begin(fd, path))
 		return (int)syscall(SYS_ftruncate, fd, (long)len);
-	error = count(CALL_TRUNCATE, "ftruncate", path, (uint64_t)len, 0);
+	error = calls_count(CALL_TRUNCATE, "ftruncate", path, (uint64_t)len, 0);
 	if (error == 0) {
 		r = syscall(SYS_ftruncate, fd, (long)len);
 		error = r < 0 ? errno : 0;
 	}
 	if (error == 0)
-		set_room(fd_ino(fd), 0);
+		set_room(calls_fd_ino(fd), 0);
 	if (error == 0)
-		note(fd, (struct event){.kind = EVENT_LENGTH, .off = (uint64_t)len});
+		calls_note(fd, (struct event){.kind = EVENT_LENGTH, .off = (uint64_t)len});
 	else
 		record_add((struct event){.kind = EVENT_NOTHING});
-	return (int)end(r, error);
+	return (int)calls_end(r, error);
 }
 
 int ftruncate64(int fd, off64_t len)
@@ -489,12 +488,13 @@ static void note_fallocate(int fd, int mode, uint64_t off, uint64_t len)
 
 	fstat(fd, &st);
 	if (mode == 0 || mode == FALLOC_FL_ZERO_RANGE)
-		note(fd, (struct event){.kind = EVENT_LENGTH, .off = (uint64_t)st.st_size});
+		calls_note(fd, (struct event){.kind = EVENT_LENGTH, .off = (uint64_t)st.st_size});
 	else
 		record_add((struct event){.kind = EVENT_NOTHING});
 	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
-		note(fd, (struct event){
-				 .kind = EVENT_WRITE, .off = off, .len = len, .same_call = true});
+		calls_note(fd,
+			   (struct event){
+				   .kind = EVENT_WRITE, .off = off, .len = len, .same_call = true});
 }
 
 int fallocate(int fd, int mode, off_t off, off_t len)
@@ -505,19 +505,19 @@ int fallocate(int fd, int mode, off_t off, off_t len)
 
 	if (!begin(fd, path))
 		return (int)syscall(SYS_fallocate, fd, (long)mode, (long)off, (long)len);
-	if (!(plan.space && mode == FALLOC_FL_KEEP_SIZE && room_of(fd_ino(fd)) >= off + len))
-		error = count(CALL_ALLOCATE, "fallocate", path, (uint64_t)off, (uint64_t)len);
+	if (!(plan.space && mode == FALLOC_FL_KEEP_SIZE && room_of(calls_fd_ino(fd)) >= off + len))
+		error = calls_count(CALL_ALLOCATE, "fallocate", path, (uint64_t)off, (uint64_t)len);
 	if (error == 0) {
 		r = syscall(SYS_fallocate, fd, (long)mode, (long)off, (long)len);
 		error = r < 0 ? errno : 0;
 	}
 	if (error == 0 && mode == FALLOC_FL_KEEP_SIZE)
-		set_room(fd_ino(fd), (off_t)(off + len));
+		set_room(calls_fd_ino(fd), (off_t)(off + len));
 	if (error == 0)
 		note_fallocate(fd, mode, (uint64_t)off, (uint64_t)len);
 	else
 		record_add((struct event){.kind = EVENT_NOTHING});
-	return (int)end(r, error);
+	return (int)calls_end(r, error);
 }
 
 int fallocate64(int fd, int mode, off64_t off, off64_t len)
@@ -539,7 +539,7 @@ ssize_t copy_file_range(int in, off64_t *in_off, int out, off64_t *out_off, size
 		return syscall(SYS_copy_file_range, in, in_off, out, out_off, n, (long)flags);
 	if (out_off == NULL)
 		at = syscall(SYS_lseek, out, 0L, (long)SEEK_CUR);
-	error = count(CALL_COPY, "copy_file_range", path, (uint64_t)at, n);
+	error = calls_count(CALL_COPY, "copy_file_range", path, (uint64_t)at, n);
 	if (error == 0) {
 		r = syscall(SYS_copy_file_range, in, in_off, out, out_off, n, (long)flags);
 		error = r < 0 ? errno : 0;
@@ -548,7 +548,7 @@ ssize_t copy_file_range(int in, off64_t *in_off, int out, off64_t *out_off, size
 		note_content(out, (uint64_t)at, (uint64_t)r, false);
 	else
 		record_add((struct event){.kind = EVENT_NOTHING});
-	return end(r, error);
+	return calls_end(r, error);
 }
 
 int ioctl(int fd, unsigned long request, ...)
@@ -564,7 +564,7 @@ int ioctl(int fd, unsigned long request, ...)
 	va_end(ap);
 	if (request != FICLONE || !begin(fd, path))
 		return (int)syscall(SYS_ioctl, fd, request, arg);
-	error = count(CALL_COPY, "FICLONE", path, 0, 0);
+	error = calls_count(CALL_COPY, "FICLONE", path, 0, 0);
 	if (error == 0) {
 		r = syscall(SYS_ioctl, fd, request, arg);
 		error = r < 0 ? errno : 0;
@@ -573,161 +573,5 @@ int ioctl(int fd, unsigned long request, ...)
 		note_content(fd, 0, (uint64_t)st.st_size, false);
 	else
 		record_add((struct event){.kind = EVENT_NOTHING});
-	return (int)end(r, error);
-}
-
-/* ---- names --------------------------------------------------------------------------- */
-
-static bool exists(const struct place *p)
-{
-	struct stat st;
-
-	return fstatat(p->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-static ino_t ino_at(const struct place *p)
-{
-	struct stat st;
-
-	return fstatat(p->dir, p->name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_ino : 0;
-}
-
-static void note_name(enum event_kind kind, const struct place *p, unsigned int object, bool half)
-{
-	record_add((struct event){.kind = kind,
-				  .dir = record.on ? record_object(fd_ino(p->dir)) : 0,
-				  .object = object,
-				  .same_call = half,
-				  .name = strdup(p->name)});
-}
-
-static long end_place(struct place *p, long r, int error)
-{
-	syscall(SYS_close, p->dir);
-	return end(r, error);
-}
-
-/* Opening a file that is there is none of our business, unless it is emptied. */
-static void note_open(const struct place *p, int fd, bool is_new, int flags)
-{
-	if (is_new && record.on)
-		note_name(EVENT_NAME, p, record_new_object(fd_ino(fd), false), false);
-	else if (!is_new && (flags & O_TRUNC))
-		note(fd, (struct event){.kind = EVENT_LENGTH, .off = 0});
-	else
-		record_add((struct event){.kind = EVENT_NOTHING});
-}
-
-static int do_open(int dirfd, const char *path, int flags, mode_t mode)
-{
-	struct place p;
-	int error;
-	long r = -1;
-	bool is_new;
-
-	if (!(flags & O_CREAT) || watched[0] == '\0' || !place_of(dirfd, path, &p))
-		return (int)syscall(SYS_openat, dirfd, path, (long)flags, (long)mode);
-	pthread_mutex_lock(&lock);
-	is_new = !exists(&p);
-	/* What the name is already is opened whatever the disk does. */
-	error = is_new || (flags & O_TRUNC) ? count(CALL_CREATE, "open", p.name, 0, 0) : 0;
-	if (error == 0) {
-		r = syscall(SYS_openat, dirfd, path, (long)flags, (long)mode);
-		error = r < 0 ? errno : 0;
-	}
-	if (error == 0)
-		note_open(&p, (int)r, is_new, flags);
-	else
-		record_add((struct event){.kind = EVENT_NOTHING});
-	return (int)end_place(&p, r, error);
-}
-
-#define OPEN(name, dir)                                                                            \
-	{                                                                                          \
-		mode_t mode = 0;                                                                   \
-                                                                                                   \
-		if (flags & (O_CREAT | __O_TMPFILE)) {                                             \
-			va_list ap;                                                                \
-                                                                                                   \
-			va_start(ap, flags);                                                       \
-			mode = va_arg(ap, mode_t);                                                 \
-			va_end(ap);                                                                \
-		}                                                                                  \
-		return do_open(dir, name, flags, mode);                                            \
-	}
-
-int open(const char *path, int flags, ...)
-	OPEN(path, AT_FDCWD) int open64(const char *path, int flags, ...)
-		OPEN(path, AT_FDCWD) int openat(int dirfd, const char *path, int flags, ...)
-			OPEN(path, dirfd) int openat64(int dirfd, const char *path, int flags, ...)
-				OPEN(path, dirfd)
-
-					int mkdirat(int dirfd, const char *path, mode_t mode)
-{
-	struct place p;
-	int error;
-	long r = -1;
-
-	if (watched[0] == '\0' || !place_of(dirfd, path, &p))
-		return (int)syscall(SYS_mkdirat, dirfd, path, (long)mode);
-	pthread_mutex_lock(&lock);
-	error = exists(&p) ? EEXIST : count(CALL_CREATE, "mkdir", p.name, 0, 0);
-	if (error == 0) {
-		r = syscall(SYS_mkdirat, dirfd, path, (long)mode);
-		error = r < 0 ? errno : 0;
-	}
-	if (error == 0 && record.on)
-		note_name(EVENT_NAME, &p, record_new_object(ino_at(&p), true), false);
-	else
-		record_add((struct event){.kind = EVENT_NOTHING});
-	return (int)end_place(&p, r, error);
-}
-
-int unlinkat(int dirfd, const char *path, int flags)
-{
-	struct place p;
-	int error;
-	long r = -1;
-
-	if (watched[0] == '\0' || !place_of(dirfd, path, &p))
-		return (int)syscall(SYS_unlinkat, dirfd, path, (long)flags);
-	pthread_mutex_lock(&lock);
-	error = exists(&p) ? count(CALL_REMOVE, "unlink", p.name, 0, 0) : ENOENT;
-	if (error == 0) {
-		r = syscall(SYS_unlinkat, dirfd, path, (long)flags);
-		error = r < 0 ? errno : 0;
-	}
-	if (error == 0)
-		note_name(EVENT_UNNAME, &p, 0, false);
-	else
-		record_add((struct event){.kind = EVENT_NOTHING});
-	return (int)end_place(&p, r, error);
-}
-
-int renameat(int old_dir, const char *old, int new_dir, const char *new)
-{
-	struct place from, to;
-	int error;
-	long r = -1;
-	ino_t ino;
-
-	if (watched[0] == '\0' || !place_of(old_dir, old, &from))
-		return (int)syscall(SYS_renameat, old_dir, old, new_dir, new);
-	if (!place_of(new_dir, new, &to))
-		abort();
-	pthread_mutex_lock(&lock);
-	ino = ino_at(&from);
-	error = count(CALL_RENAME, "rename", to.name, 0, 0);
-	if (error == 0) {
-		r = syscall(SYS_renameat, old_dir, old, new_dir, new);
-		error = r < 0 ? errno : 0;
-	}
-	if (error == 0) {
-		note_name(EVENT_NAME, &to, record.on ? record_object(ino) : 0, false);
-		note_name(EVENT_UNNAME, &from, 0, true);
-	} else {
-		record_add((struct event){.kind = EVENT_NOTHING});
-	}
-	syscall(SYS_close, to.dir);
-	return (int)end_place(&from, r, error);
+	return (int)calls_end(r, error);
 }
