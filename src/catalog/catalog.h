@@ -123,8 +123,8 @@ void catalog_flush_soon(struct catalog *c);
 bool catalog_was_unclean(const struct catalog *c);
 
 /*
- * Calls EACH for every inode whose record was in the journal at the open, that is, not in a
- * checkpoint, and is still there. An error of EACH ends the walk and is returned. EACH may commit.
+ * Calls EACH for every inode whose record was in the journal at the open, and in no checkpoint as
+ * that of an inode with a data file, and is still there. An error of EACH ends the walk and is returned. EACH may commit.
  */
 int catalog_each_replayed(struct catalog *c, int (*each)(void *arg, uint64_t ino), void *arg);
 

@@ -33,7 +33,18 @@ int journals_read(int dirfd, struct journal_bytes *ret_bytes)
 	return 0;
 }
 
-/* Remembers the inodes whose records a journal record puts. */
+/* Did a checkpoint bring the inode in as one with a data file, which was durable then? */
+static bool tables_have_file(struct catalog *c, const struct op *put)
+{
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	MDB_val v;
+
+	return store_get(&c->store, TABLE_INODE, put->key, put->key_len, &v) == 0 &&
+	       inode_decode(v.mv_data, v.mv_size, get_be64(put->key), &rec) == 0 &&
+	       (rec.where == BYTES_FILE || rec.where == BYTES_CHUNKS);
+}
+
+/* Remembers the inodes whose records a journal record puts, but for those that had a data file before. */
 static int note_replayed(struct catalog *c, const struct journal_record *record, size_t *ret_n)
 {
 	struct reader r = reader_of(record->body, record->len);
@@ -42,7 +53,7 @@ static int note_replayed(struct catalog *c, const struct journal_record *record,
 	for (*ret_n = 0; op_next(&r, &op) > 0; ++*ret_n) {
 		uint64_t *more;
 
-		if (op.kind != OP_PUT || op.table != TABLE_INODE)
+		if (op.kind != OP_PUT || op.table != TABLE_INODE || tables_have_file(c, &op))
 			continue;
 		/* In steps that double. */
 		if ((c->n_replayed & (c->n_replayed - 1)) == 0) {
