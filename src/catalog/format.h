@@ -36,7 +36,7 @@ enum catalog_table {
 	TABLE_INLINE, /* ino -> bytes */
 	TABLE_CHUNKS, /* ino, segment -> CHUNK_SEGMENT_BYTES bytes */
 	TABLE_ORPHAN, /* ino -> nothing */
-	TABLE_SUM,    /* ino -> checksum of its data file; not in catalogs made before it was known */
+	TABLE_SUM, /* ino -> checksum of its data file; not in catalogs made before it was known */
 	N_TABLES,
 };
 extern const char *const table_names[N_TABLES];

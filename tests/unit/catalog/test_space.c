@@ -98,7 +98,8 @@ Test(space, reserves_are_given_back)
 	cr_assert_not_null(c);
 	add(c, 0, 100);
 	cr_assert_eq(fstatat(d.fd, JOURNAL_FILE, &st, 0), 0);
-	cr_assert_geq(st.st_blocks, (blkcnt_t)(JOURNAL_RESERVE / 512), "a reserve while it is open");
+	cr_assert_geq(st.st_blocks, (blkcnt_t)(JOURNAL_RESERVE / 512),
+		      "a reserve while it is open");
 	catalog_close(c);
 	for (unsigned int i = 0; i < N_JOURNALS; i++) {
 		cr_assert_eq(fstatat(d.fd, journal_names[i], &st, 0), 0);
