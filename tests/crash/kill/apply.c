@@ -332,6 +332,8 @@ void op_apply_maybe(struct worker *w, const struct op *op)
 	n->bytewise = n->bytewise || n->grown || w->writeback;
 	n->small_if_first = !n->grown && (op->kind == OP_WRITE || op->kind == OP_COPY);
 	n->grown = n->grown || will_grow(n, op, len);
+	n->piece_off = (uint64_t)op->off;
+	n->piece_len = op->kind == OP_WRITE ? len : 0;
 	touch(n);
 	node_push_state(n);
 	edit(w, node_content(n), op, len);

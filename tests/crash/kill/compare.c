@@ -171,6 +171,32 @@ static bool is_mixture(const struct node *n, const struct content *seen)
 	return true;
 }
 
+/*
+ * The kernel may cut a write(2) in pieces at the ends of pages, and each is an operation of its own: the
+ * first pieces may be there without the others.
+ */
+static bool is_piece(const struct node *n, const struct content *seen)
+{
+	const struct content *old, *new;
+	uint64_t end, most;
+
+	if (n->piece_len == 0 || n->n_states < 2)
+		return false;
+	old = &n->states[n->n_states - 2];
+	new = &n->states[n->n_states - 1];
+	most = n->piece_off + n->piece_len;
+	for (end = (n->piece_off | 4095) + 1; end < most; end += 4096) {
+		uint64_t size = old->size > end ? old->size : end, at = 0;
+
+		while (at < size && at < seen->size &&
+		       seen->bytes[at] == (at < end ? byte_at(new, at) : byte_at(old, at)))
+			at++;
+		if (at == size && seen->size == size)
+			return true;
+	}
+	return false;
+}
+
 static void explain_bytes(struct compare *c, const char *path, const struct node *n,
 			  const struct content *seen)
 {
@@ -200,7 +226,7 @@ static void compare_bytes(struct compare *c, const char *path, const char *full,
 	free(n->seen_mixture.bytes);
 	n->seen_mixture.bytes = NULL;
 	n->seen_state = i - 1;
-	if (i == 0 && n->bytewise && is_mixture(n, &seen)) {
+	if (i == 0 && ((n->bytewise && is_mixture(n, &seen)) || is_piece(n, &seen))) {
 		n->seen_state = n->n_states;
 		n->seen_mixture = seen;
 		return;

@@ -13,7 +13,7 @@
 void op_bytes(const struct op *op, uint8_t *bytes, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		bytes[i] = (uint8_t)(op->fill + i * 7 + (i >> 8) * 13);
+		bytes[i] = (uint8_t)(op->fill + (op->skip + i) * 7 + ((op->skip + i) >> 8) * 13);
 }
 
 /* Version 2; owner, one named user, group, mask, others. */

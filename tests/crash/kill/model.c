@@ -195,4 +195,5 @@ void node_settle(struct node *n, unsigned int i)
 	n->states[0] = kept;
 	n->n_states = 1;
 	n->bytewise = n->small_if_first = false;
+	n->piece_len = 0;
 }

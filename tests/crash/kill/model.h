@@ -58,6 +58,7 @@ struct node {
 	bool bytewise;	     /* any mixture of the states is right, else exactly one of them */
 	bool grown;	     /* may have a data file */
 	bool small_if_first; /* it has none if the first state is found */
+	uint64_t piece_off, piece_len; /* the last state is a write of these bytes; 0: it is not */
 
 	char *target;
 	struct xattr *xattrs;

@@ -49,6 +49,7 @@ struct op {
 	dev_t rdev;
 	unsigned int flags;
 	uint8_t fill;
+	size_t skip;	      /* of the bytes: they were written before */
 	char name[NAME_SIZE]; /* of an xattr */
 	struct timespec mtime;
 };

@@ -189,6 +189,13 @@ static void one_op(struct worker *w)
 		return;
 	}
 	w->inflight.kind = OP_NONE;
+	if (op->kind == OP_WRITE && r > 0 && (size_t)r < op->len && was_killed(w)) {
+		/* The kernel cut it in pieces, and only the first was answered. */
+		w->inflight = *op;
+		w->inflight.off += r;
+		w->inflight.len -= (size_t)r;
+		w->inflight.skip = (size_t)r;
+	}
 	if (answered(w, op, r) && r >= 0 && rnd_below(&w->rng, 4) > 0)
 		look(w, op);
 	if (w->done != NULL)
