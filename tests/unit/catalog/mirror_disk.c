@@ -77,17 +77,24 @@ static void forget_number(ino_t ino)
 			disk.files[i].ino = 0;
 }
 
-static void put(uint8_t **bytes, size_t *len, const struct piece *piece)
+/* Room for all that waits, at once: sanitizers copy at every step. */
+static void make_room(const struct platter *p, uint8_t **bytes, size_t len)
 {
-	size_t end = piece->off + piece->len;
+	size_t end = len;
 
-	if (end > *len) {
-		*bytes = realloc(*bytes, end);
-		cr_assert_not_null(*bytes);
-		memset(*bytes + *len, 0, end - *len);
-		*len = end;
-	}
-	memcpy(*bytes + piece->off, piece->bytes, piece->len);
+	for (size_t i = 0; i < p->n; i++)
+		if (p->waiting[i].off + p->waiting[i].len > end)
+			end = p->waiting[i].off + p->waiting[i].len;
+	*bytes = realloc(*bytes, end + 1);
+	cr_assert_not_null(*bytes);
+	memset(*bytes + len, 0, end - len);
+}
+
+static void put(uint8_t *bytes, size_t *len, const struct piece *piece)
+{
+	if (piece->off + piece->len > *len)
+		*len = piece->off + piece->len;
+	memcpy(bytes + piece->off, piece->bytes, piece->len);
 }
 
 static void wait_for_flush(struct platter *p, const uint8_t *bytes, size_t len, uint64_t off)
@@ -146,9 +153,10 @@ static int disk_sync(int fd)
 	bool failing = fails();
 
 	watch();
+	make_room(p, &p->bytes, p->len);
 	for (size_t i = 0; i < p->n; i++)
 		if (!failing || rng_below(disk.rng, 2) == 0)
-			put(&p->bytes, &p->len, &p->waiting[i]);
+			put(p->bytes, &p->len, &p->waiting[i]);
 	p->n = 0;
 	watch();
 	return failing ? -disk.error : 0;
@@ -243,9 +251,10 @@ uint8_t *disk_after_cut(bool worst, size_t *ret_len)
 	cr_assert_not_null(bytes);
 	if (len > 0)
 		memcpy(bytes, p->bytes, len);
+	make_room(p, &bytes, len);
 	for (size_t i = 0; i < p->n && !worst; i++)
 		if (rng_below(disk.rng, 100) < percent)
-			put(&bytes, &len, &p->waiting[i]);
+			put(bytes, &len, &p->waiting[i]);
 	*ret_len = len;
 	return bytes;
 }

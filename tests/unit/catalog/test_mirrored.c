@@ -204,6 +204,7 @@ Test(mirrored, kills_and_power_cuts_lose_nothing)
 /* A remote disk without room for the pages: commits go on, and all gets there when there is room. */
 Test(mirrored, full_disk)
 {
+	static const uint8_t filler[4096];
 	struct dir d = dir_make();
 	struct catalog *c;
 	uint64_t n = 0;
@@ -220,7 +221,7 @@ Test(mirrored, full_disk)
 	while (n < 2000)
 		cr_assert_eq(commit_numbered(c, ++n), 0);
 	fd = openat(d.fd, "filler", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	while (write(fd, c, 4096) > 0)
+	while (write(fd, filler, sizeof(filler)) > 0)
 		;
 	for (int i = 0; i < 5; i++) {
 		int rc = catalog_checkpoint(c);
