@@ -26,7 +26,7 @@ enum {
 	PAGE_SIZE_MIN = 512,
 	PAGE_SIZE_MAX = 32768,
 };
-enum { PAGE_BRANCH = 1, PAGE_LEAF = 2, PAGE_OVERFLOW = 4, PAGE_META = 8, PAGE_KINDS = 0x6f };
+enum { PAGE_BRANCH = 1, PAGE_LEAF = 2, PAGE_OVERFLOW = 4, PAGE_META = 8, PAGE_KINDS = 0xffff };
 enum { NODE_BIG = 1, NODE_DB = 2 };
 /* The free list's description also keeps the flags that the file was made with. */
 enum { DB_INTEGER_KEYS = 8, DB_FLAGS = 0x3f };

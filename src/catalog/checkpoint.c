@@ -264,13 +264,14 @@ static int checkpoint_gated(struct catalog *c)
 	return 0;
 }
 
+/* Somebody who takes a snapshot is no failure, and soon done. */
 static void note_result(struct catalog *c, int rc)
 {
 	pthread_mutex_lock(&c->lock);
-	c->want_checkpoint = false;
-	c->checkpoint_error = rc;
+	c->want_checkpoint = rc == -EBUSY && c->has_thread;
+	c->checkpoint_error = rc == -EBUSY ? 0 : rc;
 	c->retry_at = (struct timespec){0};
-	if (rc < 0) {
+	if (rc < 0 && rc != -EBUSY) {
 		c->stats.failed_checkpoints++;
 		c->retry_at = monotonic_now();
 		c->retry_at.tv_sec += RETRY_SECONDS;
@@ -287,7 +288,7 @@ int checkpoint(struct catalog *c, bool wait)
 	/* Most of what has to be flushed first is flushed before anybody who opens a snapshot waits. */
 	rc = hooks_before(c);
 	if (rc == 0)
-		rc = gate_shut(&c->lock_file, wait);
+		rc = gate_shut(&c->lock_file, wait ? GATE_WAIT_MS : GATE_BRIEFLY_MS);
 	if (rc == 0) {
 		rc = checkpoint_gated(c);
 		gate_open(&c->lock_file);

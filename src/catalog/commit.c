@@ -38,15 +38,18 @@ static uint64_t waiting_bytes(const struct catalog *c)
 	return journal > c->active->bytes ? journal : c->active->bytes;
 }
 
-/* Lets a checkpoint catch up. Under the lock. */
+/* Lets a checkpoint catch up. Under the lock, which is released meanwhile. */
 static int wait_for_room(struct catalog *c)
 {
 	struct timespec until;
 
 	if (waiting_bytes(c) < SLOW_BYTES)
 		return 0;
-	if (c->checkpoint_error < 0 || waiting_bytes(c) >= BYTES_MAX)
-		return c->checkpoint_error < 0 ? c->checkpoint_error : -ENOSPC;
+	/* A disk that does not answer stops everybody in the end, as anywhere. */
+	while (waiting_bytes(c) >= BYTES_MAX && c->frozen != NULL && c->checkpoint_error == 0)
+		pthread_cond_wait(&c->room, &c->lock);
+	if (c->checkpoint_error < 0)
+		return c->checkpoint_error;
 	if (c->frozen == NULL)
 		return 0;
 	until = monotonic_now();

@@ -17,9 +17,6 @@
 #include "base/sys.h"
 #include "catalog/format.h"
 
-/* A checkpoint or a copy takes a fraction of a second; who waits longer waits for a stopped
- * process. */
-#define GATE_WAIT_MS 10000
 #define GATE_POLL_MS 2
 
 /*
@@ -283,13 +280,13 @@ static int poll_lock(int fd, short type, off_t byte, int wait_ms)
 	return rc == -EAGAIN ? -EBUSY : rc;
 }
 
-int gate_shut(struct lock_file *l, bool wait)
+int gate_shut(struct lock_file *l, int wait_ms)
 {
 	int rc;
 
 	if (l->fd < 0 || !l->has_locks)
 		return 0;
-	rc = poll_lock(l->fd, F_WRLCK, LOCK_GATE_BYTE, wait ? GATE_WAIT_MS : 0);
+	rc = poll_lock(l->fd, F_WRLCK, LOCK_GATE_BYTE, wait_ms);
 	/* Any other failure of a lock must not stop checkpoints for ever. */
 	return rc == -EBUSY ? rc : 0;
 }

@@ -33,9 +33,13 @@ void lock_announce_closing(struct lock_file *l);
 /* Empties the file and lets go. */
 void lock_release(struct lock_file *l);
 
-/* The gate: the owner shuts it while catalog.mdb and the journal change together. 0; -EBUSY when
- * somebody still copies and WAIT is false or took too long. */
-int gate_shut(struct lock_file *l, bool wait);
+/* A checkpoint or a copy takes a fraction of a second; who waits longer waits for a stopped process. */
+#define GATE_WAIT_MS	10000
+#define GATE_BRIEFLY_MS 200
+
+/* The gate: the owner shuts it while catalog.mdb and the journals change together. 0; -EBUSY when
+ * somebody still copies after so many milliseconds. */
+int gate_shut(struct lock_file *l, int wait_ms);
 void gate_open(struct lock_file *l);
 
 /* For a snapshot: keeps checkpoints out until the returned descriptor is closed. -ENOLCK where

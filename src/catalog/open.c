@@ -328,6 +328,8 @@ static int open_journals(struct catalog *c, const struct journal_bytes *bytes, s
 
 	if (rc < 0)
 		return replay_failed(c, err, rc);
+	/* A power cut may have taken the lock file's text. */
+	c->unclean |= c->seq != c->applied;
 	rc = settle_replay(c, &replay, lens, err);
 	if (rc < 0)
 		return rc;

@@ -33,13 +33,16 @@ int journals_read(int dirfd, struct journal_bytes *ret_bytes)
 	return 0;
 }
 
-/* Did a checkpoint bring the inode in as one with a data file, which was durable then? */
-static bool tables_have_file(struct catalog *c, const struct op *put)
+/*
+ * Has the inode a data file until this change? Then it is one that a checkpoint brought in, and was durable
+ * then; or one that was remembered already.
+ */
+static bool has_file(struct catalog *c, const struct op *put)
 {
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
 	MDB_val v;
 
-	return store_get(&c->store, TABLE_INODE, put->key, put->key_len, &v) == 0 &&
+	return view_get(c, TABLE_INODE, put->key, put->key_len, &v) == 0 &&
 	       inode_decode(v.mv_data, v.mv_size, get_be64(put->key), &rec) == 0 &&
 	       (rec.where == BYTES_FILE || rec.where == BYTES_CHUNKS);
 }
@@ -53,7 +56,7 @@ static int note_replayed(struct catalog *c, const struct journal_record *record,
 	for (*ret_n = 0; op_next(&r, &op) > 0; ++*ret_n) {
 		uint64_t *more;
 
-		if (op.kind != OP_PUT || op.table != TABLE_INODE || tables_have_file(c, &op))
+		if (op.kind != OP_PUT || op.table != TABLE_INODE || has_file(c, &op))
 			continue;
 		/* In steps that double. */
 		if ((c->n_replayed & (c->n_replayed - 1)) == 0) {

@@ -79,8 +79,12 @@ is_changed() {
 shows_one_moment() {
 	fresh moment
 	mount_at m1
-	echo before >"$D/m1/before"
-	head -c 50000 /dev/urandom >"$D/m1/large"
+	: >"$D/m1/before" >"$D/m1/large"
+	# What is written in the tick of the clock in which the file was made, or cut, does not change its time to
+	# the kernel, which then does not tell; the data file's is that of the write.
+	sleep 0.05
+	echo before >>"$D/m1/before"
+	head -c 50000 /dev/urandom >>"$D/m1/large"
 	# The writeback cache has times of its own until they are written, too.
 	sync "$D/m1/before" "$D/m1/large"
 	mount_at m2

@@ -328,7 +328,8 @@ served_by_plyfs() {
 all_daemons() {
 	local real
 	real=$(realpath "$PLYFS")
-	find /proc/[0-9]*/exe -maxdepth 0 \( -lname "$real" -o -lname "$real (deleted)" \) 2>/dev/null |
+	# Processes end meanwhile, which find takes for a failure.
+	{ find /proc/[0-9]*/exe -maxdepth 0 \( -lname "$real" -o -lname "$real (deleted)" \) 2>/dev/null || true; } |
 		cut -d/ -f3
 }
 

@@ -158,7 +158,7 @@ static int own_by_text(const struct dir *d, const char *text, struct err *err)
 	lock_without_locks = false;
 	if (rc == 0) {
 		cr_assert_not(l.has_locks);
-		cr_assert_eq(gate_shut(&l, true), 0);
+		cr_assert_eq(gate_shut(&l, GATE_WAIT_MS), 0);
 		gate_open(&l);
 		lock_release(&l);
 	}
@@ -274,7 +274,7 @@ Test(lock, gate_keeps_checkpoints_out)
 	close(b);
 	cr_assert_eq(checkpoint(c, false), 0);
 	cr_assert_eq(c->applied, 2);
-	cr_assert_eq(gate_shut(&c->lock_file, false), 0);
+	cr_assert_eq(gate_shut(&c->lock_file, 0), 0);
 	cr_assert_eq(gate_hold_for(d.fd, 50), -EBUSY);
 	gate_open(&c->lock_file);
 }
