@@ -79,7 +79,7 @@ is_changed() {
 shows_one_moment() {
 	fresh moment
 	mount_at m1
-	: >"$D/m1/before" >"$D/m1/large"
+	touch "$D/m1/before" "$D/m1/large"
 	# What is written in the tick of the clock in which the file was made, or cut, does not change its time to
 	# the kernel, which then does not tell; the data file's is that of the write.
 	sleep 0.05
