@@ -7,7 +7,7 @@
 #include "catalog/internal.h"
 
 /* How long a commit waits for a checkpoint that does not keep up; several of them share the load. */
-#define SLOW_NSEC 5000000L
+#define SLOW_NSEC 5000000
 
 /* What has to be known of a body before it is committed. */
 struct body_info {
@@ -52,12 +52,7 @@ static int wait_for_room(struct catalog *c)
 		return c->checkpoint_error;
 	if (c->frozen == NULL)
 		return 0;
-	until = monotonic_now();
-	until.tv_nsec += SLOW_NSEC;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
-		until.tv_sec++;
-	}
+	until = monotonic_in(SLOW_NSEC);
 	pthread_cond_timedwait(&c->room, &c->lock, &until);
 	return 0;
 }

@@ -183,6 +183,20 @@ static inline struct timespec monotonic_now(void)
 	return t;
 }
 
+/* The monotonic clock in NSEC nanoseconds. */
+static inline struct timespec monotonic_in(int64_t nsec)
+{
+	struct timespec t = monotonic_now();
+
+	t.tv_sec += nsec / 1000000000;
+	t.tv_nsec += nsec % 1000000000;
+	if (t.tv_nsec >= 1000000000L) {
+		t.tv_nsec -= 1000000000L;
+		t.tv_sec++;
+	}
+	return t;
+}
+
 /* "the upper's .plyfs directory", or its path if the kernel tells: for sentences. */
 struct dir_name {
 	char text[256];

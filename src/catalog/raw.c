@@ -52,22 +52,6 @@ enum {
 };
 enum { TIME_SIZE = 12, KNOWN_FLAGS = INODE_HAS_XATTRS | INODE_HAS_ACL | INODE_HAS_CAPS };
 
-static bool is_type(uint32_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFREG:
-	case S_IFDIR:
-	case S_IFLNK:
-	case S_IFCHR:
-	case S_IFBLK:
-	case S_IFIFO:
-	case S_IFSOCK:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static unsigned int mend_mode(uint8_t *value)
 {
 	uint32_t mode = get_le32(value + OFF_MODE);
@@ -76,7 +60,7 @@ static unsigned int mend_mode(uint8_t *value)
 	if (mode & ~(uint32_t)(S_IFMT | 07777))
 		faults |= FAULT_MODE;
 	mode &= S_IFMT | 07777;
-	if (!is_type(mode)) {
+	if (!mode_has_type(mode)) {
 		faults |= FAULT_TYPE;
 		/* A type that the decoder takes; the caller takes it out again. */
 		mode = (mode & 07777) | S_IFREG;

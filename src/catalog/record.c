@@ -103,7 +103,7 @@ void inode_encode(const struct inode_rec *rec, struct buf *out)
 		buf_put_str(out, rec->origin);
 }
 
-static bool is_type(uint32_t mode)
+bool mode_has_type(uint32_t mode)
 {
 	switch (mode & S_IFMT) {
 	case S_IFREG:
@@ -113,7 +113,7 @@ static bool is_type(uint32_t mode)
 	case S_IFBLK:
 	case S_IFIFO:
 	case S_IFSOCK:
-		return (mode & ~(uint32_t)(S_IFMT | 07777)) == 0;
+		return true;
 	default:
 		return false;
 	}
@@ -124,7 +124,8 @@ static bool is_sane(const struct inode_rec *rec, uint32_t where)
 {
 	const struct attr *a = &rec->attr;
 
-	return is_type(a->mode) && where <= BYTES_CHUNKS && a->atime.tv_nsec < 1000000000 &&
+	return mode_has_type(a->mode) && (a->mode & ~(uint32_t)(S_IFMT | 07777)) == 0 &&
+	       where <= BYTES_CHUNKS && a->atime.tv_nsec < 1000000000 &&
 	       a->mtime.tv_nsec < 1000000000 && a->ctime.tv_nsec < 1000000000 &&
 	       rec->chunk_shift < 63;
 }

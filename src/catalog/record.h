@@ -20,6 +20,9 @@ size_t key_of_chunks(uint8_t *key, uint64_t ino, uint32_t segment);
 /* Appends the value of an inode record (its number is in the key). blocks and blksize are not kept. */
 void inode_encode(const struct inode_rec *rec, struct buf *out);
 
+/* Is there one of the seven types in it? */
+bool mode_has_type(uint32_t mode);
+
 /* Total: any bytes give 0, -EUCLEAN or -ENOMEM. RET_REC is to be freed with inode_rec_done(). */
 int inode_decode(const void *value, size_t len, uint64_t ino, struct inode_rec *ret_rec);
 int sum_decode(const void *value, size_t len, struct sum_rec *ret_sum);

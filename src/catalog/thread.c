@@ -13,23 +13,10 @@
 /* And how soon it is made sure of when somebody waits for it. */
 #define SOON_NSEC 100000000
 
-static struct timespec in_nsec(int64_t nsec)
-{
-	struct timespec t = monotonic_now();
-
-	t.tv_sec += nsec / 1000000000;
-	t.tv_nsec += nsec % 1000000000;
-	if (t.tv_nsec >= 1000000000L) {
-		t.tv_nsec -= 1000000000L;
-		t.tv_sec++;
-	}
-	return t;
-}
-
 /* Sleeps until it is time to flush, or there is something to do. Under the lock. */
 static void rest(struct catalog *c)
 {
-	struct timespec until = in_nsec(SYNC_NSEC);
+	struct timespec until = monotonic_in(SYNC_NSEC);
 
 	while (!c->stop && !c->want_checkpoint && !c->want_flush &&
 	       pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
@@ -37,7 +24,7 @@ static void rest(struct catalog *c)
 	if (!c->want_flush)
 		return;
 	/* Others may want one too by then. */
-	until = in_nsec(SOON_NSEC);
+	until = monotonic_in(SOON_NSEC);
 	while (!c->stop && !c->want_checkpoint &&
 	       pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
 		;
