@@ -87,6 +87,7 @@ static int freeze(struct catalog *c)
 		/* A journal with a record that could not be taken back must not be continued elsewhere. */
 		if (next != NULL && !c->failed)
 			c->current = !c->current;
+		c->error_frozen = c->sync_error != 0 && &c->journals[c->current] == next;
 	}
 	pthread_mutex_unlock(&c->lock);
 	delta_free(fresh);
@@ -186,7 +187,7 @@ static int thaw(struct catalog *c)
 	if (c->synced_seq < c->applied)
 		c->synced_seq = c->applied;
 	/* Records behind those that a failed flush lost are not safe in the same journal. */
-	if (c->seq == c->applied || journal_is_empty(&c->journals[c->current]))
+	if (c->seq == c->applied || c->error_frozen)
 		c->sync_error = 0;
 	c->stats.checkpoints++;
 	pthread_mutex_unlock(&c->lock);

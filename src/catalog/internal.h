@@ -54,6 +54,7 @@ struct catalog {
 	struct store store;	       /* the writer's part of it: checkpoint_lock */
 	struct delta *active, *frozen; /* owned; NULL in a snapshot; NULL between checkpoints */
 	uint64_t frozen_seq;	       /* the last batch in `frozen` */
+	bool error_frozen;	       /* what came after it is in another journal than it is */
 	struct journal journals[N_JOURNALS];
 	unsigned int current;	  /* journal: where new records go */
 	uint64_t seq;		  /* of the last batch */

@@ -127,11 +127,12 @@ static bool read_node(const struct salvage *s, const struct page *p, unsigned in
 		      struct node *ret_node)
 {
 	size_t off = get_le16(p->bytes + PAGE_HEADER + 2 * i), left;
-	const uint8_t *at = p->bytes + off;
+	const uint8_t *at;
 	struct node n;
 
 	if (off < PAGE_HEADER || off + NODE_HEADER > s->page_size)
 		return false;
+	at = p->bytes + off;
 	left = s->page_size - off - NODE_HEADER;
 	n.flags = get_le16(at + 4);
 	n.key_len = get_le16(at + 6);

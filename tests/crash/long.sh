@@ -35,7 +35,8 @@ mount_it() {
 
 # kib FILE…: what those that are there take on the disk.
 kib() {
-	du -skc "$@" 2>/dev/null | tail -n 1 | cut -f1
+	# Files go meanwhile, which du takes for a failure.
+	{ du -skc "$@" 2>/dev/null || true; } | tail -n 1 | cut -f1
 }
 
 # One line: seconds, KiB of memory of the daemon's own and with mapped files, descriptors, KiB on disk.

@@ -233,6 +233,8 @@ uint64_t stress_run(const char *path, const char *state, uint64_t seed, double s
 	ops = s->moves;
 	for (unsigned int i = 0; i < N_WORKERS; i++)
 		ops += s->workers[i].ops;
+	printf("# stress: the kernel's cache was wrong about %llu link counts and %llu listings\n",
+	       (unsigned long long)s->stale_links, (unsigned long long)s->stale_lists);
 	printf("# stress: %llu directories moved, %llu names walked over\n",
 	       (unsigned long long)s->moves, (unsigned long long)s->walked);
 	return ops;

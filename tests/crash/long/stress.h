@@ -56,6 +56,8 @@ struct stress {
 	int parent[N_DIRS]; /* -1: the root */
 	int named[N_DIRS];  /* in its parent it is called "d<this>" */
 	_Atomic uint64_t walked;
+	/* What the kernel had cached and the file system says otherwise when asked: see stress_worker.c. */
+	_Atomic uint64_t stale_links, stale_lists;
 };
 
 /* The name of WORKER's N, and of a directory. */

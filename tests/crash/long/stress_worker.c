@@ -117,10 +117,31 @@ static void check_note(struct worker *w, unsigned int n, int fd)
 		wrong("stress: worker %u: the note of %u is %u, not %u", w->nr, n, note, o->note);
 }
 
-static void check_attributes(struct worker *w, unsigned int n, const struct stat *st)
+/*
+ * The kernel counts a link down when unlink(2) has been answered. Where another thread's look-up has brought the
+ * new count in just before, it counts twice. What counts here is what the file system says when it is asked.
+ */
+static unsigned int links_of(struct worker *w, int dir, const char *name, unsigned int cached,
+			     unsigned int must)
+{
+	struct statx now;
+
+	if (cached == must ||
+	    statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_STATX_FORCE_SYNC, STATX_NLINK, &now) < 0)
+		return cached;
+	w->s->stale_links++;
+	return now.stx_nlink;
+}
+
+static void check_attributes(struct worker *w, unsigned int n, struct stat *st)
 {
 	struct object *o = w->names[n].o;
+	char name[32];
 
+	name_of(w->nr, n, name);
+	if (!S_ISDIR(o->mode))
+		st->st_nlink = links_of(w, dir_of(w, n), name, (unsigned int)st->st_nlink,
+					o->nlink);
 	if (st->st_mode != o->mode || (!S_ISDIR(o->mode) && st->st_nlink != o->nlink))
 		wrong("stress: worker %u, operation %llu: name %u has mode %o and %lu links, not %o "
 		      "and %u",
@@ -304,21 +325,17 @@ static void do_exchange(struct worker *w)
 	o = w->names[a].o, w->names[a].o = w->names[b].o, w->names[b].o = o;
 }
 
-/*
- * The kernel counts a link down by itself after an unlink, although it may have learnt the new count
- * from somebody's look-up meanwhile. Where it has come to 0 in this way it refuses to link, until it
- * asks anew. That happens on every FUSE file system and is nobody's loss.
- */
-static int link_names(int from_dir, const char *from, int to_dir, const char *to)
+/* With a cached link count of 0, see links_of(), the kernel refuses by itself. */
+static int link_names(struct worker *w, int from_dir, const char *from, int to_dir, const char *to,
+		      unsigned int links)
 {
 	int r = linkat(from_dir, from, to_dir, to, 0);
 	struct statx known;
-	struct stat st;
 
 	if (r == 0 || errno != ENOENT)
 		return r;
 	if (statx(from_dir, from, AT_STATX_DONT_SYNC, STATX_NLINK, &known) < 0 ||
-	    known.stx_nlink != 0 || fstatat(from_dir, from, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+	    known.stx_nlink != 0 || links_of(w, from_dir, from, 0, links) != links) {
 		errno = ENOENT;
 		return -1;
 	}
@@ -335,7 +352,8 @@ static void do_link(struct worker *w)
 	w->names[b].dir = (int)below(&w->rng, N_DIRS);
 	name_of(w->nr, (unsigned int)a, from);
 	name_of(w->nr, (unsigned int)b, to);
-	if (link_names(dir_of(w, (unsigned int)a), from, dir_of(w, (unsigned int)b), to) < 0)
+	if (link_names(w, dir_of(w, (unsigned int)a), from, dir_of(w, (unsigned int)b), to,
+		       w->names[a].o->nlink) < 0)
 		failed(w, (unsigned int)a, "link");
 	w->names[b].o = w->names[a].o;
 	w->names[b].o->nlink++;
@@ -383,32 +401,55 @@ static int own_name(const struct worker *w, const char *text)
 	return strcmp(must, text) == 0 ? (int)n : -1;
 }
 
-/* All own names that are in a directory are listed once, whatever others do in it. */
-static void do_list(struct worker *w)
+/* What is wrong with a listing of DIR; "" nothing. */
+static void list(struct worker *w, int dir, char ret_fault[128])
 {
-	int dir = (int)below(&w->rng, N_DIRS), fd = open_dir(w->s->dirs[dir], ".");
+	int fd = open_dir(w->s->dirs[dir], ".");
 	bool seen[N_NAMES] = {false};
-	DIR *list = fdopendir(fd);
+	DIR *stream = fdopendir(fd);
 	struct dirent *d;
 
-	for (errno = 0; (d = readdir(list)) != NULL; errno = 0) {
+	ret_fault[0] = '\0';
+	for (errno = 0; (d = readdir(stream)) != NULL; errno = 0) {
 		int n = own_name(w, d->d_name);
 
 		if (n >= 0 && (seen[n] || w->names[n].o == NULL || w->names[n].dir != dir))
-			wrong("stress: worker %u, operation %llu: %s is listed in %d %s", w->nr,
-			      (unsigned long long)w->ops, d->d_name, dir,
-			      seen[n] ? "twice" : "wrongly");
+			snprintf(ret_fault, 128, "%.60s is listed in %d %s", d->d_name, dir,
+				 seen[n] ? "twice" : "wrongly");
 		if (n >= 0)
 			seen[n] = true;
 	}
 	if (errno != 0)
-		wrong("stress: worker %u: listing of %d: %s", w->nr, dir, strerror(errno));
-	closedir(list);
+		snprintf(ret_fault, 128, "listing of %d: %s", dir, strerror(errno));
+	closedir(stream);
 	for (unsigned int n = 0; n < N_NAMES; n++) {
 		if (w->names[n].o != NULL && w->names[n].dir == dir && !seen[n])
-			wrong("stress: worker %u, operation %llu: %u is not listed in %d", w->nr,
-			      (unsigned long long)w->ops, n, dir);
+			snprintf(ret_fault, 128, "%u is not listed in %d", n, dir);
 	}
+}
+
+/*
+ * All own names that are in a directory are listed once, whatever others do in it. When several threads
+ * list a directory, the kernel may put an answer that is older than a change behind one that is newer
+ * into its cache; a change of the directory makes it ask again.
+ */
+static void do_list(struct worker *w)
+{
+	int dir = (int)below(&w->rng, N_DIRS);
+	char fault[128], name[32];
+
+	list(w, dir, fault);
+	for (int i = 0; fault[0] != '\0' && i < 3; i++) {
+		w->s->stale_lists++;
+		snprintf(name, sizeof(name), "again-%u", w->nr);
+		if (mkdirat(w->s->dirs[dir], name, 0755) < 0 ||
+		    unlinkat(w->s->dirs[dir], name, AT_REMOVEDIR) < 0)
+			wrong("stress: %s in %d: %s", name, dir, strerror(errno));
+		list(w, dir, fault);
+	}
+	if (fault[0] != '\0')
+		wrong("stress: worker %u, operation %llu: %s", w->nr, (unsigned long long)w->ops,
+		      fault);
 }
 
 /* A container's package manager: thousands of files that are there for a moment. */

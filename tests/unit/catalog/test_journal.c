@@ -456,6 +456,44 @@ Test(journal, sync_failure_is_not_forgotten)
 	close(fds[1]);
 }
 
+/* Commits that go on during the checkpoint, to the other journal, do not keep the failure alive. */
+static int commit_meanwhile(void *arg)
+{
+	struct catalog *c = arg;
+
+	/* The second time: frozen by then. Nor must this commit make a checkpoint of its own. */
+	if (c->frozen != NULL && c->seq == c->frozen_seq) {
+		c->has_thread = true;
+		cr_assert_eq(commit_numbered(c, c->seq + 1), 0);
+		c->has_thread = false;
+	}
+	return 0;
+}
+
+Test(journal, sync_failure_is_of_one_journal)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	struct catalog_options options = {
+		.mode = CATALOG_WRITE, .create = true, .no_threads = true};
+	CLEANUP(catalog) struct catalog *c = NULL;
+	struct catalog_hooks hooks = {.before_flush = commit_meanwhile};
+
+	be_quiet();
+	cr_assert_eq(catalog_open(d.fd, &options, &c, NULL), 0);
+	cr_assert_eq(commit_numbered(c, 1), 0);
+	c->sync_error = -EIO;
+	hooks.arg = c;
+	catalog_set_hooks(c, &hooks);
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	catalog_set_hooks(c, NULL);
+	cr_assert_eq(c->applied, 1);
+	cr_assert_eq(c->seq, 2);
+	cr_assert_eq(c->sync_error, 0);
+	cr_assert_eq(catalog_sync(c), 0);
+	cr_assert_eq(c->synced_seq, 2);
+	cr_assert_eq(c->applied, 1, "by a flush, not by another checkpoint");
+}
+
 /* Large enough that checkpoints come by themselves, without a thread. */
 Test(journal, does_not_grow_without_end)
 {
