@@ -115,6 +115,7 @@ remount() {
 as_a_plain_directory() {
 	fingerprint "$RAW/stack" >"$DIR/before"
 	mount_plyfs "$(options)" "$DIR/mnt"
+	settle_links "$DIR/mnt"
 	cp -a "$DIR/mnt/." "$DIR/plain"
 	chmod --reference="$DIR/mnt" "$DIR/plain"
 	"$ORACLE" ops "$DIR/mnt" "$DIR/plain" "$SEED" "$OPS"
@@ -219,6 +220,7 @@ across() {
 	local lowers=$1 upper=$2 plain=$DIR/plain2
 	mkdir "$upper" "$plain"
 	mount_plyfs "lowerdir=$lowers,upperdir=$upper,dev,suid" "$DIR/mnt"
+	settle_links "$DIR/mnt"
 	cp -a "$DIR/mnt/." "$plain"
 	chmod --reference="$DIR/mnt" "$plain"
 	"$ORACLE" ops "$DIR/mnt" "$plain" "$((SEED + 2))" "$((OPS / 3))"

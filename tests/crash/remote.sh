@@ -106,6 +106,7 @@ kills() {
 	dirs "$dir" "$2"
 	start "$dir" "$3"
 	for i in {1..1500}; do echo "$i" >"$dir/mnt/d/$i"; done
+	settle_links "$dir/mnt"
 	cp -a "$dir/mnt/." "$dir/plain"
 	chmod --reference="$dir/mnt" "$dir/plain"
 	for ((i = 0; i < KILLS; i++)); do

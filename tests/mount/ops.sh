@@ -22,6 +22,7 @@ one_run() {
 	fingerprint "$dir/stack" >"$dir/before"
 
 	mount_plyfs "lowerdir=$lowers,upperdir=$dir/upper,workdir=$dir/work,dev$options" "$dir/mnt"
+	settle_links "$dir/mnt"
 	cp -a "$dir/mnt/." "$dir/plain"
 	chmod --reference="$dir/mnt" "$dir/plain"
 	"$ORACLE" ops "$dir/mnt" "$dir/plain" "$seed" "$OPS"

@@ -18,3 +18,17 @@ lower_list() {
 	done
 	printf '%s' "$list"
 }
+
+# settle_links MOUNT: a lower file one of whose names is hidden by a layer above shows more links than it has
+# names, as on overlayfs, which a plain directory cannot. Such names get files of their own, in the upper.
+settle_links() {
+	local ino name
+	find "$1" -type f -links +1 -printf '%i %n\n' | sort | uniq -c | awk '$1 != $3 {print $2}' >"$WORK/hidden-links"
+	while read -r ino; do
+		find "$1" -type f -inum "$ino" -print0 >"$WORK/hidden-names"
+		while IFS= read -r -d '' name; do
+			cp -a "$name" "$name.own"
+			mv "$name.own" "$name"
+		done <"$WORK/hidden-names"
+	done <"$WORK/hidden-links"
+}
