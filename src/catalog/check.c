@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/sys.h"
-#include "catalog/format.h"
+#include "catalog/record.h"
 
 /*
  * A page: number u64, pad u16, flags u16, then for trees the ends of the offsets and of the free space,
@@ -106,16 +106,12 @@ static const uint8_t *page_at(const struct walk *w, uint64_t page)
 
 static int compare_keys(const struct tree *t, const struct key *a, const struct key *b)
 {
-	size_t len = a->len < b->len ? a->len : b->len;
-	int d;
-
 	if (t->is_free_list) {
 		uint64_t x = get_le64(a->p), y = get_le64(b->p);
 
 		return (x > y) - (x < y);
 	}
-	d = memcmp(a->p, b->p, len);
-	return d != 0 ? d : (a->len > b->len) - (a->len < b->len);
+	return key_compare(a->p, a->len, b->p, b->len);
 }
 
 /* Decodes node I of a page whose header was checked; its end must lie inside the page. */

@@ -141,10 +141,7 @@ static struct delta_group *obtain_group(struct delta *d, enum catalog_table tabl
 
 static int compare(const struct delta_item *a, const void *key, size_t key_len)
 {
-	size_t len = a->key_len < key_len ? a->key_len : key_len;
-	int diff = memcmp(a->key, key, len);
-
-	return diff != 0 ? diff : (a->key_len > key_len) - (a->key_len < key_len);
+	return key_compare(a->key, a->key_len, key, key_len);
 }
 
 /* The hash is random, so it serves as the priority that keeps the tree flat. */

@@ -132,6 +132,9 @@ struct journal_bytes {
 void journal_bytes_done(struct journal_bytes *j);
 DEFINE_CLEANUP(struct journal_bytes, journal_bytes, journal_bytes_done)
 
+/* replay.c: appends INO to an owned array of *N that nobody else has made: 0 or -ENOMEM. */
+int inos_add(uint64_t **inos, size_t *n, uint64_t ino);
+
 /* replay.c: what a replay found, of each journal. */
 struct replay {
 	struct journal_scan scans[N_JOURNALS];

@@ -93,17 +93,7 @@ static int last_stored_ino(struct catalog *c, uint64_t *ret_ino)
 
 static int add_orphan(struct catalog *c, uint64_t ino)
 {
-	/* In steps that double. */
-	if ((c->n_orphans & (c->n_orphans - 1)) == 0) {
-		size_t cap = c->n_orphans == 0 ? 1 : c->n_orphans * 2;
-		uint64_t *more = reallocarray(c->orphans, cap, sizeof(*more));
-
-		if (more == NULL)
-			return -ENOMEM;
-		c->orphans = more;
-	}
-	c->orphans[c->n_orphans++] = ino;
-	return 0;
+	return inos_add(&c->orphans, &c->n_orphans, ino);
 }
 
 static int stored_orphans(struct catalog *c)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "catalog/format.h"
@@ -16,6 +17,14 @@ size_t key_of_ino(uint8_t *key, uint64_t ino);
 size_t key_of_entry(uint8_t *key, uint64_t parent, uint64_t hash, const char *name, size_t len);
 size_t key_of_xattr(uint8_t *key, uint64_t ino, const char *name, size_t len);
 size_t key_of_chunks(uint8_t *key, uint64_t ino, uint32_t segment);
+
+/* The order of keys, as LMDB has it. */
+static inline int key_compare(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+	int diff = memcmp(a, b, a_len < b_len ? a_len : b_len);
+
+	return diff != 0 ? diff : (a_len > b_len) - (a_len < b_len);
+}
 
 /* Appends the value of an inode record (its number is in the key). blocks and blksize are not kept. */
 void inode_encode(const struct inode_rec *rec, struct buf *out);

@@ -33,6 +33,20 @@ int journals_read(int dirfd, struct journal_bytes *ret_bytes)
 	return 0;
 }
 
+int inos_add(uint64_t **inos, size_t *n, uint64_t ino)
+{
+	/* Room comes in steps that double. */
+	if ((*n & (*n - 1)) == 0) {
+		uint64_t *more = reallocarray(*inos, *n == 0 ? 1 : *n * 2, sizeof(*more));
+
+		if (more == NULL)
+			return -ENOMEM;
+		*inos = more;
+	}
+	(*inos)[(*n)++] = ino;
+	return 0;
+}
+
 /*
  * Has the inode a data file until this change? Then it is one that a checkpoint brought in, and was durable
  * then; or one that was remembered already.
@@ -54,20 +68,13 @@ static int note_replayed(struct catalog *c, const struct journal_record *record,
 	struct op op;
 
 	for (*ret_n = 0; op_next(&r, &op) > 0; ++*ret_n) {
-		uint64_t *more;
+		int rc;
 
 		if (op.kind != OP_PUT || op.table != TABLE_INODE || has_file(c, &op))
 			continue;
-		/* In steps that double. */
-		if ((c->n_replayed & (c->n_replayed - 1)) == 0) {
-			size_t cap = c->n_replayed == 0 ? 1 : c->n_replayed * 2;
-
-			more = reallocarray(c->replayed, cap, sizeof(*more));
-			if (more == NULL)
-				return -ENOMEM;
-			c->replayed = more;
-		}
-		c->replayed[c->n_replayed++] = get_be64(op.key);
+		rc = inos_add(&c->replayed, &c->n_replayed, get_be64(op.key));
+		if (rc < 0)
+			return rc;
 	}
 	return 0;
 }

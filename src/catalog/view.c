@@ -90,16 +90,10 @@ void view_end(struct view_cursor *v)
 	v->lmdb = NULL;
 }
 
-static int compare(const void *a, size_t a_len, const void *b, size_t b_len)
-{
-	int diff = memcmp(a, b, a_len < b_len ? a_len : b_len);
-
-	return diff != 0 ? diff : (a_len > b_len) - (a_len < b_len);
-}
-
 static bool is_at(const struct delta_item *item, const MDB_val *key)
 {
-	return item != NULL && compare(item->key, item->key_len, key->mv_data, key->mv_size) == 0;
+	return item != NULL &&
+	       key_compare(item->key, item->key_len, key->mv_data, key->mv_size) == 0;
 }
 
 /* The lowest key that any of them has next; the newest of those that have it. */
@@ -110,8 +104,8 @@ static const struct delta_item *lowest_item(const struct view_cursor *v)
 	for (unsigned int i = 0; i < v->n_deltas; i++) {
 		const struct delta_item *item = v->items[i];
 
-		if (item != NULL && (best == NULL || compare(item->key, item->key_len, best->key,
-							     best->key_len) < 0))
+		if (item != NULL && (best == NULL || key_compare(item->key, item->key_len,
+								 best->key, best->key_len) < 0))
 			best = item;
 	}
 	return best;
@@ -126,8 +120,8 @@ static int step(struct view_cursor *v, MDB_val *ret_key, MDB_val *ret_value)
 	if (item == NULL && v->lmdb_end)
 		return -ENOENT;
 	*ret_value = v->value;
-	if (item != NULL && (v->lmdb_end || compare(item->key, item->key_len, v->key.mv_data,
-						    v->key.mv_size) <= 0)) {
+	if (item != NULL && (v->lmdb_end || key_compare(item->key, item->key_len, v->key.mv_data,
+							v->key.mv_size) <= 0)) {
 		key = (MDB_val){item->key_len, (void *)(uintptr_t)item->key};
 		*ret_value = (MDB_val){item->value_len, (void *)(uintptr_t)item->value};
 	} else {
@@ -141,7 +135,7 @@ static int step(struct view_cursor *v, MDB_val *ret_key, MDB_val *ret_value)
 	}
 	/* The pages of the tables do not change under a read, so what is returned stays valid. */
 	if (!v->lmdb_end &&
-	    compare(key.mv_data, key.mv_size, v->key.mv_data, v->key.mv_size) == 0) {
+	    key_compare(key.mv_data, key.mv_size, v->key.mv_data, v->key.mv_size) == 0) {
 		int rc = lmdb_step(v, MDB_NEXT);
 
 		if (rc < 0)
