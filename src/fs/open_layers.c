@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/ancestry.h"
 #include "fs/open.h"
 #include "layer/backends.h"
 
@@ -48,57 +49,16 @@ int open_directory(const char *path, const char *what, int *ret_fd, struct err *
 	return 0;
 }
 
-static int same_directory(int fd, const struct stat *as)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	return st.st_dev == as->st_dev && st.st_ino == as->st_ino;
-}
-
-/* Is the directory FD below (or the same as) the one that ABOVE describes? 1, 0, -errno. */
-static int is_below(int fd, const struct stat *above)
-{
-	CLEANUP(fd) int at = openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct stat st, last = {0};
-
-	while (at >= 0) {
-		int up, same = same_directory(at, above);
-
-		if (same != 0)
-			return same;
-		if (fstat(at, &st) < 0)
-			return -errno;
-		if (st.st_dev == last.st_dev && st.st_ino == last.st_ino)
-			return 0;
-		last = st;
-		up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		close(at);
-		at = up;
-	}
-	/* What lies above and may not be searched cannot be compared. */
-	return errno == EACCES ? 0 : -errno;
-}
-
-static int check_loop(const char *path, int fd, const struct fs_options *o, int upper_fd,
+static int check_loop(const char *path, int fd, const struct fs_options *o, struct ancestry *upper,
 		      struct err *err)
 {
-	struct stat lower, upper;
-	int r;
+	int r = upper->above.n > 0 ? ancestry_of(upper, fd) : ANCESTRY_APART;
 
-	if (upper_fd < 0)
-		return 0;
-	if (fstat(fd, &lower) < 0 || fstat(upper_fd, &upper) < 0)
-		return err_errno(err, errno, "lower layer %s", path);
-	r = is_below(upper_fd, &lower);
-	if (r > 0)
+	if (r == ANCESTRY_ABOVE)
 		return err_set(err, ELOOP,
 			       "upper %s lies in the lower layer %s: choose an upper outside of it",
 			       o->upper, path);
-	if (r == 0)
-		r = is_below(fd, &upper);
-	if (r > 0)
+	if (r == ANCESTRY_BELOW)
 		return err_set(err, ELOOP,
 			       "lower layer %s lies in the upper %s: choose an upper outside of it",
 			       path, o->upper);
@@ -195,11 +155,15 @@ static int add_directory(const struct fs_options *o, int fd, const char *path, s
 int layers_open(const struct fs_options *o, int upper_fd, struct layers *l, struct err *err)
 {
 	CLEANUP(free) struct seen *seen = calloc(o->n_lower + 1, sizeof(*seen));
+	CLEANUP(ancestry) struct ancestry upper = {0};
 	struct stat st;
 	int fd, r;
 
 	if (seen == NULL)
 		return err_set(err, ENOMEM, "out of memory");
+	r = upper_fd >= 0 ? ancestry_init(&upper, upper_fd) : 0;
+	if (r < 0)
+		return err_errno(err, -r, "upper %s", o->upper);
 	for (size_t i = 0; i < o->n_lower; i++) {
 		const char *path = o->lower[i];
 		size_t before = l->n;
@@ -207,7 +171,7 @@ int layers_open(const struct fs_options *o, int upper_fd, struct layers *l, stru
 		r = open_directory(path, "lower layer", &fd, err);
 		if (r < 0)
 			return r;
-		r = check_loop(path, fd, o, upper_fd, err);
+		r = check_loop(path, fd, o, &upper, err);
 		if (r == 0 && fstat(fd, &st) < 0)
 			r = err_errno(err, errno, "lower layer %s", path);
 		if (r < 0) {

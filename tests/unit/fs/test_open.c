@@ -107,6 +107,20 @@ Test(open, a_lower_below_the_upper_is_refused)
 	assert_refused(&w, ELOOP, "upper/x");
 }
 
+/* The directories that the first layers lie in are known by then. */
+Test(open, a_lower_below_the_upper_is_found_among_others)
+{
+	CLEANUP(world) struct world w;
+
+	world_init(&w, 3);
+	put_dir("upper/x");
+	put_dir("upper/x/y");
+	world_set_lowers(&w, "l0:l1:l2:upper/x/y");
+	assert_refused(&w, ELOOP, "upper/x/y");
+	world_set_lowers(&w, "l0:l1:l2:.");
+	assert_refused(&w, ELOOP, ".");
+}
+
 Test(open, the_upper_as_its_own_lower_is_refused)
 {
 	CLEANUP(world) struct world w;

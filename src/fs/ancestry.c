@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Walking up from directories, each one once. */
+#include "fs/ancestry.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/sys.h"
+
+void ancestry_done(struct ancestry *a)
+{
+	free(a->above.ids);
+	free(a->outside.ids);
+}
+
+static int identify(int fd, struct place_id *ret_id)
+{
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, &stx) < 0)
+		return -errno;
+	*ret_id = (struct place_id){
+		.dev = makedev(stx.stx_dev_major, stx.stx_dev_minor),
+		.ino = stx.stx_ino,
+		/* Linux before 5.8 does not tell. */
+		.mount = stx.stx_mask & STATX_MNT_ID ? stx.stx_mnt_id : 0,
+	};
+	return 0;
+}
+
+static bool same_inode(const struct place_id *a, const struct place_id *b)
+{
+	return a->ino == b->ino && a->dev == b->dev;
+}
+
+static bool same_place(const struct place_id *a, const struct place_id *b)
+{
+	return same_inode(a, b) && a->mount == b->mount;
+}
+
+static int add(struct place_ids *l, const struct place_id *id)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap == 0 ? 32 : l->cap * 2;
+		struct place_id *grown = reallocarray(l->ids, cap, sizeof(*grown));
+
+		if (grown == NULL)
+			return -ENOMEM;
+		l->ids = grown;
+		l->cap = cap;
+	}
+	l->ids[l->n++] = *id;
+	return 0;
+}
+
+static bool holds(const struct place_ids *l, const struct place_id *id)
+{
+	/* The newest first: the parents of the layer before this one. */
+	for (size_t i = l->n; i-- > 0;) {
+		if (same_place(&l->ids[i], id))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Adds FD and what it lies in to L, from the inside out, until STOP (or the end). 1: STOP said so; 0: the end;
+ * -errno.
+ */
+static int walk_up(int fd, struct place_ids *l, bool (*stop)(void *arg, const struct place_id *id),
+		   void *arg)
+{
+	CLEANUP(fd) int at = sys_openat(fd, ".", O_PATH | O_DIRECTORY, 0);
+	struct place_id id, last;
+
+	for (bool first = true; at >= 0; first = false) {
+		int up, r = identify(at, &id);
+
+		if (r < 0)
+			return r;
+		if (!first && same_place(&id, &last))
+			return 0;
+		if (stop != NULL && stop(arg, &id))
+			return 1;
+		r = add(l, &id);
+		if (r < 0)
+			return r;
+		last = id;
+		up = sys_openat(at, "..", O_PATH | O_DIRECTORY, 0);
+		close(at);
+		at = up;
+	}
+	/* What lies above and may not be searched cannot be compared. */
+	return at == -EACCES ? 0 : at;
+}
+
+int ancestry_init(struct ancestry *a, int fd)
+{
+	return walk_up(fd, &a->above, NULL, NULL);
+}
+
+struct meeting {
+	const struct ancestry *a;
+	bool inside;
+};
+
+/* The directory itself, or one that is known to lie outside of it. */
+static bool is_met(void *arg, const struct place_id *id)
+{
+	struct meeting *m = arg;
+
+	m->inside = same_inode(&m->a->above.ids[0], id);
+	return m->inside || holds(&m->a->outside, id);
+}
+
+int ancestry_of(struct ancestry *a, int fd)
+{
+	struct meeting m = {.a = a};
+	size_t n = a->outside.n;
+	struct place_id id;
+	int r = identify(fd, &id);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < a->above.n; i++) {
+		if (same_inode(&a->above.ids[i], &id))
+			return ANCESTRY_ABOVE;
+	}
+	r = walk_up(fd, &a->outside, is_met, &m);
+	if (r >= 0 && !m.inside)
+		return ANCESTRY_APART;
+	a->outside.n = n;
+	return r < 0 ? r : ANCESTRY_BELOW;
+}
