@@ -39,16 +39,16 @@ static int run_op(struct change *ch, const struct byte_op *op, struct inode_rec 
 		  const struct data_source *src)
 {
 	struct data *d = ch->fs->data;
-	bool changed = false;
+	bool *moved = &ch->moved;
 
 	switch (op->kind) {
 	case OP_TRUNCATE:
-		return data_truncate(d, rec, src, op->size, &ch->batch, &changed);
+		return data_truncate(d, rec, src, op->size, &ch->batch, moved);
 	case OP_WRITE:
-		return data_write(d, rec, src, op->bytes, op->size, op->off, &ch->batch, &changed);
+		return data_write(d, rec, src, op->bytes, op->size, op->off, &ch->batch, moved);
 	case OP_FALLOCATE:
 		return data_fallocate(d, rec, src, op->mode, op->off, (off_t)op->size, &ch->batch,
-				      &changed);
+				      moved);
 	}
 	return -EINVAL;
 }

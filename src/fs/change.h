@@ -29,7 +29,8 @@ struct change {
 	/* bytes.c: the data file that was changed in place, as it was: the record without its origin,
 	 * and the length. attr.ino 0: none. */
 	struct inode_rec before;
-	bool cut; /* and it has lost its end, which cannot be undone */
+	bool cut;   /* and it has lost its end, which cannot be undone */
+	bool moved; /* bytes.c: the record has to say where the bytes are now */
 };
 
 /* -EROFS when nothing may be changed. */

@@ -139,6 +139,27 @@ ssize_t fs_write(struct fs *fs, uint64_t ino, const void *bytes, size_t size, of
 	return r < 0 ? r : (ssize_t)size;
 }
 
+/* A data file is changed at once, and no failed commit undoes that: so the capabilities go first. */
+static int kill_caps_first(struct fs *fs, struct inode *inode)
+{
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	CLEANUP(change) struct change ch = {0};
+	struct inode_rec *kept;
+	int r = record_load(fs, inode->ino, &rec);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (!(rec.flags & INODE_HAS_CAPS) || (rec.where != BYTES_FILE && rec.where != BYTES_CHUNKS))
+		return 0;
+	r = change_begin(&ch, fs);
+	if (r == 0)
+		r = change_rec(&ch, inode, &kept);
+	if (r < 0)
+		return r;
+	change_kill_caps(&ch, kept);
+	return change_commit(&ch);
+}
+
 static int allocate(struct fs *fs, struct inode *inode, int mode, off_t off, off_t len)
 {
 	CLEANUP(rwlock) pthread_rwlock_t *lock = fs_data_lock(fs, inode->ino);
@@ -149,8 +170,14 @@ static int allocate(struct fs *fs, struct inode *inode, int mode, off_t off, off
 	pthread_rwlock_wrlock(lock);
 	r = change_prepare(&ch, fs);
 	if (r == 0)
+		r = kill_caps_first(fs, inode);
+	if (r == 0)
 		r = bytes_fallocate(&ch, inode, mode, off, len, &rec);
-	if (r < 0)
+	/*
+	 * In place: the data file's times are the file's, and the record says nothing new. An error for want of
+	 * room for one would be a lie, and the kernel would go on to show what it has cached.
+	 */
+	if (r < 0 || !ch.moved)
 		return r;
 	/* Set-id bits are the caller's business: front/ clears them first, with a setattr. */
 	rec->attr.mtime = rec->attr.ctime = ch.now;

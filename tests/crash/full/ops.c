@@ -174,6 +174,8 @@ static ssize_t view_read(void *arg, const char *path, void *bytes, size_t size, 
 	fd = open(full, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
+	/* What the daemon has, and not what the kernel remembers. */
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	n = pread(fd, bytes, size, (off_t)off);
 	if (n < 0)
 		n = -errno;

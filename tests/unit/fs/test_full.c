@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Things that run out: space for the upper, descriptors. */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -125,6 +128,39 @@ Test(full, copy_up_leaves_the_old_bytes)
 	world_assert_lasting(&w);
 	assert_bytes(&w, "small", 60000, 2);
 	cr_assert_eq(stat_of(&w, "big").size, 3 << 20);
+	world_close(&w);
+	cr_assert_eq(umount2("upper", MNT_DETACH), 0);
+}
+
+/*
+ * The kernel keeps what it has cached of a file when fallocate(2) fails, and so must the file. There is no
+ * room for a record here, but none is needed: a data file's bytes and times are its own.
+ */
+Test(full, a_punch_is_done_or_not_done)
+{
+	CLEANUP(world) struct world w;
+	CLEANUP(free) uint8_t *bytes = calloc(1, 60000);
+	CLEANUP(free) uint8_t *is = malloc(60001);
+	uint64_t ino;
+
+	world_init(&w, 1);
+	put_file("l0/lower", "lower");
+	if (!small_upper("6m"))
+		cr_skip_test("mounting is not allowed");
+	world_open(&w);
+	ok(t_mkdir(&w, "full", 0755));
+	ok(t_create(&w, "kept", 0644));
+	fill(bytes, 60000, 7);
+	ok(t_pwrite(&w, "kept", bytes, 60000, 0));
+	fill_up(&w, "large", 100000);
+	fill_up(&w, "small", 10);
+	fails(ENOSPC, t_chmod(&w, "kept", 0600));
+	ino = hold(&w, "kept");
+	ok(fs_fallocate(w.fs, ino, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 6923, 950));
+	memset(bytes + 6923, 0, 950);
+	cr_assert_eq(fs_read(w.fs, ino, is, 60001, 0), 60000);
+	cr_assert_eq(memcmp(bytes, is, 60000), 0);
+	world_assert_lasting(&w);
 	world_close(&w);
 	cr_assert_eq(umount2("upper", MNT_DETACH), 0);
 }
