@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/btrfs.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
@@ -33,6 +34,9 @@
 		while (value_ == -1 && errno == EINTR);                                            \
 		value_ == -1 ? -errno : value_;                                                    \
 	})
+
+/* A btrfs with less than this may be full at any time. */
+#define TIGHT_BYTES ((uint64_t)64 << 20)
 
 int sys_openat(int dirfd, const char *name, int flags, mode_t mode)
 {
@@ -236,6 +240,34 @@ void sys_set_in_place(int fd)
 		return;
 	flags |= FS_NOCOW_FL;
 	ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
+/* Has this btrfs quotas? True as well when that cannot be told. */
+static bool has_quotas(int fd)
+{
+	struct btrfs_ioctl_fs_info_args info = {0};
+	char path[96] = "/sys/fs/btrfs/";
+	size_t at = strlen(path);
+
+	if (ioctl(fd, BTRFS_IOC_FS_INFO, &info) < 0)
+		return true;
+	for (size_t i = 0; i < BTRFS_FSID_SIZE; i++)
+		at += (size_t)snprintf(path + at, sizeof(path) - at, "%s%02x",
+				       i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+				       info.fsid[i]);
+	if (access(path, F_OK) < 0)
+		return true;
+	snprintf(path + at, sizeof(path) - at, "/qgroups");
+	return access(path, F_OK) == 0;
+}
+
+bool sys_cut_may_fail(int fd)
+{
+	struct statfs st;
+
+	if (fstatfs(fd, &st) < 0 || st.f_type != BTRFS_SUPER_MAGIC)
+		return false;
+	return (uint64_t)st.f_bavail * (uint64_t)st.f_bsize < TIGHT_BYTES || has_quotas(fd);
 }
 
 int sys_fdatasync(int fd)

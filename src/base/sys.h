@@ -93,6 +93,12 @@ int sys_write_full(int fd, const void *buf, size_t len);
  */
 void sys_set_in_place(int fd);
 
+/*
+ * May ftruncate(2) to a lower length fail for want of space, as it does on a full btrfs and at a used-up quota of one?
+ * Then it may have lost bytes behind that length that were not on the disk.
+ */
+bool sys_cut_may_fail(int fd);
+
 int sys_fdatasync(int fd);
 /* fsync(2) of a directory. Some file systems have nothing to flush for one and say so with EINVAL. */
 int sys_fsync_dir(int fd);

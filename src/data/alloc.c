@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <unistd.h>
 
 #include "data/edit.h"
 
@@ -26,6 +27,32 @@ static int write_instead(const struct edit *e, int fd, uint64_t size)
 	return off < end ? datafile_write_zeros(fd, off, end) : 0;
 }
 
+/*
+ * A hole may take room for its edges, and for what says that it is one. Zeros over the bytes that are there take none
+ * and read the same: nobody is told that a hole is half made.
+ */
+static int zero_instead(const struct edit *e, int fd, uint64_t size)
+{
+	uint64_t pos = e->off, limit = e->end < size ? e->end : size;
+	int r = 0;
+
+	while (r == 0 && pos < limit) {
+		off_t from = lseek(fd, (off_t)pos, SEEK_DATA), to;
+
+		if (from < 0 && errno == ENXIO)
+			return 0;
+		if (from < 0)
+			from = (off_t)pos;
+		to = lseek(fd, from, SEEK_HOLE);
+		if (to <= from || (uint64_t)to > limit)
+			to = (off_t)limit;
+		if (from < to)
+			r = datafile_write_zeros(fd, (uint64_t)from, (uint64_t)to);
+		pos = (uint64_t)to;
+	}
+	return r;
+}
+
 static int edit_fallocate(const struct edit *e, int fd)
 {
 	uint64_t size;
@@ -39,6 +66,8 @@ static int edit_fallocate(const struct edit *e, int fd)
 	} while (r == -EINTR);
 	if (r == -EOPNOTSUPP || r == -ENOSYS)
 		r = write_instead(e, fd, size);
+	if ((r == -ENOSPC || r == -EDQUOT) && e->kind == EDIT_PUNCH)
+		r = zero_instead(e, fd, size);
 	/* A large allocation may have come half the way. */
 	if (r < 0)
 		datafile_undo_growth(fd, size);

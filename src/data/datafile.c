@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One data file: whole transfers, and the way back when one fails. */
 #include <errno.h>
-#include <linux/magic.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "data/private.h"
+
+/* No file system has larger blocks. */
+#define SHRINK_BLOCK 65536
 
 int datafile_get(struct data *d, uint64_t ino, struct fdref **ret_ref)
 {
@@ -83,7 +87,7 @@ int datafile_size(int fd, uint64_t *ret_size)
 	return 0;
 }
 
-int datafile_resize(int fd, uint64_t size)
+static int set_length(int fd, uint64_t size)
 {
 	int r;
 
@@ -93,18 +97,62 @@ int datafile_resize(int fd, uint64_t size)
 	return r;
 }
 
+/* The block that a new length cuts in two may hold zeros now: TAIL is what was there, N bytes. */
+static void put_back(int fd, uint64_t size, const uint8_t *tail, size_t n)
+{
+	CLEANUP(free) uint8_t *is = malloc(n);
+
+	/* What is in memory only is not what the file has. */
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	if (is == NULL || datafile_pread(fd, is, n, size) != (ssize_t)n || memcmp(is, tail, n) != 0)
+		(void)datafile_pwrite(fd, tail, n, size);
+}
+
+/*
+ * On btrfs shortening a file may fail for want of space. By then all that the page cache had of the bytes behind the new
+ * length is thrown away, or zeros, and what was not on the disk is lost. So it goes to the disk before.
+ */
+static int shrink_with_care(int fd, uint64_t size, uint64_t old)
+{
+	uint64_t n = SHRINK_BLOCK - size % SHRINK_BLOCK;
+	CLEANUP(free) uint8_t *tail = malloc(SHRINK_BLOCK);
+	uint64_t now = old;
+	ssize_t had;
+	int r;
+
+	if (tail == NULL)
+		return -ENOMEM;
+	if (fdatasync(fd) < 0)
+		return -errno;
+	had = datafile_pread(fd, tail, n < old - size ? (size_t)n : (size_t)(old - size), size);
+	r = had < 0 ? (int)had : set_length(fd, size);
+	if (r == 0 || had <= 0)
+		return r;
+	if (datafile_size(fd, &now) == 0 && now == size)
+		return 0;
+	if (now >= size + (uint64_t)had)
+		put_back(fd, size, tail, (size_t)had);
+	return r;
+}
+
+int datafile_resize(int fd, uint64_t size)
+{
+	uint64_t old;
+	int r = datafile_size(fd, &old);
+
+	if (r < 0)
+		return r;
+	if (size < old && sys_cut_may_fail(fd))
+		return shrink_with_care(fd, size, old);
+	return set_length(fd, size);
+}
+
 void datafile_undo_growth(int fd, uint64_t size)
 {
-	struct statfs st;
 	uint64_t now = 0;
 
-	if (datafile_size(fd, &now) < 0 || now <= size)
-		return;
-	/* There a truncation may fail for want of space, and then takes bytes with it that were written
-	 * before. Rather some new ones too many. */
-	if (fstatfs(fd, &st) == 0 && st.f_type == BTRFS_SUPER_MAGIC)
-		return;
-	(void)datafile_resize(fd, size);
+	if (datafile_size(fd, &now) == 0 && now > size)
+		(void)datafile_resize(fd, size);
 }
 
 static int write_growing(struct fdref *ref, const void *bytes, size_t size, uint64_t off)

@@ -166,6 +166,14 @@ int sync_file_range(int fd, off64_t off, off64_t len, unsigned int flags)
 			  : (int)syscall(SYS_sync_file_range, fd, off, len, flags);
 }
 
+int fallocate(int fd, int mode, off64_t off, off64_t len)
+{
+	int error = note_fd("fallocate", fd);
+
+	return error != 0 ? fails_with(error)
+			  : (int)syscall(SYS_fallocate, fd, (long)mode, off, len);
+}
+
 int unlinkat(int dirfd, const char *name, int flags)
 {
 	char dir[160] = ".", path[512];

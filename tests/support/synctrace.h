@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 /*
- * A test program that uses this has fsync(2), fdatasync(2), syncfs(2), sync_file_range(2) and
- * unlinkat(2) from here, for all of its code. They do what they always do, but for those that were
+ * A test program that uses this has fsync(2), fdatasync(2), syncfs(2), sync_file_range(2),
+ * fallocate(2) and unlinkat(2) from here, for all of its code. They do what they always do, but for those that were
  * told to fail. Threads: calls from any; the functions below from one.
  */
 struct sync_call {

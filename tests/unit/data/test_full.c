@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/synctrace.h"
 #include "unit/data/fixture.h"
 
 #define CHUNK 65536
@@ -180,5 +181,28 @@ Test(full, allocate)
 	cr_assert_eq(file_fallocate(&f, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 140000, 50000),
 		     0);
 	file_expect(&f, bytes, 150000);
+	file_done(&f);
+}
+
+/* xfs and btrfs may have no room for what says that there is a hole. Zeros read the same. */
+Test(full, a_hole_without_room_for_it)
+{
+	struct file f;
+
+	file_make(&f, &s, NULL);
+	cr_assert_eq(file_write(&f, bytes, 100000, 0), 0);
+	cr_assert_eq(file_truncate(&f, 300000), 0);
+	cr_assert_eq(file_write(&f, bytes, 1000, 299000), 0);
+	synctrace_start(NULL);
+	synctrace_fail("fallocate", "/data/", ENOSPC, 2);
+	cr_assert_eq(file_fallocate(&f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 6923, 292578),
+		     0);
+	memset(bytes + 6923, 0, sizeof(bytes) - 6923);
+	memset(bytes + 299501, 'b', 499);
+	file_expect(&f, bytes, 300000);
+	/* Past the end there is nothing to do. */
+	cr_assert_eq(file_fallocate(&f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 400000, 9), 0);
+	file_expect(&f, bytes, 300000);
+	cr_assert_eq(synctrace_count("fallocate", "/data/"), 2);
 	file_done(&f);
 }
