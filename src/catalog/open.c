@@ -117,11 +117,11 @@ static int stored_orphans(struct catalog *c)
 }
 
 /* Orphans, and the highest number in use, of what no checkpoint could bring into the tables. */
-static int look_through_delta(struct catalog *c, uint64_t *last)
+static int look_through_delta(struct catalog *c, struct delta *delta, uint64_t *last)
 {
 	CLEANUP(free) const struct delta_item **items = NULL;
 	size_t n = 0;
-	int rc = c->active != NULL ? delta_sorted(c->active, &items, &n) : 0;
+	int rc = delta != NULL ? delta_sorted(delta, &items, &n) : 0;
 
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		const struct delta_item *item = items[i];
@@ -147,7 +147,10 @@ static int read_inos(struct catalog *c)
 	if (rc == 0)
 		rc = stored_orphans(c);
 	if (rc == 0)
-		rc = look_through_delta(c, &last);
+		rc = look_through_delta(c, c->active, &last);
+	/* A checkpoint that failed while it was opened has left everything there. */
+	if (rc == 0)
+		rc = look_through_delta(c, c->frozen, &last);
 	c->next_ino = (last > CATALOG_ROOT_INO ? last : CATALOG_ROOT_INO) + 1;
 	return rc;
 }

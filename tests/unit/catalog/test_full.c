@@ -121,10 +121,35 @@ Test(full, deletions_still_work)
 	unmake(&d);
 }
 
+/* Numbers that commit_numbered() does not use. */
+#define FIRST ((uint64_t)1 << 20)
+
+static void put_orphan(struct catalog *c, uint64_t ino)
+{
+	struct inode_rec rec = {.attr = {.ino = ino, .mode = S_IFREG}};
+	CLEANUP(batch) struct batch b = {0};
+
+	batch_begin(&b, c);
+	batch_put_inode(&b, &rec);
+	batch_put_orphan(&b, ino);
+	cr_assert_eq(catalog_commit(c, &b), 0);
+}
+
+static void new_numbers_are_free(struct catalog *c)
+{
+	for (int i = 0; i < 10; i++) {
+		CLEANUP(inode_rec) struct inode_rec rec = {0};
+
+		cr_assert_eq(catalog_inode(c, catalog_new_ino(c), &rec), -ENOENT);
+	}
+}
+
 /* No room for LMDB's pages: the journal keeps everything until there is. */
 Test(full, checkpoint_fails_and_nothing_is_lost)
 {
+	CLEANUP(free) uint64_t *orphans = NULL;
 	struct dir d = dir_make();
+	size_t n_orphans = 0;
 	struct catalog *c;
 	uint64_t n = 0;
 
@@ -132,6 +157,7 @@ Test(full, checkpoint_fails_and_nothing_is_lost)
 	make_small(&d, "8m");
 	c = open_quick(&d);
 	cr_assert_not_null(c);
+	put_orphan(c, FIRST);
 	while (n < 4000)
 		cr_assert_eq(commit_numbered(c, ++n), 0);
 	fill_up(&d, 20000);
@@ -146,16 +172,18 @@ Test(full, checkpoint_fails_and_nothing_is_lost)
 	c = open_quick(&d);
 	cr_assert_not_null(c, "opens on the full disk");
 	cr_assert_eq(count_numbered(c), (int64_t)n);
+	/* What is only in the journal counts. */
+	new_numbers_are_free(c);
+	cr_assert_eq(catalog_orphans(c, &orphans, &n_orphans), 0);
+	cr_assert_eq(n_orphans, 1);
+	cr_assert_eq(orphans[0], FIRST);
 	cr_assert_eq(unlinkat(d.fd, "filler", 0), 0);
 	cr_assert_eq(catalog_checkpoint(c), 0);
-	cr_assert_eq(c->applied, n);
+	cr_assert_eq(c->applied, n + 1);
 	cr_assert_eq(count_numbered(c), (int64_t)n);
 	catalog_close(c);
 	unmake(&d);
 }
-
-/* Numbers that commit_numbered() does not use. */
-#define FIRST ((uint64_t)1 << 20)
 
 /* Everything that is in the catalog can be removed from a full disk, and then there is space again. */
 static void everything_can_be_removed(const char *size, uint32_t content)
