@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image/span.h"
+
+#include <string.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "image/window.h"
+
+#define PIECE	     (128u << 10)
+#define TRAILER_SIZE 8u /* of a member of gzip */
+
+/* The compressed bytes of a span, a piece at a time. */
+struct source {
+	struct blob *b;
+	uint64_t off, end;
+	uint8_t *buf;
+};
+
+/* The next bytes: how many are in BUF now, 0 at the end, -errno. */
+static ssize_t next_piece(struct source *s)
+{
+	uint64_t left = s->end - s->off;
+	ssize_t n = blob_pread(s->b, s->buf, left < PIECE ? left : PIECE, s->off);
+
+	if (n > 0)
+		s->off += (uint64_t)n;
+	return n;
+}
+
+/* ---- gzip ------------------------------------------------------------------------------- */
+
+static void inflate_done(z_stream *z)
+{
+	inflateEnd(z);
+}
+DEFINE_CLEANUP(z_stream, inflate, inflate_done)
+
+/* Puts Z where the scan's was at P. */
+static int restore(z_stream *z, struct source *s, const struct point *p)
+{
+	if (p->bits > 0) {
+		int r = blob_read_at(s->b, s->buf, 1, s->off - 1);
+
+		if (r < 0)
+			return r;
+		inflatePrime(z, p->bits, s->buf[0] >> (8 - p->bits));
+	}
+	if (p->window_len > 0) {
+		uint8_t window[POINT_WINDOW_MAX];
+		int r = window_unpack(p, window);
+
+		if (r < 0)
+			return r;
+		inflateSetDictionary(z, window, p->window_len);
+	}
+	return 0;
+}
+
+/* Takes up to N bytes of the input away. How many. */
+static size_t pass(z_stream *z, size_t n)
+{
+	n = n < z->avail_in ? n : z->avail_in;
+	z->next_in += n;
+	z->avail_in -= (uInt)n;
+	return n;
+}
+
+/* Deflate as it is to the end of the member, then whole members. */
+static int inflate_all(z_stream *z, struct source *s)
+{
+	size_t trailer = 0; /* bytes of it still to be passed over */
+	bool raw = true;
+
+	while (z->avail_out > 0) {
+		int r;
+
+		if (z->avail_in == 0) {
+			ssize_t n = next_piece(s);
+
+			if (n <= 0)
+				return n < 0 ? (int)n : -EIO;
+			z->next_in = s->buf;
+			z->avail_in = (uInt)n;
+		}
+		if (trailer > 0) {
+			trailer -= pass(z, trailer);
+			continue;
+		}
+		r = inflate(z, Z_NO_FLUSH);
+		if (r == Z_STREAM_END) {
+			trailer = raw ? TRAILER_SIZE : 0;
+			raw = false;
+			inflateReset2(z, 16 + MAX_WBITS);
+		} else if (r != Z_OK && r != Z_BUF_ERROR) {
+			return r == Z_MEM_ERROR ? -ENOMEM : -EIO;
+		}
+	}
+	return 0;
+}
+
+static int decode_gzip(struct source *s, const struct point *p, uint8_t *out)
+{
+	CLEANUP(inflate) z_stream z = {0};
+	int r;
+
+	if (inflateInit2(&z, -MAX_WBITS) != Z_OK)
+		return -ENOMEM;
+	r = restore(&z, s, p);
+	if (r < 0)
+		return r;
+	z.next_out = out;
+	z.avail_out = (uInt)p->out_len;
+	return inflate_all(&z, s);
+}
+
+/* ---- zstd ------------------------------------------------------------------------------- */
+
+static void dctx_done(ZSTD_DCtx *d)
+{
+	ZSTD_freeDCtx(d);
+}
+DEFINE_CLEANUP_PTR(ZSTD_DCtx, dctx, dctx_done)
+
+static int decode_zstd(struct source *s, const struct point *p, uint8_t *out)
+{
+	CLEANUP(dctx) ZSTD_DCtx *d = ZSTD_createDCtx();
+	ZSTD_outBuffer o = {.dst = out, .size = p->out_len};
+
+	if (d == NULL)
+		return -ENOMEM;
+	/* The scan has decided how large a window may be; a span is no longer than SPAN_MAX. */
+	ZSTD_DCtx_setParameter(d, ZSTD_d_windowLogMax, 31);
+	while (o.pos < o.size) {
+		ssize_t n = next_piece(s);
+		ZSTD_inBuffer in = {.src = s->buf, .size = n > 0 ? (size_t)n : 0};
+
+		if (n <= 0)
+			return n < 0 ? (int)n : -EIO;
+		while (in.pos < in.size && o.pos < o.size)
+			if (ZSTD_isError(ZSTD_decompressStream(d, &o, &in)))
+				return -EIO;
+	}
+	return 0;
+}
+
+/* ---- both ------------------------------------------------------------------------------- */
+
+int span_decode(struct blob *b, const struct point *p, uint8_t *out)
+{
+	CLEANUP(free) uint8_t *buf = malloc(PIECE);
+	struct source s = {.b = b, .off = p->in, .end = p->in + p->in_len, .buf = buf};
+	int r;
+
+	if (buf == NULL)
+		return -ENOMEM;
+	if (p->out_len > SPAN_MAX)
+		return -EFBIG;
+	r = p->kind == COMPRESSION_GZIP ? decode_gzip(&s, p, out) : decode_zstd(&s, p, out);
+	if (r < 0)
+		return r;
+	return span_check(out, p->out_len) == p->check ? 0 : -EIO;
+}
