@@ -4,15 +4,11 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "image/scan_options.h"
 #include "image/stream.h"
 #include "image/window.h"
 
-#define DEFAULT_SPAN	   (1u << 20)
-#define DEFAULT_MAX_BYTES  (UINT64_C(1) << 40)
-#define DEFAULT_MAX_RATIO  20000u
-#define RATIO_FROM	   (UINT64_C(1) << 30)
-#define DEFAULT_WINDOW_LOG 27u
-#define PROGRESS_BYTES	   (1u << 20)
+#define DEFAULT_SPAN (1u << 20)
 
 struct scan {
 	struct scan_options options; /* with the defaults filled in */
@@ -113,31 +109,6 @@ static int begin_span(struct scan *s, const struct restart *at)
 
 /* ---- the pass --------------------------------------------------------------------------- */
 
-static int check_limits(struct scan *s, struct err *e)
-{
-	uint64_t size = s->result->size, stored = s->result->blob_size;
-
-	if (s->options.cancel != NULL && atomic_load(s->options.cancel))
-		return err_set(e, ECANCELED, "cancelled");
-	if (size > s->options.max_bytes)
-		return err_set(e, E2BIG, "it has more than %llu bytes uncompressed",
-			       (unsigned long long)s->options.max_bytes);
-	if (size > RATIO_FROM && size / s->options.max_ratio > stored)
-		return err_set(e, E2BIG, "it expands to more than %llu times its size",
-			       (unsigned long long)s->options.max_ratio);
-	return 0;
-}
-
-static void tell_progress(struct scan *s)
-{
-	uint64_t done = s->result->blob_size;
-
-	if (s->options.progress == NULL || done - s->told < PROGRESS_BYTES)
-		return;
-	s->told = done;
-	s->options.progress(s->options.progress_arg, done, s->blob->size);
-}
-
 static int take_piece(struct scan *s, const struct stream_piece *piece, struct err *e)
 {
 	int r;
@@ -146,7 +117,7 @@ static int take_piece(struct scan *s, const struct stream_piece *piece, struct e
 	if (s->in_span)
 		hash128_add(&s->check, piece->data, piece->len);
 	s->result->size += piece->len;
-	r = check_limits(s, e);
+	r = scan_options_check(&s->options, s->result->size, s->result->blob_size, e);
 	if (r == 0)
 		r = tar_parser_feed(s->tar, piece->data, piece->len, e);
 	if (r < 0 || !piece->restart)
@@ -169,7 +140,7 @@ static int whole_pass(struct scan *s, struct err *e)
 		r = take_piece(s, &piece, e);
 		if (r < 0)
 			return r;
-		tell_progress(s);
+		scan_options_tell(&s->options, s->result->blob_size, s->blob->size, &s->told);
 	}
 	r = end_span(s, s->blob->size);
 	if (r < 0)
@@ -201,22 +172,6 @@ static int begin(struct scan *s, struct err *e)
 	return stream_open(s->blob, s->result->compression, &stream, &s->stream, e);
 }
 
-static void fill_in_defaults(struct scan_options *o)
-{
-	if (o->span == 0)
-		o->span = DEFAULT_SPAN;
-	if (o->max_bytes == 0)
-		o->max_bytes = DEFAULT_MAX_BYTES;
-	if (o->max_ratio == 0)
-		o->max_ratio = DEFAULT_MAX_RATIO;
-	if (o->window_log == 0)
-		o->window_log = DEFAULT_WINDOW_LOG;
-	if (o->blob_alg == DIGEST_NONE)
-		o->blob_alg = DIGEST_SHA256;
-	if (o->diff_alg == DIGEST_NONE)
-		o->diff_alg = DIGEST_SHA256;
-}
-
 int scan_layer(struct blob *b, const struct scan_options *options, const struct scan_sink *sink,
 	       struct scan_result *ret_result, struct err *e)
 {
@@ -224,9 +179,7 @@ int scan_layer(struct blob *b, const struct scan_options *options, const struct 
 	CLEANUP(scan) struct scan s = {.sink = *sink, .blob = b, .result = &result};
 	int r;
 
-	if (options != NULL)
-		s.options = *options;
-	fill_in_defaults(&s.options);
+	s.options = scan_options_full(options, DEFAULT_SPAN);
 	r = begin(&s, e);
 	if (r == 0)
 		r = whole_pass(&s, e);
