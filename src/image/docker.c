@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * docker save's archives, which podman writes too: manifest.json is a list of images, each with the names of its
+ * files. Three generations differ in those names only: ID/layer.tar, of which some are links to others;
+ * blobs/sha256/HEX beside an OCI layout (Docker 25); the same with compressed layers (containerd's store).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "image/source.h"
+
+#define IMAGES_MAX 4096u
+#define NAMED_MAX  20u
+
+/* The digest that the last part of PATH spells, with or without an ending such as ".json". */
+static void digest_of_path(const char *path, struct digest *ret)
+{
+	const char *slash = strrchr(path, '/'), *base = slash != NULL ? slash + 1 : path;
+	size_t len = strspn(base, "0123456789abcdef");
+	char text[DIGEST_TEXT_MAX];
+
+	*ret = (struct digest){0};
+	if (len != 64 || (base[len] != '\0' && base[len] != '.'))
+		return;
+	snprintf(text, sizeof(text), "sha256:%.64s", base);
+	(void)digest_parse(text, strlen(text), ret);
+}
+
+/* A name the list gives for a file; NULL with a sentence when it gives none. */
+static const char *file_name(const json_t *value, const char *source, const char *what,
+			     struct err *err)
+{
+	const char *name = json_string_value(value);
+
+	if (name == NULL || *name == '\0') {
+		err_set(err, EBADMSG, "%s: manifest.json names no file for %s", source, what);
+		return NULL;
+	}
+	return name;
+}
+
+static int read_config(struct image_source *s, const json_t *entry, struct document *ret,
+		       struct err *err)
+{
+	const char *name = file_name(json_object_get(entry, "Config"), s->name, "a configuration",
+				     err);
+	char is[DIGEST_TEXT_MAX];
+	struct digest want;
+	int rc;
+
+	*ret = (struct document){0};
+	if (name == NULL)
+		return -EBADMSG;
+	rc = source_file(s, name, ret, err);
+	if (rc == -ENOENT)
+		return err_set(err, ENOENT, "%s: the configuration %.200s is not there", s->name,
+			       name);
+	digest_of_path(name, &want);
+	if (rc == 0 && want.alg != DIGEST_NONE && !digest_equal(&want, &ret->digest))
+		return err_set(err, EBADMSG, "%s: the bytes of %.200s have the digest %s", s->name,
+			       name, digest_format(&ret->digest, is));
+	return rc;
+}
+
+static int take_layer(struct image *image, struct image_source *s, size_t i, const json_t *value,
+		      const struct image_options *options, struct err *err)
+{
+	struct image_layer *l = &image->layers[i];
+	const char *name = file_name(value, s->name, "a layer", err);
+	struct blob *blob;
+	int rc;
+
+	if (name == NULL)
+		return -EBADMSG;
+	if (strncmp(name, "blobs/", 6) == 0)
+		digest_of_path(name, &l->digest);
+	rc = s->ops->open_file(s, name, &blob, err);
+	l->missing = rc == -ENOENT;
+	if (rc < 0)
+		return l->missing ? 0 : rc;
+	l->compression = COMPRESSION_UNKNOWN;
+	return image_set_blob(image, i, blob, options, err);
+}
+
+static int take_layers(struct image *image, struct image_source *s, const json_t *entry,
+		       const struct image_options *options, struct err *err)
+{
+	json_t *list = json_list(entry, "Layers");
+	int rc = image_make_layers(image, json_array_size(list), err);
+
+	for (size_t i = 0; rc == 0 && i < image->n_layers; i++) {
+		rc = take_layer(image, s, i, json_array_get(list, i), options, err);
+		if (rc == 0)
+			rc = image_check_cancel(options, err);
+	}
+	return rc;
+}
+
+static int take_tag(struct image *image, const json_t *entry, struct err *err)
+{
+	const char *tag = json_string_value(json_array_get(json_list(entry, "RepoTags"), 0));
+
+	if (tag == NULL)
+		return 0;
+	image->tag = strdup(tag);
+	return image->tag != NULL ? 0 : err_errno(err, ENOMEM, "%s", image->name);
+}
+
+static int take_entry(struct image *image, struct image_source *s, const json_t *entry,
+		      const struct image_options *options, struct err *err)
+{
+	CLEANUP(document) struct document config = {0};
+	int rc = read_config(s, entry, &config, err);
+
+	if (rc == 0)
+		rc = take_tag(image, entry, err);
+	if (rc == 0)
+		rc = image_take_config(image, &config, options, err);
+	if (rc == 0)
+		rc = take_layers(image, s, entry, options, err);
+	if (rc == 0)
+		rc = image_tie(image, config.root, options, err);
+	/* As they are stored is as they were made. */
+	for (size_t i = 0; rc == 0 && i < image->n_layers; i++)
+		if (image->layers[i].digest.alg == DIGEST_NONE && !image->layers[i].missing &&
+		    image->layers[i].compression == COMPRESSION_NONE)
+			image->layers[i].digest = image->layers[i].diff_id;
+	return rc;
+}
+
+/* ---- choosing ------------------------------------------------------------------------------ */
+
+/* As it is written, or in full: of Docker's registry, or of this machine as podman's own images are. */
+static bool is_tagged(const char *tag, const char *name, const char *full, const char *local)
+{
+	char *tag_full = NULL;
+	bool same = strcmp(tag, name) == 0;
+
+	if (!same && reference_complete(tag, &tag_full) == 0)
+		same = (full != NULL && strcmp(tag_full, full) == 0) ||
+		       (local != NULL && strcmp(tag_full, local) == 0);
+	free(tag_full);
+	return same;
+}
+
+static bool has_tag(const json_t *entry, const char *name)
+{
+	json_t *tags = json_list(entry, "RepoTags"), *tag;
+	CLEANUP(free) char *full = NULL, *local = NULL, *local_full = NULL;
+	bool found = false;
+	size_t i;
+
+	(void)reference_complete(name, &full);
+	if (asprintf(&local, "localhost/%s", name) < 0)
+		local = NULL;
+	else
+		(void)reference_complete(local, &local_full);
+	json_array_foreach(tags, i, tag)
+	{
+		const char *text = json_string_value(tag);
+
+		found = found || (text != NULL && is_tagged(text, name, full, local_full));
+	}
+	return found;
+}
+
+static bool is_chosen(const json_t *entry, size_t i, const struct image_choice *choice)
+{
+	const char *config = json_text(entry, "Config");
+	struct digest id = {0};
+
+	if (choice->name != NULL)
+		return has_tag(entry, choice->name);
+	if (choice->index >= 0)
+		return (size_t)choice->index == i;
+	if (choice->digest.alg == DIGEST_NONE)
+		return true;
+	if (config != NULL)
+		digest_of_path(config, &id);
+	return digest_equal(&id, &choice->digest);
+}
+
+static const char *describe(struct buf *b, const json_t *list)
+{
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach(list, i, entry)
+	{
+		const char *tag =
+			json_string_value(json_array_get(json_list(entry, "RepoTags"), 0));
+
+		if (i > 0)
+			buf_put_str(b, ", ");
+		if (i == NAMED_MAX) {
+			buf_put_str(b, "...");
+			break;
+		}
+		if (tag != NULL)
+			buf_put_str(b, tag);
+		else
+			buf_printf(b, "@%zu", i);
+	}
+	return buf_cstr(b) != NULL ? buf_cstr(b) : "...";
+}
+
+/* Several that were chosen are one image for several platforms, or the choice is open. */
+struct chosen {
+	const json_t *entry; /* borrowed; the best so far */
+	int rank;
+	size_t count;
+	bool open; /* another of the same rank and of another configuration */
+};
+
+static int consider(struct chosen *c, struct image_source *s, const json_t *entry,
+		    const struct platform *want, struct err *err)
+{
+	CLEANUP(document) struct document config = {0};
+	CLEANUP(platform) struct platform is = {0};
+	int rc = read_config(s, entry, &config, err), rank;
+
+	if (rc == 0)
+		rc = platform_copy(json_text(config.root, "os"),
+				   json_text(config.root, "architecture"),
+				   json_text(config.root, "variant"), &is);
+	if (rc < 0)
+		return rc;
+	rank = platform_rank(want, &is);
+	rank = rank < 0 ? 1000 : rank;
+	if (c->entry != NULL && rank == c->rank) {
+		const char *a = json_text(c->entry, "Config"), *b = json_text(entry, "Config");
+
+		c->open = c->open || strcmp(a != NULL ? a : "", b != NULL ? b : "") != 0;
+	}
+	if (c->entry == NULL || rank < c->rank) {
+		c->entry = entry;
+		c->rank = rank;
+		c->open = false;
+	}
+	return 0;
+}
+
+static int choose(struct image_source *s, const struct document *root,
+		  const struct image_choice *choice, const struct image_options *options,
+		  struct chosen *ret, struct err *err)
+{
+	CLEANUP(platform) struct platform host = {0};
+	const struct platform *want = options->platform != NULL ? options->platform : &host;
+	json_t *entry;
+	size_t i;
+	int rc = platform_of_host(&host);
+
+	json_array_foreach(root->root, i, entry)
+	{
+		if (!is_chosen(entry, i, choice))
+			continue;
+		ret->count++;
+		if (rc == 0)
+			rc = consider(ret, s, entry, want, err);
+	}
+	return rc;
+}
+
+static int refuse(struct image_source *s, const struct document *root,
+		  const struct image_choice *choice, struct err *err)
+{
+	CLEANUP(buf) struct buf b = {0};
+	char digest[DIGEST_TEXT_MAX];
+
+	if (choice->name != NULL)
+		return err_set(err, ENOENT, "%s has no image named %s; it has: %s", s->name,
+			       choice->name, describe(&b, root->root));
+	if (choice->index >= 0)
+		return err_set(err, ENOENT, "%s has no image at position %d; it has: %s", s->name,
+			       choice->index, describe(&b, root->root));
+	if (choice->digest.alg != DIGEST_NONE)
+		return err_set(err, ENOENT, "%s has no image with the digest %s; it has: %s",
+			       s->name, digest_format(&choice->digest, digest),
+			       describe(&b, root->root));
+	return err_set(err, ENOENT, "%s holds no image", s->name);
+}
+
+static int check_list(struct image_source *s, const struct document *root, struct err *err)
+{
+	if (!json_is_array(root->root))
+		return err_set(err, EBADMSG, "%s: manifest.json is no list of images", s->name);
+	if (json_array_size(root->root) > IMAGES_MAX)
+		return err_set(err, E2BIG, "%s: manifest.json lists more than %u images", s->name,
+			       IMAGES_MAX);
+	return 0;
+}
+
+int docker_open(struct image *image, struct image_source *s, struct document *from,
+		const struct image_choice *choice, const struct image_options *options,
+		struct err *err)
+{
+	CLEANUP(document) struct document root = *from, index = {0};
+	CLEANUP(buf) struct buf b = {0};
+	struct chosen c = {0};
+	int rc;
+
+	*from = (struct document){0};
+	rc = check_list(s, &root, err);
+	if (rc == 0)
+		rc = choose(s, &root, choice, options, &c, err);
+	if (rc < 0)
+		return rc;
+	/* The list has one platform of an image, the index beside it may have more. */
+	if ((c.count == 0 || (options->platform != NULL && c.rank == 1000)) &&
+	    source_file(s, "index.json", &index, NULL) == 0)
+		return index_open(image, s, &index, choice, options, err);
+	if (c.count == 0)
+		return refuse(s, &root, choice, err);
+	if (c.open)
+		return err_set(err, EINVAL,
+			       "%s holds several images; add one of these after a colon: %s",
+			       s->name, describe(&b, root.root));
+	return take_entry(image, s, c.entry, options, err);
+}
+
+/* ---- lists --------------------------------------------------------------------------------- */
+
+static int list_entry(struct image_source *s, const json_t *entry, struct image_item *item,
+		      struct err *err)
+{
+	CLEANUP(document) struct document config = {0};
+	json_t *tags = json_list(entry, "RepoTags"), *tag, *layers = json_list(entry, "Layers"),
+	       *layer;
+	CLEANUP(err) struct err why = {0};
+	int rc = read_config(s, entry, &config, &why);
+	size_t i;
+
+	item->missing = rc == -ENOENT;
+	if (rc < 0 && rc != -ENOENT)
+		return err_set(err, -rc, "%s", err_text(&why));
+	item->id = config.digest;
+	item->n_layers = json_array_size(layers);
+	json_array_foreach(tags, i, tag)
+	{
+		if (json_is_string(tag) && strings_add(&item->names, json_string_value(tag)) < 0)
+			return err_errno(err, ENOMEM, "%s", s->name);
+	}
+	json_array_foreach(layers, i, layer)
+	{
+		CLEANUP(blob) struct blob *blob = NULL;
+		const char *name = json_string_value(layer);
+
+		if (name != NULL && s->ops->open_file(s, name, &blob, NULL) == 0)
+			item->size += blob->size;
+	}
+	if (platform_copy(json_text(config.root, "os"), json_text(config.root, "architecture"),
+			  json_text(config.root, "variant"), &item->platform) < 0)
+		return err_errno(err, ENOMEM, "%s", s->name);
+	return 0;
+}
+
+int docker_list(struct image_source *s, struct document *from, const struct image_options *options,
+		struct image_list *ret_list, struct err *err)
+{
+	CLEANUP(document) struct document root = *from;
+	json_t *entry;
+	size_t i;
+	int rc;
+
+	*from = (struct document){0};
+	rc = check_list(s, &root, err);
+	if (rc < 0)
+		return rc;
+	json_array_foreach(root.root, i, entry)
+	{
+		struct image_item *item = list_add(ret_list);
+
+		if (item == NULL)
+			return err_errno(err, ENOMEM, "%s", s->name);
+		rc = list_entry(s, entry, item, err);
+		if (rc == 0)
+			rc = image_check_cancel(options, err);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
