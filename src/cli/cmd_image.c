@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plyfs image ls|inspect|layers|history [--json] [--platform P] [--strict] IMAGE */
+/* plyfs image ls|inspect|layers|history|pull [--json] [--platform P] [--strict] IMAGE */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/sys.h"
 #include "cli/commands.h"
 #include "image/image.h"
 #include "tool/image_show.h"
@@ -17,13 +19,14 @@ static void cancel(int signal)
 	cancelled = 1;
 }
 
-enum action { ACTION_LS, ACTION_INSPECT, ACTION_LAYERS, ACTION_HISTORY, ACTION_NONE };
+enum action { ACTION_LS, ACTION_INSPECT, ACTION_LAYERS, ACTION_HISTORY, ACTION_PULL, ACTION_NONE };
 
-static const char *const actions[] = {"ls", "inspect", "layers", "history"};
+static const char *const actions[] = {"ls", "inspect", "layers", "history", "pull"};
 
 struct request {
 	enum action action;
-	const char *ref;
+	const char *ref, *cache;
+	char *blob_dir; /* owned */
 	bool json, raw;
 	struct platform platform; /* owned */
 	struct image_options options;
@@ -32,8 +35,9 @@ struct request {
 static int usage(const char *what, const char *word)
 {
 	fprintf(stderr, "plyfs: image: %s%s\n", what, word);
-	fputs("usage: plyfs image ls|inspect|layers|history [--json] [--raw] [--platform OS/ARCH]\n"
-	      "                   [--strict] [--authfile FILE] [--plain-http] IMAGE\n",
+	fputs("usage: plyfs image ls|inspect|layers|history|pull [--json] [--raw]\n"
+	      "                   [--platform OS/ARCH] [--strict] [--cache DIR] [--authfile FILE]\n"
+	      "                   [--plain-http] IMAGE\n",
 	      stderr);
 	return 2;
 }
@@ -53,7 +57,8 @@ static int parse_platform(struct request *q, const char *text)
 static int parse_option(struct request *q, int argc, char **argv, int *i)
 {
 	const char *option = argv[*i];
-	bool takes = strcmp(option, "--platform") == 0 || strcmp(option, "--authfile") == 0;
+	bool takes = strcmp(option, "--platform") == 0 || strcmp(option, "--authfile") == 0 ||
+		     strcmp(option, "--cache") == 0;
 
 	if (takes && ++*i == argc)
 		return usage(option, " needs an argument");
@@ -69,6 +74,8 @@ static int parse_option(struct request *q, int argc, char **argv, int *i)
 		return parse_platform(q, argv[*i]);
 	else if (strcmp(option, "--authfile") == 0)
 		q->options.auth_file = argv[*i];
+	else if (strcmp(option, "--cache") == 0)
+		q->cache = argv[*i];
 	else
 		return usage("unknown option ", option);
 	return 0;
@@ -111,6 +118,64 @@ static int list(const struct request *q, struct err *err)
 	return rc < 0 ? rc : show_list(&all, q->json, stdout);
 }
 
+/* DIR and the directories above it, where they are missing. */
+static int make_dirs(const char *dir, struct err *err)
+{
+	char path[4096];
+	int rc = 0;
+
+	snprintf(path, sizeof(path), "%s", dir);
+	for (char *p = path + 1; rc >= 0; p++) {
+		char c = *p;
+
+		if (c != '/' && c != '\0')
+			continue;
+		*p = '\0';
+		rc = sys_mkdirat(AT_FDCWD, path, 0755);
+		rc = rc == -EEXIST ? 0 : rc;
+		*p = c;
+		if (c == '\0')
+			break;
+	}
+	return rc < 0 ? err_errno(err, -rc, "%s", dir) : 0;
+}
+
+/* Where blobs are kept: DIR/blobs of --cache, or of the user's caches. */
+static int find_blob_dir(struct request *q, struct err *err)
+{
+	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	int n;
+
+	if (q->cache != NULL)
+		n = asprintf(&q->blob_dir, "%s/blobs", q->cache);
+	else if (xdg != NULL && *xdg == '/')
+		n = asprintf(&q->blob_dir, "%s/plyfs/blobs", xdg);
+	else if (home != NULL && *home == '/')
+		n = asprintf(&q->blob_dir, "%s/.cache/plyfs/blobs", home);
+	else
+		return err_set(err, ENOENT,
+			       "there is no $HOME: say with --cache where blobs are kept");
+	if (n < 0) {
+		q->blob_dir = NULL;
+		return err_errno(err, ENOMEM, "the cache");
+	}
+	q->options.blob_dir = q->blob_dir;
+	return make_dirs(q->blob_dir, err);
+}
+
+/* The layers of a registry's image into the cache. */
+static int pull(struct request *q, struct err *err)
+{
+	CLEANUP(image) struct image *image = NULL;
+	int rc = find_blob_dir(q, err);
+
+	if (rc == 0)
+		rc = image_open(q->ref, &q->options, &image, err);
+	if (rc == 0)
+		rc = image_fetch(image, &q->options, err);
+	return rc < 0 ? rc : show_layers(image, q->json, stdout);
+}
+
 /* The configuration as it was written. */
 static int show_raw(const struct image *image, struct err *err)
 {
@@ -136,6 +201,18 @@ static int show(const struct request *q, struct err *err)
 	return show_image(image, q->json, stdout);
 }
 
+static int run(struct request *q, struct err *err)
+{
+	switch (q->action) {
+	case ACTION_LS:
+		return list(q, err);
+	case ACTION_PULL:
+		return pull(q, err);
+	default:
+		return show(q, err);
+	}
+}
+
 int cmd_image(const struct invocation *by, int argc, char **argv)
 {
 	CLEANUP(err) struct err err = {0};
@@ -150,11 +227,12 @@ int cmd_image(const struct invocation *by, int argc, char **argv)
 	if (status == 0) {
 		sigaction(SIGINT, &action, NULL);
 		sigaction(SIGTERM, &action, NULL);
-		rc = q.action == ACTION_LS ? list(&q, &err) : show(&q, &err);
+		rc = run(&q, &err);
 		if (rc == 0 && fflush(stdout) != 0)
 			rc = err_errno(&err, errno, "standard output");
 		status = rc < 0 ? complain(&err) : 0;
 	}
 	platform_done(&q.platform);
+	free(q.blob_dir);
 	return status;
 }

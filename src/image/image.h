@@ -98,7 +98,10 @@ struct image_options {
 	bool strict;				/* what would be a warning is an error */
 	const volatile sig_atomic_t *cancelled; /* NULL, or: not 0 means stop, with -ECANCELED */
 
-	/* Long work, such as unpacking a compressed archive: bytes done and, if known, of how many. */
+	/*
+	 * Long work, such as unpacking a compressed archive: bytes done and, if known, of how many. It may
+	 * come from other threads, one at a time.
+	 */
 	void (*progress)(void *arg, const char *what, uint64_t done, uint64_t total);
 	void *progress_arg;
 
