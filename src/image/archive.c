@@ -9,10 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "image/decoded.h"
+#include "image/scan.h"
 #include "image/source.h"
-#include "image/tar.h"
+#include "image/stream.h"
 #include "image/unpack.h"
 
+#define WINDOW_LOG_MAX	27 /* of zstd: 128 MiB */
 #define MEMBERS_MAX	200000u
 #define NAMES_MAX	(64u << 20) /* bytes of all names */
 #define LINKS_MAX	8u
@@ -35,15 +38,22 @@ struct archive_index {
 	size_t count, cap;
 };
 
-void archive_index_free(struct archive_index *a)
+static void forget_members(struct archive_index *a)
 {
-	if (a == NULL)
-		return;
 	for (size_t i = 0; i < a->count; i++) {
 		free(a->members[i].path);
 		free(a->members[i].link);
 	}
 	free(a->members);
+	a->members = NULL;
+	a->count = a->cap = 0;
+}
+
+void archive_index_free(struct archive_index *a)
+{
+	if (a == NULL)
+		return;
+	forget_members(a);
 	free(a->name);
 	blob_unref(a->whole);
 	free(a);
@@ -104,6 +114,7 @@ static int grow(struct archive_index *a)
 struct reading {
 	struct archive_index *index;
 	const struct image_options *options;
+	struct points points; /* of a compressed archive */
 };
 
 static int add_member(void *arg, const struct tar_member *t)
@@ -143,39 +154,108 @@ static int compare(const void *a, const void *b)
 	return x->order < y->order ? 1 : -1;
 }
 
-static int read_members(struct archive_index *a, const struct image_options *options,
-			struct err *err)
-{
-	static const struct tar_limits limits = {
-		.members = MEMBERS_MAX, .name_bytes = NAMES_MAX, .xattr_bytes = NAMES_MAX};
-	struct reading reading = {a, options};
-	const struct tar_sink sink = {.member = add_member, .arg = &reading};
-	CLEANUP(err) struct err why = {0};
-	int rc = tar_list(a->whole, &limits, &sink, &why);
+static const struct tar_limits limits = {
+	.members = MEMBERS_MAX, .name_bytes = NAMES_MAX, .xattr_bytes = NAMES_MAX};
 
+/* WHY is of somebody who does not know the archive's name. */
+static int refuse(const struct archive_index *a, const struct image_options *options, int rc,
+		  const struct err *why, struct err *err)
+{
 	if (rc == -ECANCELED)
 		return image_check_cancel(options, err);
+	return why->text != NULL ? err_set(err, -rc, "%s: %s", a->name, why->text)
+				 : err_errno(err, -rc, "%s", a->name);
+}
+
+/* A tar as it is. */
+static int read_plain(struct archive_index *a, struct blob *tar,
+		      const struct image_options *options, struct err *err)
+{
+	struct reading reading = {.index = a, .options = options};
+	const struct tar_sink sink = {.member = add_member, .arg = &reading};
+	CLEANUP(err) struct err why = {0};
+	int rc = tar_list(tar, &limits, &sink, &why);
+
 	if (rc < 0)
-		return why.text != NULL ? err_set(err, -rc, "%s: %s", a->name, why.text)
-					: err_errno(err, -rc, "%s", a->name);
-	if (a->count > 0)
-		qsort(a->members, a->count, sizeof(*a->members), compare);
+		return refuse(a, options, rc, &why, err);
+	a->whole = blob_ref(tar);
 	return 0;
 }
 
-int archive_index_read(struct blob *whole, const char *name, const struct image_options *options,
+static int add_point(void *arg, const struct point *p)
+{
+	struct reading *r = arg;
+
+	return image_check_cancel(r->options, NULL) < 0 ? -ECANCELED : points_add(&r->points, p);
+}
+
+static void show_progress(void *arg, uint64_t done, uint64_t total)
+{
+	const struct image_options *o = ((struct reading *)arg)->options;
+
+	if (o->progress != NULL)
+		o->progress(o->progress_arg, "reading the archive", done, total);
+}
+
+static int read_unpacked(struct archive_index *a, struct blob *file, enum compression c,
+			 const struct image_options *options, struct err *err)
+{
+	CLEANUP(blob) struct blob *tar = NULL;
+	int rc = unpack_to_file(file, c, a->name, options, &tar, err);
+
+	forget_members(a);
+	return rc < 0 ? rc : read_plain(a, tar, options, err);
+}
+
+static int read_compressed(struct archive_index *a, struct blob *file, enum compression c,
+			   const struct image_options *options, struct err *err)
+{
+	struct reading reading = {.index = a, .options = options};
+	const struct scan_options how = {
+		.tar = limits, .progress = show_progress, .progress_arg = &reading};
+	const struct scan_sink sink = {
+		.tar = {.member = add_member, .arg = &reading},
+		.point = add_point,
+		.point_arg = &reading,
+	};
+	CLEANUP(err) struct err why = {0};
+	struct scan_result result;
+	int rc = scan_layer(file, &how, &sink, &result, &why);
+
+	if (rc < 0) {
+		points_done(&reading.points);
+		return refuse(a, options, rc, &why, err);
+	}
+	if (result.max_span <= SPAN_MAX)
+		rc = decoded_open(file, c, &reading.points, result.size, &a->whole);
+	points_done(&reading.points);
+	if (result.max_span > SPAN_MAX)
+		return read_unpacked(a, file, c, options, err);
+	return rc < 0 ? err_errno(err, -rc, "%s", a->name) : 0;
+}
+
+int archive_index_read(struct blob *file, const char *name, const struct image_options *options,
 		       struct archive_index **ret, struct err *err)
 {
 	CLEANUP(archive_index) struct archive_index *a = calloc(1, sizeof(*a));
+	enum compression c;
 	int rc;
 
 	if (a == NULL || (a->name = strdup(name)) == NULL)
 		return err_errno(err, ENOMEM, "%s", name);
-	a->whole = blob_ref(whole);
-	rc = read_members(a, options, err);
-	if (rc == 0)
-		*ret = steal_ptr(&a);
-	return rc;
+	rc = compression_detect(file, &c);
+	if (rc < 0)
+		return err_errno(err, -rc, "%s", name);
+	if (c == COMPRESSION_UNKNOWN)
+		return err_set(err, EBADMSG, "%s is no tar archive", name);
+	rc = c == COMPRESSION_NONE ? read_plain(a, file, options, err)
+				   : read_compressed(a, file, c, options, err);
+	if (rc < 0)
+		return rc;
+	if (a->count > 0)
+		qsort(a->members, a->count, sizeof(*a->members), compare);
+	*ret = steal_ptr(&a);
+	return 0;
 }
 
 static const struct member *find(const struct archive_index *a, const char *path)
@@ -272,28 +352,26 @@ static int look_at(void *arg, const struct tar_member *t)
 }
 
 /* Feeds the parser until it has seen a member with a name. */
-static int look_into(struct unpack *u, enum archive_look *ret, struct err *err)
+static int look_into(struct stream *s, const struct tar_sink *sink, struct err *err)
 {
-	const struct tar_sink sink = {.member = look_at, .arg = ret};
 	CLEANUP(tar_parser) struct tar_parser *p = NULL;
-	char buf[4096];
-	int rc = tar_parser_new(NULL, &sink, &p);
+	struct stream_piece piece = {0};
+	int rc = tar_parser_new(NULL, sink, &p);
 
-	if (rc < 0)
-		return err_errno(err, -rc, "an archive");
-	while (rc == 0) {
-		ssize_t n = unpack_read(u, buf, sizeof(buf), err);
-
-		if (n <= 0)
-			return (int)n;
-		rc = tar_parser_feed(p, buf, (size_t)n, err);
+	while (rc == 0 && !piece.end) {
+		rc = stream_next(s, &piece, err);
+		if (rc == 0)
+			rc = tar_parser_feed(p, piece.data, piece.len, err);
 	}
-	return rc == -ECANCELED ? 0 : rc;
+	return rc;
 }
 
 int archive_look(struct blob *blob, const char *name, enum archive_look *ret, struct err *err)
 {
-	CLEANUP(unpack) struct unpack *u = NULL;
+	const struct stream_options how = {.span = UINT64_MAX, .window_log = WINDOW_LOG_MAX};
+	const struct tar_sink sink = {.member = look_at, .arg = ret};
+	CLEANUP(stream) struct stream *s = NULL;
+	CLEANUP(err) struct err why = {0};
 	enum compression c;
 	int rc = compression_detect(blob, &c);
 
@@ -302,10 +380,14 @@ int archive_look(struct blob *blob, const char *name, enum archive_look *ret, st
 	*ret = ARCHIVE_NONE;
 	if (c == COMPRESSION_UNKNOWN)
 		return 0;
-	rc = unpack_open(blob, c, name, &u, err);
-	if (rc < 0)
-		return rc;
 	*ret = ARCHIVE_LAYER;
-	rc = look_into(u, ret, err);
-	return rc == -EBADMSG || rc == -E2BIG ? err_wrap(err, "%s", name) : rc;
+	if (c == COMPRESSION_NONE)
+		rc = tar_list(blob, NULL, &sink, &why);
+	else
+		rc = stream_open(blob, c, &how, &s, &why);
+	if (rc == 0 && s != NULL)
+		rc = look_into(s, &sink, &why);
+	if (rc == 0 || rc == -ECANCELED)
+		return 0;
+	return err_set(err, -rc, "%s: %s", name, err_text(&why));
 }

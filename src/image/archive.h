@@ -9,10 +9,12 @@
 struct archive_index;
 
 /*
- * Reads the headers of the tar WHOLE, none of the contents. *RET is the caller's: archive_index_free(). It
- * holds a reference of WHOLE. Of a name that occurs twice the last one counts.
+ * Reads the headers of the archive FILE. A tar's contents are passed over. A compressed archive is read once, which
+ * finds the places from which it can be read at random (image/scan.h); one that has none, zstd in a single
+ * frame, becomes a temporary file. Of a name that occurs twice the last one counts. *RET is the caller's:
+ * archive_index_free(). It holds a reference of FILE. NAME is for errors.
  */
-int archive_index_read(struct blob *whole, const char *name, const struct image_options *options,
+int archive_index_read(struct blob *file, const char *name, const struct image_options *options,
 		       struct archive_index **ret, struct err *err);
 void archive_index_free(struct archive_index *a);
 DEFINE_CLEANUP_PTR(struct archive_index, archive_index, archive_index_free)

@@ -7,7 +7,6 @@
 
 #include "image/archive.h"
 #include "image/source.h"
-#include "image/unpack.h"
 
 struct archive_source {
 	struct image_source base;
@@ -45,44 +44,24 @@ static const struct source_ops archive_ops = {
 	.close = archive_close,
 };
 
-/* The tar of the file at PATH, unpacked when it is compressed. */
-static int open_tar(const char *path, const struct image_options *options, struct blob **ret,
-		    struct err *err)
+int source_open_archive(const char *path, const struct image_options *options,
+			struct image_source **ret, struct err *err)
 {
 	CLEANUP(blob) struct blob *file = NULL;
-	enum compression c;
+	struct archive_source *a;
 	int rc = blob_open_file(AT_FDCWD, path, 0, &file);
 
 	if (rc == -EINVAL)
 		return err_set(err, EINVAL, "%s is no regular file", path);
-	if (rc == 0)
-		rc = compression_detect(file, &c);
 	if (rc < 0)
 		return err_errno(err, -rc, "%s", path);
-	if (c == COMPRESSION_UNKNOWN)
-		return err_set(err, EBADMSG, "%s is no tar archive", path);
-	if (c != COMPRESSION_NONE)
-		return unpack_to_file(file, c, path, options, ret, err);
-	*ret = steal_ptr(&file);
-	return 0;
-}
-
-int source_open_archive(const char *path, const struct image_options *options,
-			struct image_source **ret, struct err *err)
-{
-	CLEANUP(blob) struct blob *tar = NULL;
-	struct archive_source *a;
-	int rc = open_tar(path, options, &tar, err);
-
-	if (rc < 0)
-		return rc;
 	a = calloc(1, sizeof(*a));
 	if (a == NULL || (a->base.name = strdup(path)) == NULL) {
 		free(a);
 		return err_errno(err, ENOMEM, "%s", path);
 	}
 	a->base.ops = &archive_ops;
-	rc = archive_index_read(tar, path, options, &a->index, err);
+	rc = archive_index_read(file, path, options, &a->index, err);
 	if (rc < 0)
 		archive_close(&a->base);
 	else
