@@ -19,6 +19,8 @@ enum variant_traits {
 	 * path where the tree has none. It also has a number of the union, unless it is the root.
 	 */
 	ALWAYS_REDIRECTS = 1 << 1,
+	NO_REDIRECTS =
+		1 << 2, /* there are no redirects and metacopies: the trees are made without */
 };
 
 struct fixture {

@@ -4,6 +4,7 @@
 
 #include "contract/contract.h"
 #include "layer/backends.h"
+#include "support/made_indexed.h"
 #include "support/made_upper.h"
 
 static const struct tree_format trusted = {
@@ -105,6 +106,12 @@ static void open_upper(struct fixture *f, uint32_t trust)
 		     err_text(&err));
 }
 
+static void open_indexed(struct fixture *f, uint32_t trust)
+{
+	f->layer = made_indexed(f->reference);
+	(void)trust;
+}
+
 const struct variant variants[] = {
 	{"mem", 0, NULL, open_mem},
 	{"dir, trusted xattrs", ON_DISK, &trusted, open_dir},
@@ -119,5 +126,6 @@ const struct variant variants[] = {
 	{"dir, override user", ON_DISK, &override_user, open_dir},
 	{"trace of dir", ON_DISK, &trusted, open_traced},
 	{"upper", ALWAYS_REDIRECTS, NULL, open_upper},
+	{"indexed", NO_REDIRECTS, NULL, open_indexed},
 };
 const size_t n_variants = sizeof(variants) / sizeof(variants[0]);

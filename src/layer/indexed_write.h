@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A layer's tree in memory, into an index and out of one. */
+#ifndef PLYFS_LAYER_INDEXED_WRITE_H
+#define PLYFS_LAYER_INDEXED_WRITE_H
+
+#include "image/compression.h"
+#include "image/digest.h"
+#include "layer/indexed_apply.h"
+
+enum indexed_head_flags {
+	INDEXED_IMPLICIT =
+		1 << 0,		  /* has implicit directories: not whole without the layers below */
+	INDEXED_PENDING = 1 << 1, /* has pending links: not even alone */
+	INDEXED_RESOLVED = 1 << 2, /* made for the layers below that `chain` names */
+};
+
+/* What an index says of itself. */
+struct indexed_head {
+	uint32_t flags;
+	enum compression compression; /* of the blob */
+	uint64_t blob_size;	      /* as stored */
+	uint64_t size;		      /* of the uncompressed archive */
+	uint64_t n_names;
+	struct digest diff_id, blob;
+	struct digest chain; /* RESOLVED: of this layer and all below; else none */
+	uint64_t faults[N_APPLY_FAULTS];
+};
+
+/*
+ * Writes the head (its n_names is filled in) and the tree, after all points: 0 or what index_build.c says.
+ * Numbers the inodes of A.
+ */
+int indexed_write(struct apply *a, struct indexed_head *head, struct index_builder *b);
+
+/* -EUCLEAN: no head, or one that makes no sense. */
+int indexed_read_head(struct index_file *x, struct indexed_head *ret_head);
+
+/* Reads a whole index back into an empty tree. Total: -EUCLEAN for one whose directories go in circles. */
+int indexed_load(struct index_file *x, struct apply *a);
+
+#endif
