@@ -67,7 +67,7 @@ struct index_name {
  */
 struct index_builder;
 int index_builder_new(int fd, struct index_builder **ret_builder);
-/* Any bytes, in pieces that are read back by index_points() as one stream. */
+/* Any bytes, in pieces that are read back by index_file_points() as one stream. */
 int index_put_points(struct index_builder *b, const void *bytes, size_t len);
 int index_put_super(struct index_builder *b, const char *key, const void *value, size_t len);
 int index_put_whiteout(struct index_builder *b, uint64_t parent, const char *name, size_t len);
@@ -95,36 +95,41 @@ struct index_file;
  * memory first and its pages are checked, so that nobody can change it under us. -EUCLEAN: damaged;
  * -EPROTONOSUPPORT: of another version (older or newer), to be made anew.
  */
-int index_open(int fd, const char *path, struct index_file **ret_index, struct err *err);
-void index_close(struct index_file *x); /* NULL is fine */
-DEFINE_CLEANUP_PTR(struct index_file, index_file, index_close)
+int index_file_open(int fd, const char *path, struct index_file **ret_index, struct err *err);
+void index_file_close(struct index_file *x); /* NULL is fine */
+DEFINE_CLEANUP_PTR(struct index_file, index_file, index_file_close)
 
 /* Appends the value of KEY; -ENOENT. */
-int index_super(struct index_file *x, const char *key, struct buf *out);
+int index_file_super(struct index_file *x, const char *key, struct buf *out);
 
 /* 0 and RET_REC, to be given to index_rec_done(); a whiteout has attr.ino 0. -ENOENT, -EUCLEAN. */
-int index_lookup(struct index_file *x, uint64_t parent, const char *name, size_t len,
-		 struct index_rec *ret_rec);
-int index_inode(struct index_file *x, uint64_t ino, struct index_rec *ret_rec);
+int index_file_lookup(struct index_file *x, uint64_t parent, const char *name, size_t len,
+		      struct index_rec *ret_rec);
+int index_file_inode(struct index_file *x, uint64_t ino, struct index_rec *ret_rec);
 /* Of any number, whatever its name: only records under a number are found. */
 
 /* Calls EACH for the names of PARENT in the order of their bytes; an error of EACH ends it. EACH must not
  * call the index. */
-int index_list(struct index_file *x, uint64_t parent,
-	       int (*each)(void *arg, const struct index_name *name), void *arg);
+int index_file_list(struct index_file *x, uint64_t parent,
+		    int (*each)(void *arg, const struct index_name *name), void *arg);
 
 /* The record that has LOWER and this union_ino: its inode number; -ENOENT. */
-int index_by_union_ino(struct index_file *x, uint64_t union_ino, uint64_t *ret_ino);
+int index_file_by_union_ino(struct index_file *x, uint64_t union_ino, uint64_t *ret_ino);
 
 /* As getxattr(2): -ENODATA, -ERANGE; SIZE 0 asks for the length. */
-ssize_t index_xattr(struct index_file *x, uint64_t ino, const char *name, void *value, size_t size);
+ssize_t index_file_xattr(struct index_file *x, uint64_t ino, const char *name, void *value,
+			 size_t size);
 /* Appends all names, each with its NUL. */
-int index_xattr_names(struct index_file *x, uint64_t ino, struct buf *out);
+int index_file_xattr_names(struct index_file *x, uint64_t ino, struct buf *out);
 
 /* Appends the stream of index_put_points(). */
-int index_points(struct index_file *x, struct buf *out);
+int index_file_points(struct index_file *x, struct buf *out);
+
+/* Opens the same index once more. */
+int index_file_dup(struct index_file *x, const char *path, struct index_file **ret_index,
+		   struct err *err);
 
 /* Bytes of the file. */
-uint64_t index_size(const struct index_file *x);
+uint64_t index_file_size(const struct index_file *x);
 
 #endif

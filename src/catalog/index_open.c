@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening an index: its checksum, and where it must not be trusted a copy of it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -167,7 +168,7 @@ static int open_lmdb(struct index_file *x)
 	return rc != 0 ? store_errno(rc) : open_table(x);
 }
 
-int index_open(int fd, const char *path, struct index_file **ret_index, struct err *err)
+int index_file_open(int fd, const char *path, struct index_file **ret_index, struct err *err)
 {
 	CLEANUP(fd) int own = fd;
 	CLEANUP(index_file) struct index_file *x = calloc(1, sizeof(*x));
@@ -193,7 +194,17 @@ int index_open(int fd, const char *path, struct index_file **ret_index, struct e
 	return 0;
 }
 
-void index_close(struct index_file *x)
+int index_file_dup(struct index_file *x, const char *path, struct index_file **ret_index,
+		   struct err *err)
+{
+	int fd = fcntl(x->fd, F_DUPFD_CLOEXEC, 3);
+
+	if (fd < 0)
+		return err_errno(err, errno, "index %s", path);
+	return index_file_open(fd, path, ret_index, err);
+}
+
+void index_file_close(struct index_file *x)
 {
 	if (x == NULL)
 		return;
@@ -207,7 +218,7 @@ void index_close(struct index_file *x)
 	free(x);
 }
 
-uint64_t index_size(const struct index_file *x)
+uint64_t index_file_size(const struct index_file *x)
 {
 	return x->size + INDEX_TRAILER_SIZE;
 }

@@ -26,7 +26,7 @@ static void head_key(uint8_t *key, enum index_key kind, uint64_t n)
 	put_be32(key + 1, (uint32_t)n);
 }
 
-int index_super(struct index_file *x, const char *key, struct buf *out)
+int index_file_super(struct index_file *x, const char *key, struct buf *out)
 {
 	uint8_t k[1 + SUPER_KEY_MAX] = {INDEX_KEY_SUPER};
 	size_t len = strlen(key);
@@ -74,7 +74,7 @@ static int name_decode(const MDB_val *v, struct reader *ret_reader, uint8_t *ret
 	return r.bad || *ret_ino == 0 || *ret_ino > INDEX_INO_MAX ? -EUCLEAN : 0;
 }
 
-int index_inode(struct index_file *x, uint64_t ino, struct index_rec *ret_rec)
+int index_file_inode(struct index_file *x, uint64_t ino, struct index_rec *ret_rec)
 {
 	uint8_t key[INDEX_KEY_HEAD];
 	struct reader r;
@@ -89,8 +89,8 @@ int index_inode(struct index_file *x, uint64_t ino, struct index_rec *ret_rec)
 	return index_rec_decode(&r, ino, ret_rec);
 }
 
-int index_lookup(struct index_file *x, uint64_t parent, const char *name, size_t len,
-		 struct index_rec *ret_rec)
+int index_file_lookup(struct index_file *x, uint64_t parent, const char *name, size_t len,
+		      struct index_rec *ret_rec)
 {
 	uint8_t key[INDEX_KEY_MAX], kind, dtype;
 	struct reader r;
@@ -113,7 +113,7 @@ int index_lookup(struct index_file *x, uint64_t parent, const char *name, size_t
 	}
 	if (kind == INDEX_NAME_RECORD)
 		return index_rec_decode(&r, ino, ret_rec);
-	rc = index_inode(x, ino, ret_rec);
+	rc = index_file_inode(x, ino, ret_rec);
 	/* A name without a record is damage, not a missing name. */
 	return rc == -ENOENT ? -EUCLEAN : rc;
 }
@@ -170,8 +170,8 @@ static int list_one(void *arg, const MDB_val *key, const MDB_val *value)
 	return l->each(l->arg, &name);
 }
 
-int index_list(struct index_file *x, uint64_t parent,
-	       int (*each)(void *arg, const struct index_name *name), void *arg)
+int index_file_list(struct index_file *x, uint64_t parent,
+		    int (*each)(void *arg, const struct index_name *name), void *arg)
 {
 	struct listing l = {each, arg};
 	uint8_t prefix[INDEX_KEY_HEAD];
@@ -180,7 +180,7 @@ int index_list(struct index_file *x, uint64_t parent,
 	return walk(x, prefix, sizeof(prefix), list_one, &l);
 }
 
-int index_by_union_ino(struct index_file *x, uint64_t union_ino, uint64_t *ret_ino)
+int index_file_by_union_ino(struct index_file *x, uint64_t union_ino, uint64_t *ret_ino)
 {
 	uint8_t key[9] = {INDEX_KEY_UNION};
 	MDB_val v;
@@ -196,7 +196,8 @@ int index_by_union_ino(struct index_file *x, uint64_t union_ino, uint64_t *ret_i
 	return 0;
 }
 
-ssize_t index_xattr(struct index_file *x, uint64_t ino, const char *name, void *value, size_t size)
+ssize_t index_file_xattr(struct index_file *x, uint64_t ino, const char *name, void *value,
+			 size_t size)
 {
 	uint8_t key[INDEX_KEY_MAX];
 	size_t len = strlen(name);
@@ -233,7 +234,7 @@ static int append_name(void *arg, const MDB_val *key, const MDB_val *value)
 	return buf_ok(out) ? 0 : -ENOMEM;
 }
 
-int index_xattr_names(struct index_file *x, uint64_t ino, struct buf *out)
+int index_file_xattr_names(struct index_file *x, uint64_t ino, struct buf *out)
 {
 	uint8_t prefix[INDEX_KEY_HEAD];
 
@@ -250,7 +251,7 @@ static int append_piece(void *arg, const MDB_val *key, const MDB_val *value)
 	return buf_ok(out) ? 0 : -ENOMEM;
 }
 
-int index_points(struct index_file *x, struct buf *out)
+int index_file_points(struct index_file *x, struct buf *out)
 {
 	const uint8_t prefix[] = {INDEX_KEY_POINTS};
 

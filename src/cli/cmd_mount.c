@@ -8,7 +8,9 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/compat.h"
+#include "cli/progress.h"
 #include "cli/remount.h"
+#include "cli/tmp_upper.h"
 #include "front/session.h"
 
 struct serving {
@@ -50,6 +52,7 @@ static int serve(struct serving *s, struct err *err)
 		return r;
 	if (fs_is_snapshot(fs))
 		log_info("%s is in use: it is shown read-only, as it was", s->options->fs.upper);
+	progress_line_end();
 	r = front_open(fs, &s->options->front, &front, err);
 	if (r < 0)
 		return r;
@@ -59,13 +62,19 @@ static int serve(struct serving *s, struct err *err)
 	return front_run(front, ready, s, err);
 }
 
-static int serve_here(struct serving *s)
+static int serve_here(struct serving *s, struct mount_options *o)
 {
+	CLEANUP(tmp_upper) struct tmp_upper tmp = {0};
 	CLEANUP(err) struct err err = {0};
+	int r = 0;
 
 	daemon_raise_limits();
 	umask(022);
-	return serve(s, &err) < 0 ? complain(&err) : 0;
+	if (o->tmp_upper)
+		r = tmp_upper_make(&tmp, &o->fs.upper, &err);
+	if (r == 0)
+		r = serve(s, &err);
+	return r < 0 ? complain(&err) : 0;
 }
 
 static int run(const struct invocation *by, struct mount_options *o)
@@ -87,7 +96,8 @@ static int run(const struct invocation *by, struct mount_options *o)
 		if (status >= 0)
 			return status;
 	}
-	return serve_here(&s);
+	o->fs.progress = progress_line_show;
+	return serve_here(&s, o);
 }
 
 typedef int parse_fn(int argc, char **argv, bool privileged, struct mount_options *o,

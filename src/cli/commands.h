@@ -18,6 +18,7 @@ int cmd_mount(const struct invocation *by, int argc, char **argv);
 int cmd_umount(const struct invocation *by, int argc, char **argv);
 int cmd_help(const struct invocation *by, int argc, char **argv);
 int cmd_version(const struct invocation *by, int argc, char **argv);
+int cmd_ps(const struct invocation *by, int argc, char **argv);
 int cmd_fsck(const struct invocation *by, int argc, char **argv);
 int cmd_image(const struct invocation *by, int argc, char **argv);
 

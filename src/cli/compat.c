@@ -33,6 +33,12 @@ static const struct word words[] = {
 	{"--layers-file", "layersfile=", true},
 	{"--upper", "upperdir=", true},
 	{"--work", "workdir=", true},
+	{"--tmp-upper", "-t", true},
+	{"--layer", "layer=", true},
+	{"--upto", "upto=", true},
+	{"--platform", "platform=", true},
+	{"--cache", "cache=", true},
+	{"--strict-image", "image_strict", true},
 };
 
 static const struct word *find_word(const char *arg, size_t len, bool ours)
@@ -55,7 +61,8 @@ static bool takes_argument(const struct word *w)
 static int set_path(struct mount_options *o, const struct word *w, const char *path,
 		    struct err *err)
 {
-	bool escape = strcmp(w->option, "upperdir=") == 0 || strcmp(w->option, "workdir=") == 0;
+	bool escape = strcmp(w->option, "lowerdir+=") != 0 && strcmp(w->option, "datadir+=") != 0 &&
+		      strcmp(w->option, "layersfile=") != 0;
 	size_t len = strlen(w->option);
 	char *text = malloc(len + 2 * strlen(path) + 1), *p;
 	int r;
@@ -83,6 +90,8 @@ static int set_word(struct mount_options *o, const struct word *w, struct err *e
 		o->help = true;
 	else if (strcmp(w->option, "-V") == 0)
 		o->version = true;
+	else if (strcmp(w->option, "-t") == 0)
+		o->tmp_upper = true;
 	else if (*w->option != '\0')
 		return mount_options_set(o, w->option, err);
 	return 0;
@@ -93,6 +102,19 @@ static int set_mountpoint(struct mount_options *o, const char *path, struct err 
 	free(o->front.mountpoint);
 	o->front.mountpoint = strdup(path);
 	return o->front.mountpoint == NULL ? err_errno(err, ENOMEM, "mountpoint") : 0;
+}
+
+/* `plyfs mount [IMAGE] MOUNTPOINT`: of two words the first is an image. */
+static int set_place(struct mount_options *o, const char *text, struct err *err)
+{
+	if (o->front.mountpoint != NULL) {
+		if (o->fs.image != NULL)
+			return err_set(err, EINVAL,
+				       "one image and one mountpoint are wanted, not also \"%s\"",
+				       text);
+		o->fs.image = steal_ptr(&o->front.mountpoint);
+	}
+	return set_mountpoint(o, text, err);
 }
 
 struct args {
@@ -147,7 +169,7 @@ static int parse(struct args *a, bool privileged, struct mount_options *o, struc
 		else if (options && arg[0] == '-' && arg[1] != '\0')
 			r = parse_option(a, arg, o, err);
 		else
-			r = set_mountpoint(o, arg, err);
+			r = a->ours ? set_place(o, arg, err) : set_mountpoint(o, arg, err);
 	}
 	if (r < 0 || o->help || o->version)
 		return r;

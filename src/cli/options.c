@@ -113,6 +113,20 @@ static int parse_number(const struct option *def, const char *value, uint32_t ma
 	return 0;
 }
 
+static int set_number(struct mount_options *o, const struct option *def, const char *value,
+		      struct err *err)
+{
+	return parse_number(def, value, UINT32_MAX, FIELD(uint32_t, o, def), err);
+}
+
+static int set_owner(struct mount_options *o, const struct option *def, const char *value,
+		     struct err *err)
+{
+	if (owner_parse(value, &o->owner) < 0)
+		return bad_value(def, value, "not one of auto, real, squash, map", err);
+	return 0;
+}
+
 static int set_squash(struct mount_options *o, const struct option *def, const char *value,
 		      struct err *err)
 {
@@ -286,7 +300,14 @@ static const struct option options[] = {
 	{"lower_changed", VALUE, set_lower_changed},
 	{"redirect_dir", VALUE, set_redirect_dir},
 	{"metacopy", VALUE, set_bool, FS(follow_metacopy)},
+	{"image", VALUE, set_string, FS(image)},
+	{"platform", VALUE, set_string, FS(platform)},
+	{"cache", VALUE, set_string, FS(cache)},
+	{"layer", VALUE, set_number, FS(image_layer)},
+	{"upto", VALUE, set_number, FS(image_upto)},
+	{"image_strict", NO_VALUE, set_true, FS(image_strict)},
 	/* owners */
+	{"owner", VALUE, set_owner},
 	{"uidmapping", VALUE, set_idmap, FS(uids)},
 	{"gidmapping", VALUE, set_idmap, FS(gids)},
 	{"squash_to_root", NO_VALUE, set_true, FS(squash_to_root)},
@@ -492,6 +513,23 @@ static int move_layers(struct mount_options *o)
 	return 0;
 }
 
+/* An image's layers are the lowest; what is mounted is called after it. */
+static int finish_image(struct mount_options *o, struct err *err)
+{
+	if (o->data.n > 0)
+		return err_set(err, EINVAL, "layers of data only cannot lie below an image");
+	if (o->fs.image_layer > 0 && o->fs.image_upto > 0)
+		return err_set(err, EINVAL, "--layer and --upto cannot both be given");
+	if (o->tmp_upper && o->fs.upper != NULL)
+		return err_set(err, EINVAL, "--upper and --tmp-upper cannot both be given");
+	if (o->front.fsname == NULL) {
+		o->front.fsname = strdup(o->fs.image);
+		if (o->front.fsname == NULL)
+			return err_errno(err, ENOMEM, "mount options");
+	}
+	return 0;
+}
+
 int mount_options_finish(struct mount_options *o, bool privileged, struct err *err)
 {
 	int r;
@@ -500,14 +538,22 @@ int mount_options_finish(struct mount_options *o, bool privileged, struct err *e
 		return err_set(err, EINVAL, "unknown option: %s", o->unknown.v[0]);
 	if (o->front.mountpoint == NULL)
 		return err_set(err, EINVAL, "no mountpoint is given; see plyfs --help");
-	if (!o->remount && o->lower.n == 0)
+	if (o->fs.image != NULL && !o->remount) {
+		r = finish_image(o, err);
+		if (r < 0)
+			return r;
+	} else if (!o->remount && o->lower.n == 0) {
 		return err_set(err, EINVAL, "no layers are given: lowerdir= is missing or empty");
+	}
 	/* What a mount that is there was not told to change stays. */
 	r = o->remount ? 0 : add_defaults(o, privileged);
 	if (r == 0)
 		r = move_layers(o);
 	if (r < 0)
 		return err_errno(err, -r, "mount options");
+	r = owner_apply(o->owner, o->fs.image != NULL, &o->fs, err);
+	if (r < 0)
+		return r;
 	o->fs.atime = !o->no_atime;
 	o->front.acl = !o->fs.no_acl && !o->fs.no_xattr;
 	o->front.no_fsync = o->fs.no_sync;

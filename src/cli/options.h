@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "cli/owner.h"
 #include "cli/strv.h"
 #include "front/options.h"
 #include "fs/options.h"
@@ -14,8 +15,10 @@ struct mount_options {
 	struct front_options front;
 	bool foreground;
 	bool debug;
-	bool strict;  /* unknown options are refused */
-	bool remount; /* change the flags of a mount that is there */
+	bool strict;	/* unknown options are refused */
+	bool remount;	/* change the flags of a mount that is there */
+	bool tmp_upper; /* an upper of its own, which goes away with the mount */
+	enum owner_shown owner;
 	bool help;
 	bool version;
 	struct strv lower, data; /* layers so far: mount_options_finish() moves them to fs */

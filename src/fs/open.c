@@ -84,6 +84,8 @@ static int open_all(struct fs *fs, struct err *err)
 		alone = rest;
 	if (r == 0)
 		r = layers_open(o, fs->upper_fd, &layers, err);
+	if (r == 0 && o->image != NULL)
+		r = layers_open_image(o, &layers, err);
 	if (r == 0 && o->upper != NULL)
 		r = fs_upper_open(fs, err);
 	if (r == 0)
@@ -109,7 +111,7 @@ int fs_open(const struct fs_options *options, struct fs **ret_fs, struct err *er
 	fs->options = options;
 	fs->upper_fd = -1;
 	fs->read_only = options->upper == NULL || options->read_only;
-	if (options->n_lower <= options->n_data_only)
+	if (options->n_lower <= options->n_data_only && options->image == NULL)
 		return err_set(err, EINVAL,
 			       "no lower layer is given: name at least one with -o lowerdir=DIR");
 	if (fs_init(fs) < 0)

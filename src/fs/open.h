@@ -15,6 +15,12 @@ struct layers {
 void layers_done(struct layers *l);
 DEFINE_CLEANUP(struct layers, layers, layers_done)
 
+/* Takes LAYER over in any case. */
+int layers_add(struct layers *l, struct layer *layer, struct err *err);
+
+/* open_image.c: adds the layers of the image that OPTIONS name, which must be the lowest ones of all. */
+int layers_open_image(const struct fs_options *options, struct layers *l, struct err *err);
+
 /* Opens the directory PATH, by the kernel's rules; WHAT ("lower layer") for messages. */
 int open_directory(const char *path, const char *what, int *ret_fd, struct err *err);
 

@@ -18,8 +18,7 @@ void layers_done(struct layers *l)
 	l->n = l->cap = 0;
 }
 
-/* Takes LAYER over in any case. */
-static int layers_add(struct layers *l, struct layer *layer, struct err *err)
+int layers_add(struct layers *l, struct layer *layer, struct err *err)
 {
 	if (l->n == l->cap) {
 		size_t cap = l->cap == 0 ? 16 : l->cap * 2;

@@ -19,6 +19,9 @@ void fs_options_done(struct fs_options *o)
 	free(o->lower);
 	free(o->upper);
 	free(o->work);
+	free(o->image);
+	free(o->platform);
+	free(o->cache);
 	idmap_done(&o->uids);
 	idmap_done(&o->gids);
 	memset(o, 0, sizeof(*o));

@@ -17,6 +17,15 @@ struct fs_options {
 	size_t n_data_only; /* the last ones of `lower` are data-only ("::") */
 	char *upper;	    /* owned; NULL: read-only */
 	char *work;	    /* owned; accepted, checked to be no lower, not used */
+	char *image;	    /* owned; TRANSPORT:REST; its layers lie below all others; NULL: none */
+	char *platform;	    /* owned; OS/ARCH[/VARIANT]; NULL: this machine's */
+	char *cache;	    /* owned; where indexes of layers are kept; NULL: the usual place */
+	uint32_t image_layer; /* only this layer, 1 is the lowest; 0: all */
+	uint32_t image_upto;  /* the layers up to and with this one; 0: all */
+	bool image_strict;    /* what breaks the image specification is an error */
+	/* Long work: DONE of TOTAL bytes (0: not known) of what WHAT names; may be NULL. */
+	void (*progress)(void *arg, const char *what, uint64_t done, uint64_t total);
+	void *progress_arg;
 	struct idmap uids, gids;
 	bool squash_to_root;
 	bool read_only;	      /* "ro" */

@@ -34,10 +34,10 @@ int indexed_find(struct indexed_layer *x, struct layer_dir *dir, const char *nam
 	int r;
 
 	if (name == NULL) {
-		r = index_inode(x->names, ino, ret_rec);
+		r = index_file_inode(x->names, ino, ret_rec);
 		return r == -ENOENT ? -EUCLEAN : r;
 	}
-	r = index_lookup(x->names, ino, name, strlen(name), &rec);
+	r = index_file_lookup(x->names, ino, name, strlen(name), &rec);
 	if (r == 0 && rec.attr.ino == 0)
 		r = -ENOENT;
 	if (r == 0)
@@ -145,7 +145,7 @@ static int lookup(struct layer *l, struct layer_dir *dir, const char *name,
 {
 	struct indexed_layer *x = indexed_of(l);
 	CLEANUP(index_rec) struct index_rec rec = {0};
-	int r = index_lookup(x->names, indexed_node_of(dir)->ino, name, strlen(name), &rec);
+	int r = index_file_lookup(x->names, indexed_node_of(dir)->ino, name, strlen(name), &rec);
 
 	if (r < 0)
 		return r;
@@ -174,10 +174,10 @@ static int by_origin(struct layer *l, uint64_t ino, struct layer_entry *ret_entr
 	struct indexed_layer *x = indexed_of(l);
 	CLEANUP(index_rec) struct index_rec rec = {0};
 	uint64_t own;
-	int r = index_by_union_ino(x->names, ino, &own);
+	int r = index_file_by_union_ino(x->names, ino, &own);
 
 	if (r == 0)
-		r = index_inode(x->names, own, &rec);
+		r = index_file_inode(x->names, own, &rec);
 	return r < 0 ? r : fill_entry(&rec, true, ret_entry);
 }
 
@@ -201,7 +201,7 @@ static int list(struct layer *l, struct layer_dir *dir, struct layer_list *list)
 {
 	struct listing to = {indexed_of(l), list};
 
-	return index_list(to.layer->names, indexed_node_of(dir)->ino, add_name, &to);
+	return index_file_list(to.layer->names, indexed_node_of(dir)->ino, add_name, &to);
 }
 
 static ssize_t readlink_(struct layer *l, struct layer_dir *dir, const char *name, char *target,
@@ -241,7 +241,7 @@ static ssize_t getxattr_(struct layer *l, struct layer_dir *dir, const char *nam
 		return r;
 	if ((rec.flags & INDEX_HAS_XATTRS) == 0)
 		return -ENODATA;
-	return index_xattr(x->names, rec.attr.ino, xattr, value, size);
+	return index_file_xattr(x->names, rec.attr.ino, xattr, value, size);
 }
 
 static int listxattr_(struct layer *l, struct layer_dir *dir, const char *name, struct buf *out)
@@ -260,7 +260,7 @@ static int listxattr_(struct layer *l, struct layer_dir *dir, const char *name, 
 	r = indexed_find(x, dir, name, &rec);
 	if (r < 0 || (rec.flags & INDEX_HAS_XATTRS) == 0)
 		return r;
-	return index_xattr_names(x->names, rec.attr.ino, out);
+	return index_file_xattr_names(x->names, rec.attr.ino, out);
 }
 
 /* There is no file system under an archive: its size, and nothing free. */
@@ -289,8 +289,8 @@ static void close_(struct layer *l)
 	struct indexed_layer *x = indexed_of(l);
 
 	indexed_bytes_done(&x->bytes);
-	index_close(x->points);
-	index_close(x->names);
+	index_file_close(x->points);
+	index_file_close(x->names);
 	free(x->base.path);
 	free(x);
 }
@@ -334,7 +334,7 @@ static struct hash128 identity_of(const struct indexed_head *head)
 static int root_is_implicit(struct indexed_layer *x)
 {
 	CLEANUP(index_rec) struct index_rec rec = {0};
-	int r = index_inode(x->names, INDEX_ROOT_INO, &rec);
+	int r = index_file_inode(x->names, INDEX_ROOT_INO, &rec);
 
 	if (r < 0 || !S_ISDIR(rec.attr.mode))
 		return -EUCLEAN;
@@ -350,8 +350,8 @@ int layer_open_indexed(const struct indexed_parts *parts, const char *path,
 	int r;
 
 	if (x == NULL) {
-		index_close(parts->names);
-		index_close(parts->points);
+		index_file_close(parts->names);
+		index_file_close(parts->points);
 		blob_unref(parts->stored);
 		return err_set(err, ENOMEM, "out of memory");
 	}

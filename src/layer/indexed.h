@@ -22,6 +22,7 @@ struct indexed_bytes {
 	struct index_file *points; /* borrowed */
 	pthread_mutex_t lock;	   /* protects what follows */
 	struct blob *plain;	   /* owned reference; NULL: not opened yet */
+	struct buf encoded;	   /* the points, which `plain` looks at */
 	int error;		   /* why it could not be: it is not tried again */
 };
 

@@ -107,7 +107,7 @@ static int open_index(const char *dir, const char *name, struct index_file **ret
 	fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0);
 	if (fd < 0)
 		return fd;
-	r = index_open(fd, path, ret_index, &err);
+	r = index_file_open(fd, path, ret_index, &err);
 	if (r < 0 && r != -EPROTONOSUPPORT)
 		log_warn("%s; it is made anew", err_text(&err));
 	return r;
@@ -264,7 +264,7 @@ int indexed_draft_publish(struct indexed_draft *d, const char *name, struct inde
 		d->name[0] = '\0';
 		/* A power cut may take the name away again: then it is made again. */
 	}
-	r = index_open(fcntl(d->fd, F_DUPFD_CLOEXEC, 3), name, ret_index, err);
+	r = index_file_open(fcntl(d->fd, F_DUPFD_CLOEXEC, 3), name, ret_index, err);
 	indexed_draft_done(d);
 	return r;
 }

@@ -39,7 +39,7 @@ int indexed_read_head(struct index_file *x, struct indexed_head *ret_head)
 	CLEANUP(buf) struct buf bytes = {0};
 	struct indexed_head head = {0};
 	struct reader r;
-	int rc = index_super(x, HEAD_KEY, &bytes);
+	int rc = index_file_super(x, HEAD_KEY, &bytes);
 
 	if (rc < 0)
 		return rc == -ENOENT ? -EUCLEAN : rc;
@@ -110,17 +110,17 @@ static struct loaded *find_loaded(const struct loading *l, uint64_t ino)
 static int load_xattrs(struct loading *l, uint64_t ino, struct apply_inode *inode)
 {
 	CLEANUP(buf) struct buf names = {0};
-	int r = index_xattr_names(l->x, ino, &names);
+	int r = index_file_xattr_names(l->x, ino, &names);
 
 	for (size_t at = 0; r == 0 && at < names.len;) {
 		const char *name = (const char *)names.data + at;
-		ssize_t len = index_xattr(l->x, ino, name, NULL, 0);
+		ssize_t len = index_file_xattr(l->x, ino, name, NULL, 0);
 		CLEANUP(free) void *value = malloc(len > 0 ? (size_t)len : 1);
 
 		if (len < 0 || value == NULL)
 			return len < 0 ? (int)len : -ENOMEM;
 		if (len > 0)
-			len = index_xattr(l->x, ino, name, value, (size_t)len);
+			len = index_file_xattr(l->x, ino, name, value, (size_t)len);
 		r = len < 0 ? (int)len : apply_xattr_set(inode, name, value, (size_t)len);
 		at += strlen(name) + 1;
 	}
@@ -174,7 +174,7 @@ static int load_name(struct loading *l, struct apply_name *dir, const char *text
 	CLEANUP(index_rec) struct index_rec rec = {0};
 	struct apply_inode *inode = NULL;
 	struct apply_name *name;
-	int r = index_lookup(l->x, dir->inode->rec.attr.ino, text, strlen(text), &rec);
+	int r = index_file_lookup(l->x, dir->inode->rec.attr.ino, text, strlen(text), &rec);
 
 	if (r < 0)
 		return r;
@@ -202,7 +202,7 @@ static int add_text(void *arg, const struct index_name *name)
 static int load_dir(struct loading *l, struct apply_name *dir)
 {
 	CLEANUP(buf) struct buf names = {0};
-	int r = index_list(l->x, dir->inode->rec.attr.ino, add_text, &names);
+	int r = index_file_list(l->x, dir->inode->rec.attr.ino, add_text, &names);
 
 	for (size_t at = 0; r == 0 && at < names.len;) {
 		const char *text = (const char *)names.data + at;
@@ -221,7 +221,7 @@ int indexed_load(struct index_file *x, struct apply *a)
 	int r = table_init(&l.inodes);
 
 	if (r == 0)
-		r = index_inode(x, INDEX_ROOT_INO, &rec);
+		r = index_file_inode(x, INDEX_ROOT_INO, &rec);
 	if (r == 0 && !S_ISDIR(rec.attr.mode))
 		r = -EUCLEAN;
 	if (r == 0)

@@ -158,7 +158,7 @@ struct index_file *made_index(struct apply *a, struct indexed_head *head)
 	cr_assert_eq(index_builder_new(fd, &b), 0);
 	cr_assert_eq(indexed_write(a, head, b), 0);
 	cr_assert_eq(index_finish(b, false), 0);
-	cr_assert_eq(index_open(steal_fd(&fd), "index", &x, &err), 0, "%s", err_text(&err));
+	cr_assert_eq(index_file_open(steal_fd(&fd), "index", &x, &err), 0, "%s", err_text(&err));
 	return x;
 }
 
