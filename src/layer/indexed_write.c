@@ -100,10 +100,17 @@ static int compare_names(const void *a, const void *b)
 	return diff != 0 ? diff : (x->len > y->len) - (x->len < y->len);
 }
 
-/* Reserved names are never shown. */
 static bool is_shown(const struct apply_name *n)
 {
-	return (n->inode != NULL || n->whiteout) && strncmp(n->text, ".wh..wh.", 8) != 0;
+	return n->inode != NULL || n->whiteout;
+}
+
+/* Reserved names are never shown, and count as no links. Those to what they have were made. */
+static void drop_reserved(struct apply *a)
+{
+	for (struct apply_name *n = a->root; n != NULL; n = apply_next(a->root, n))
+		if (n->inode != NULL && strncmp(n->text, ".wh..wh.", 8) == 0)
+			apply_set(a, n, NULL);
 }
 
 static int write_dir(struct writing *w, struct apply_name *dir)
@@ -199,6 +206,7 @@ int indexed_write(struct apply *a, struct indexed_head *head, struct index_build
 
 	for (struct apply_inode *i = a->inodes; i != NULL; i = i->next)
 		i->rec.attr.ino = 0;
+	drop_reserved(a);
 	memcpy(head->faults, a->faults, sizeof(head->faults));
 	head->n_names = count_names(a);
 	r = write_head(head, b);

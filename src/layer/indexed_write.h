@@ -28,7 +28,7 @@ struct indexed_head {
 
 /*
  * Writes the head (its n_names is filled in) and the tree, after all points: 0 or what index_build.c says.
- * Numbers the inodes of A.
+ * Numbers the inodes of A, and takes the reserved names out of it.
  */
 int indexed_write(struct apply *a, struct indexed_head *head, struct index_builder *b);
 
