@@ -40,6 +40,15 @@ struct catalog_options {
 	bool no_sync;	 /* volatile: never wait for a disk */
 	bool no_threads; /* tests: no checkpoint thread */
 	enum catalog_map map;
+	/*
+	 * WRITE, may be NULL: called during an open that has found records in the journals, before it brings them
+	 * into the tables: behind that nobody can tell any more which records a power cut may have left without
+	 * what belongs to them. What the records that catalog_each_replayed() tells need is made good here,
+	 * durably; records are changed by what is put into FIXES, catalog_inode() reads them, and
+	 * nothing else may be called. After an error (it has been told) the records stay in the journals.
+	 */
+	int (*replayed)(void *arg, struct catalog *c, struct batch *fixes);
+	void *replayed_arg;
 };
 
 /*
@@ -124,7 +133,8 @@ bool catalog_was_unclean(const struct catalog *c);
 
 /*
  * Calls EACH for every inode whose record was in the journal at the open, and in no checkpoint as
- * that of an inode with a data file, and is still there. An error of EACH ends the walk and is returned. EACH may commit.
+ * that of an inode with a data file, and is still there. An error of EACH ends the walk and is returned. EACH may commit
+ * once the catalog is open.
  */
 int catalog_each_replayed(struct catalog *c, int (*each)(void *arg, uint64_t ino), void *arg);
 

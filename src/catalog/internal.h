@@ -106,6 +106,8 @@ int read_super(struct catalog *c, struct err *err);
 /* An error's sentence about the file NAME. */
 int catalog_damaged(const struct catalog *c, struct err *err, const char *file, const char *why);
 int catalog_too_new(const struct catalog *c, struct err *err, uint32_t version);
+/* RC of replay_journals(). */
+int replay_failed(const struct catalog *c, struct err *err, int rc);
 
 /* mirrored.c: when the LMDB file must not be mapped. Under checkpoint_lock, but for the first two. */
 bool mirrored_is_wanted(const struct catalog *c);

@@ -247,7 +247,7 @@ static int read_journals(struct catalog *c, struct journal_bytes *ret_bytes, str
 	return 0;
 }
 
-static int replay_failed(struct catalog *c, struct err *err, int rc)
+int replay_failed(const struct catalog *c, struct err *err, int rc)
 {
 	if (rc == -ESTALE)
 		return err_set(err, EUCLEAN,
@@ -276,6 +276,25 @@ static int keep_bad_journal(struct catalog *c, unsigned int i, bool whole, struc
 	return 0;
 }
 
+/* What the owner changes goes to the tables with the records that it is about. */
+static int tell_replayed(struct catalog *c)
+{
+	CLEANUP(batch) struct batch fixes = {0};
+	int rc;
+
+	if (c->options.replayed == NULL || c->seq == c->applied)
+		return 0;
+	batch_begin(&fixes, c);
+	rc = c->options.replayed(c->options.replayed_arg, c, &fixes);
+	if (rc == 0 && !buf_ok(&fixes.body))
+		rc = -ENOMEM;
+	if (rc == 0)
+		rc = delta_reserve(c->active, fixes.body.len, fixes.n);
+	if (rc == 0)
+		delta_apply(c->active, fixes.body.data, fixes.body.len);
+	return rc;
+}
+
 /*
  * What was replayed goes into the tables before the journals are used again. On a full disk it cannot;
  * then they are continued where their records end.
@@ -291,7 +310,10 @@ static int settle_replay(struct catalog *c, const struct replay *r, uint64_t ret
 		any_bad |= bad[i];
 		ret_lens[i] = 0;
 	}
-	rc = c->seq != c->applied ? checkpoint(c, true) : 0;
+	rc = tell_replayed(c);
+	/* A damaged journal cannot be continued, whatever else fails. */
+	if ((rc == 0 || any_bad) && c->seq != c->applied)
+		rc = checkpoint(c, true);
 	if (rc < 0 && any_bad)
 		return err_errno(err, -rc, "cannot start a new journal in %s",
 				 dir_name_of(c->dirfd).text);

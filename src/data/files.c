@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Data files as such: listing them, making an empty one, removing a left-over. */
+/* Data files as such: listing them, making sure of their names, removing a left-over. */
 #include "data/files.h"
 
 #include <errno.h>
@@ -70,30 +70,50 @@ int data_each_file(struct data *d, int (*each)(void *arg, uint64_t ino), void *a
 	return r;
 }
 
-int data_has_file(struct data *d, uint64_t ino)
+int data_names_find(struct data_names *n, uint64_t ino)
 {
 	char path[DATA_PATH_SIZE];
 	struct stat st;
 	int r;
 
 	data_path(ino, path);
-	r = sys_fstatat(d->dirfd, path, &st, AT_SYMLINK_NOFOLLOW);
-	return r == 0 ? 1 : r == -ENOENT ? 0 : r;
+	r = sys_fstatat(n->dirfd, path, &st, AT_SYMLINK_NOFOLLOW);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	n->dirs[data_path_dir(ino)] = true;
+	return 1;
 }
 
-int data_make_file(struct data *d, uint64_t ino)
+int data_names_make(struct data_names *n, uint64_t ino)
 {
-	CLEANUP(fdref) struct fdref *ref = NULL;
-	int r;
+	CLEANUP(fd) int fd = -1;
+	int r = data_path_create(n->dirfd, ino, &fd);
 
-	if (d->read_only)
-		return -EROFS;
-	r = fdcache_create(d->fds, ino, &ref);
 	if (r < 0)
 		return r;
-	unsynced_created(d, ino);
-	unsynced_moved(d, ref);
+	n->dirs[data_path_dir(ino)] = true;
 	return 0;
+}
+
+int data_names_sync(const struct data_names *n)
+{
+	bool any = false;
+
+	for (unsigned int dir = 0; dir < DATA_DIRS; dir++) {
+		CLEANUP(fd) int fd = -1;
+		char name[3];
+		int r;
+
+		if (!n->dirs[dir])
+			continue;
+		any = true;
+		data_path_dir_name(dir, name);
+		fd = sys_openat(n->dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+		r = fd < 0 ? fd : sys_fsync_dir(fd);
+		if (r < 0)
+			return r;
+	}
+	return any ? sys_fsync_dir(n->dirfd) : 0;
 }
 
 int data_remove_file(struct data *d, uint64_t ino)

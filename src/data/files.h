@@ -3,7 +3,10 @@
 #ifndef PLYFS_DATA_FILES_H
 #define PLYFS_DATA_FILES_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "data/path.h"
 
 struct data;
 
@@ -14,11 +17,21 @@ struct data;
  */
 int data_each_file(struct data *d, int (*each)(void *arg, uint64_t ino), void *arg);
 
+/*
+ * Names of data files that must be durable before the records that a crash has left are: without a
+ * store, which needs the records. Zeroed but for DIRFD, the store's directory (borrowed). Not
+ * thread-safe.
+ */
+struct data_names {
+	int dirfd;
+	bool dirs[DATA_DIRS]; /* those with names that are not durable yet */
+};
 /* 1 when INO has a data file, 0 when not, -errno. */
-int data_has_file(struct data *d, uint64_t ino);
-
-/* An empty data file for INO, in place of what there is. */
-int data_make_file(struct data *d, uint64_t ino);
+int data_names_find(struct data_names *n, uint64_t ino);
+/* An empty data file for INO, which has none. */
+int data_names_make(struct data_names *n, uint64_t ino);
+/* Waits for the disk, for all that were found or made. */
+int data_names_sync(const struct data_names *n);
 
 /*
  * Removes the data file of an inode that has none by its record, at once: no record that a power cut

@@ -44,10 +44,16 @@ int fs_upper_check_stack(struct fs *fs, const struct layers *l, struct err *err)
 int fs_upper_make_root(struct fs *fs, struct layer *root, struct err *err);
 
 /*
- * recover.c: for a writable upper that is open: deletes orphans, and mends and removes what an owner
- * that died has left. What fails is logged, and is no reason not to mount.
+ * recover.c: for a writable upper that is open: deletes orphans, and removes what an owner that died
+ * has left. What fails is logged, and is no reason not to mount.
  */
 void fs_recover(struct fs *fs);
+/*
+ * Before that, from inside the open of catalog C (catalog_options.replayed): gives what a power cut has
+ * left without bytes something to show. What fails is logged and returned.
+ */
+int fs_recover_replayed(const struct fs_options *options, struct catalog *c, int data_dir,
+			struct batch *fixes);
 
 /* Identities of the layers under an upper, as text, one line a layer, topmost first. */
 int stack_describe(const struct fs *fs, size_t n_own, struct buf *out, struct err *err);

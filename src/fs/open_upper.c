@@ -66,13 +66,33 @@ static int explain_upper(const struct fs *fs, int r, struct err *err)
 	return err_errno(err, -r, "upper %s", path);
 }
 
+struct opening {
+	const struct fs *fs;
+	int dir; /* .plyfs */
+};
+
+static int replayed(void *arg, struct catalog *c, struct batch *fixes)
+{
+	const struct opening *o = arg;
+	CLEANUP(fd) int data = -1;
+	int r = open_private(o->fs, true, "data", o->dir, &data);
+
+	if (r == 0)
+		return fs_recover_replayed(o->fs->options, c, data, fixes);
+	log_warn("upper %s: .plyfs/data: %s", o->fs->options->upper, strerror(-r));
+	return r;
+}
+
 static int open_catalog(struct fs *fs, int dir, enum catalog_mode mode, struct err *err)
 {
+	struct opening opening = {fs, dir};
 	struct catalog_options co = {
 		.mode = mode,
 		.create = mode == CATALOG_WRITE,
 		.no_sync = fs->options->no_sync,
 		.map = fs->options->catalog_map,
+		.replayed = replayed,
+		.replayed_arg = &opening,
 	};
 	int r = catalog_open(dir, &co, &fs->catalog, err);
 

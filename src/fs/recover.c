@@ -57,23 +57,22 @@ static void clear_orphans(struct fs *fs)
 }
 
 struct mending {
-	struct fs *fs;
+	struct catalog *catalog;
+	struct batch *fixes;
+	struct data_names names;
 	size_t n_emptied, n_lower;
 };
 
 /* Nothing of the upper's bytes is left: the file is again what it was before the first was written. */
-static int back_to_lower(struct fs *fs, struct inode_rec *rec)
+static void back_to_lower(struct mending *m, struct inode_rec *rec)
 {
-	CLEANUP(batch) struct batch b = {0};
-
 	rec->where = BYTES_LOWER;
 	rec->attr.size = rec->lower_size;
 	rec->chunk_shift = 0;
-	batch_begin(&b, fs->catalog);
-	batch_del_chunks(&b, rec->attr.ino);
-	batch_del_sum(&b, rec->attr.ino);
-	batch_put_inode(&b, rec);
-	return catalog_commit(fs->catalog, &b);
+	batch_del_chunks(m->fixes, rec->attr.ino);
+	batch_del_sum(m->fixes, rec->attr.ino);
+	batch_put_inode(m->fixes, rec);
+	m->n_lower++;
 }
 
 /*
@@ -85,39 +84,43 @@ static int mend(void *arg, uint64_t ino)
 {
 	struct mending *m = arg;
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
-	int r = record_load(m->fs, ino, &rec);
+	int r = catalog_inode(m->catalog, ino, &rec);
 
 	if (r < 0 || !S_ISREG(rec.attr.mode) || rec.attr.nlink == 0)
 		return r;
 	if (rec.where != BYTES_FILE && rec.where != BYTES_CHUNKS)
 		return 0;
-	r = data_has_file(m->fs->data, ino);
+	r = data_names_find(&m->names, ino);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	if (rec.where == BYTES_CHUNKS && rec.origin != NULL && rec.lower_size > 0) {
-		m->n_lower++;
-		return back_to_lower(m->fs, &rec);
+		back_to_lower(m, &rec);
+		return 0;
 	}
 	m->n_emptied++;
-	return data_make_file(m->fs->data, ino);
+	return data_names_make(&m->names, ino);
 }
 
-static void mend_replayed(struct fs *fs)
+int fs_recover_replayed(const struct fs_options *options, struct catalog *c, int data_dir,
+			struct batch *fixes)
 {
-	struct mending m = {.fs = fs};
-	int r = catalog_each_replayed(fs->catalog, mend, &m);
+	struct mending m = {.catalog = c, .fixes = fixes, .names = {.dirfd = data_dir}};
+	int r = catalog_each_replayed(c, mend, &m);
 
 	if (m.n_emptied > 0)
 		log_warn("upper %s: %zu files had not reached the disk when the power was cut; "
 			 "they are empty",
-			 fs->options->upper, m.n_emptied);
+			 options->upper, m.n_emptied);
 	if (m.n_lower > 0)
 		log_warn("upper %s: what was written into %zu files had not reached the disk when "
 			 "the power was cut; they show their lower content",
-			 fs->options->upper, m.n_lower);
+			 options->upper, m.n_lower);
+	if (r == 0 && !options->no_sync)
+		r = data_names_sync(&m.names);
 	if (r < 0)
-		log_warn("upper %s: looking for files without bytes failed: %s", fs->options->upper,
+		log_warn("upper %s: looking for files without bytes failed: %s", options->upper,
 			 strerror(-r));
+	return r;
 }
 
 struct leftovers {
@@ -188,9 +191,6 @@ void fs_recover(struct fs *fs)
 {
 	bool unclean = catalog_was_unclean(fs->catalog);
 
-	/* First, while the records are still known as replayed whatever happens to this process. */
-	if (unclean)
-		mend_replayed(fs);
 	clear_orphans(fs);
 	if (!unclean)
 		return;

@@ -85,20 +85,32 @@ Test(files, many_in_one_directory)
 
 Test(files, make_and_remove)
 {
+	struct data_names names = {0};
 	struct fixture s;
 	struct file f;
-	char bytes[5000] = "content";
+	uint8_t bytes[5000] = "content";
+	uint64_t other;
 
 	fixture_open(&s, NULL, &(struct data_options){0});
+	names.dirfd = openat(s.dirfd, "data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert_geq(names.dirfd, 0);
 	file_make(&f, &s, NULL);
-	cr_assert_eq(data_has_file(s.data, f.rec.attr.ino), 0);
+	other = f.rec.attr.ino + 1;
+	cr_assert_eq(data_names_find(&names, f.rec.attr.ino), 0);
 	cr_assert_eq(file_write(&f, bytes, sizeof(bytes), 0), 0);
-	cr_assert_eq(data_has_file(s.data, f.rec.attr.ino), 1);
-	cr_assert_eq(data_make_file(s.data, f.rec.attr.ino), 0);
-	file_expect(&f, NULL, 0);
-	cr_assert_eq(data_remove_file(s.data, f.rec.attr.ino), 0);
-	cr_assert_eq(data_remove_file(s.data, f.rec.attr.ino), 0);
-	cr_assert_eq(data_has_file(s.data, f.rec.attr.ino), 0);
+	cr_assert_eq(data_names_find(&names, f.rec.attr.ino), 1);
+	cr_assert_eq(data_names_find(&names, other), 0);
+	cr_assert_eq(data_names_make(&names, other), 0);
+	cr_assert_eq(data_names_find(&names, other), 1);
+	cr_assert_eq(data_names_sync(&names), 0);
+	file_expect(&f, bytes, sizeof(bytes));
+	for (int i = 0; i < 2; i++) {
+		cr_assert_eq(data_remove_file(s.data, f.rec.attr.ino), 0);
+		cr_assert_eq(data_remove_file(s.data, other), 0);
+	}
+	cr_assert_eq(data_names_find(&names, f.rec.attr.ino), 0);
+	cr_assert_eq(data_names_find(&names, other), 0);
+	close(names.dirfd);
 	file_done(&f);
 	fixture_close(&s);
 }

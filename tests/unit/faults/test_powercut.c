@@ -22,6 +22,9 @@
 
 #define OPS_MAX 200
 
+/* Second cuts after each first one. */
+#define AGAIN 6
+
 /* What was done, and the tree after each operation: states[0] is before the first. */
 struct history {
 	struct shadow *states[OPS_MAX + 1]; /* owned */
@@ -174,6 +177,7 @@ struct cut {
 	size_t point;
 	enum cut_mode mode;
 	uint64_t seed;
+	bool again; /* and once more, while that is recovered */
 };
 
 static const char *const mode_names[] = {"flushed only", "some of the rest", "all of it"};
@@ -197,10 +201,10 @@ static void check_bytes(const struct cut *c, unsigned int mark, unsigned int las
 	}
 }
 
-/* The latest state that has these names. */
-static void check_tree(const struct cut *c, const struct shadow *is)
+/* The latest state that has these names; MARK: the operation in which the cut was. */
+static void check_tree(const struct cut *c, unsigned int mark, const struct shadow *is)
 {
-	unsigned int mark = faults_mark_at(c->point), since = names_since(c->h, mark);
+	unsigned int since = names_since(c->h, mark);
 	unsigned int last = mark < c->h->n ? mark + 1 : mark;
 	char why[300], first[300] = "";
 	int pairs[2000];
@@ -217,17 +221,15 @@ static void check_tree(const struct cut *c, const struct shadow *is)
 	wrong("the tree is none of states %u to %u: %s; %s", since, last, first, why);
 }
 
-static void check_cut(void *arg)
+/* UPPER as a cut in operation MARK has left it. */
+static void check_upper(const struct cut *c, unsigned int mark, const char *upper)
 {
-	const struct cut *c = arg;
-	struct work w = {.upper = "cut"};
+	struct work w = {.upper = upper};
 	struct shadow *again;
 	char why[300];
 
-	remove_all(AT_FDCWD, "cut");
-	faults_cut(c->point, c->mode, c->seed, "cut");
 	work_open(&w);
-	check_tree(c, w.s);
+	check_tree(c, mark, w.s);
 	/* It goes on from there, and stays. */
 	if (!work_probe(&w))
 		wrong("nothing can be changed after it");
@@ -238,6 +240,41 @@ static void check_cut(void *arg)
 	if (!shadow_same(again, w.s, 0, NULL, why, sizeof(why)))
 		wrong("opened once more: %s", why);
 	work_close(&w);
+}
+
+/* The power is cut once more, while "cut" is opened and closed: at some moments, half of them early ones. */
+static void check_again(const struct cut *c, unsigned int mark)
+{
+	struct work w = {.upper = "cut"};
+	size_t n, at;
+
+	faults_watch("cut", true);
+	faults_begin(NULL);
+	work_open(&w);
+	n = faults_recorded();
+	work_close(&w);
+	faults_end();
+	for (unsigned int i = 0; i < AGAIN; i++) {
+		size_t end = i < AGAIN / 2 ? n : faults_recorded();
+
+		at = end - (c->seed + c->point + i * end / AGAIN) % (end + 1);
+		remove_all(AT_FDCWD, "again");
+		faults_cut(at, i % 4 == 3 ? CUT_RANDOM : CUT_DURABLE, c->seed + i, "again");
+		check_upper(c, mark, "again");
+	}
+}
+
+static void check_cut(void *arg)
+{
+	const struct cut *c = arg;
+	unsigned int mark = faults_mark_at(c->point);
+
+	remove_all(AT_FDCWD, "cut");
+	faults_cut(c->point, c->mode, c->seed, "cut");
+	if (c->again)
+		check_again(c, mark);
+	else
+		check_upper(c, mark, "cut");
 }
 
 /* False, and a line, when something is wrong. */
@@ -269,47 +306,92 @@ static bool everything(void)
 
 /* ---- the tests ------------------------------------------------------------------------ */
 
-static void cut_everywhere(enum cut_mode mode, unsigned int quick)
+/* Cuts behind call FIRST; TEMPLATE says of which kind; QUICK: about how many in the quick run. */
+static void cut_from(size_t first, const struct cut *template, unsigned int quick)
 {
-	static struct history h;
-	unsigned long only = number_of("PLYFS_CUT_AT", 0), seed = seed_of(), n, step, bad = 0;
-	unsigned long runs = 0;
-	struct work w;
-	char dir[64];
+	unsigned long only = number_of("PLYFS_CUT_AT", 0), n = faults_recorded(), runs = 0, bad = 0;
+	unsigned long step = everything() ? 1 : (n - first) / quick + 1;
 
-	work_init(&w, dir);
-	record_run(&w, &h, NULL, 60, (unsigned int)seed);
-	n = faults_recorded();
-	step = everything() ? 1 : n / quick + 1;
-	cr_log_info("%s: %lu calls, cut after every %lu., PLYFS_SEED=%lu", mode_names[mode], n,
-		    step, seed);
-	for (unsigned long at = only != 0 ? only : seed % step; at <= n; at += step) {
-		struct cut c = {&h, at, mode, seed};
+	cr_log_info("%s: %lu calls, cut after every %lu., PLYFS_SEED=%lu",
+		    mode_names[template->mode], n, step, (unsigned long)template->seed);
+	for (unsigned long at = only != 0 ? only : first + template->seed % step; at <= n;
+	     at += step) {
+		struct cut c = *template;
+
+		c.point = at;
 
 		bad += !cut_is_right(&c, "");
 		runs++;
 		if (only != 0)
 			break;
 	}
+	cr_assert_eq(bad, 0, "%lu of %lu cuts went wrong (PLYFS_SEED=%lu)", bad, runs,
+		     (unsigned long)template->seed);
+}
+
+static void cut_everywhere(enum cut_mode mode, bool again, unsigned int quick)
+{
+	static struct history h;
+	struct cut c = {.h = &h, .mode = mode, .seed = seed_of(), .again = again};
+	struct work w;
+	char dir[64];
+
+	work_init(&w, dir);
+	record_run(&w, &h, NULL, 60, (unsigned int)c.seed);
+	cut_from(0, &c, quick);
 	history_done(&h);
 	work_done(&w, dir);
-	cr_assert_eq(bad, 0, "%lu of %lu cuts went wrong (PLYFS_SEED=%lu)", bad, runs, seed);
 }
 
 Test(powercut, flushed_only)
 {
-	cut_everywhere(CUT_DURABLE, 80);
+	cut_everywhere(CUT_DURABLE, false, 80);
 }
 
 Test(powercut, some_of_the_rest)
 {
-	cut_everywhere(CUT_RANDOM, 80);
+	cut_everywhere(CUT_RANDOM, false, 80);
 }
 
 /* No cut at all, but a killed process: everything is there. */
 Test(powercut, killed)
 {
-	cut_everywhere(CUT_ALL, 30);
+	cut_everywhere(CUT_ALL, false, 30);
+}
+
+/* What the first recovery has brought into the tables must not need what the second cut takes. */
+Test(powercut, while_it_recovers)
+{
+	cut_everywhere(CUT_RANDOM, true, 60);
+}
+
+/* The process is killed first: what it had not flushed is in memory only when it is opened again. */
+Test(powercut, after_a_kill)
+{
+	static const struct shadow_op last[] = {
+		{SHADOW_CREATE, .path = "killed", .mode = 0644},
+		{SHADOW_WRITE, .path = "killed", .len = 9000, .seed = 1},
+	};
+	static struct history h;
+	struct cut c = {.h = &h, .seed = seed_of()};
+	static struct work w;
+	char dir[64];
+	size_t n;
+
+	work_init(&w, dir);
+	record_run(&w, &h, NULL, 60, (unsigned int)c.seed);
+	for (size_t i = 0; i < sizeof(last) / sizeof(*last); i++)
+		note(&h, &w, h.n, &last[i], work_step(&w, &last[i]));
+	n = faults_recorded();
+	work_kill(&w);
+	work_open(&w);
+	work_compare(&w, "after a kill");
+	for (int mode = CUT_DURABLE; mode <= CUT_RANDOM; mode++) {
+		c.mode = (enum cut_mode)mode;
+		cut_from(n, &c, 40);
+	}
+	history_done(&h);
+	work_done(&w, dir);
 }
 
 struct failed_flush {
@@ -336,7 +418,7 @@ static void check_failed_flush(void *arg)
 	snprintf(what, sizeof(what), "PLYFS_FAULT_AT=%lu (%s) ", f->at, faults_what());
 	for (unsigned int i = 0; i < 4; i++) {
 		size_t n = faults_recorded();
-		struct cut c = {&h, n - n * i / 5, CUT_DURABLE, f->seed};
+		struct cut c = {&h, n - n * i / 5, CUT_DURABLE, f->seed, false};
 
 		f->result->bad += !cut_is_right(&c, what);
 	}

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -231,6 +232,35 @@ void work_close(struct work *w)
 {
 	if (w->open)
 		drive_close(&w->d);
+	w->open = false;
+}
+
+/* Only what lies below the current directory. The number stays taken: threads may still use it. */
+static void void_ours(int fd, const char *dir, int null)
+{
+	char link[64], path[PATH_MAX];
+	size_t len = strlen(dir);
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path));
+	if (n >= (ssize_t)len && memcmp(path, dir, len) == 0 && dup2(null, fd) < 0)
+		wrong("dup2: %s", strerror(errno));
+}
+
+void work_kill(struct work *w)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char dir[PATH_MAX];
+
+	if (getcwd(dir, sizeof(dir)) == NULL)
+		wrong("%s: getcwd: %s", w->where, strerror(errno));
+	for (int fd = 3; fd < 1024; fd++)
+		void_ours(fd, dir, null);
+	close(null);
+	w->killed = malloc(sizeof(*w->killed));
+	*w->killed = w->d;
+	w->d = (struct drive){0};
 	w->open = false;
 }
 

@@ -10,6 +10,7 @@
 
 struct work {
 	struct drive d;
+	struct drive *killed; /* its memory stays, and so do threads that wait */
 	bool open;
 	const char *upper;
 	bool threads;
@@ -35,6 +36,8 @@ void work_done(struct work *w, const char *dir);
  */
 void work_open(struct work *w);
 void work_close(struct work *w);
+/* As a kill of the process leaves it: nothing is closed, but the descriptors, and locks, are gone. */
+void work_kill(struct work *w);
 /* One operation on both. */
 int work_step(struct work *w, const struct shadow_op *op);
 /* The workload: every kind of operation, N_RANDOM more from SEED, closes and opens. Ends open. */
