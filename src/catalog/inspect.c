@@ -99,15 +99,25 @@ static int inspect_journal(int dirfd, unsigned int i, struct catalog_files *f, s
 	return 0;
 }
 
-static void count_bad_journals(int dirfd, struct catalog_files *f)
+static int count_bad_journals(int dirfd, struct catalog_files *f)
 {
-	char name[32];
-	struct stat st;
+	CLEANUP(fd) int fd = sys_openat(dirfd, ".", O_RDONLY | O_DIRECTORY, 0);
+	const struct linux_dirent64 *d;
+	_Alignas(uint64_t) char names[4096];
+	ssize_t n = fd;
 
-	for (unsigned int i = 1; i <= 64; i++) {
-		snprintf(name, sizeof(name), JOURNAL_FILE_BAD, i);
-		f->n_bad_journals += sys_fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	while (fd >= 0 && (n = sys_getdents(fd, names, sizeof(names))) > 0) {
+		struct sys_dirents it = sys_dirents_of(names, (size_t)n);
+
+		while ((d = sys_dirents_next(&it)) != NULL) {
+			unsigned int number;
+			char more;
+
+			f->n_bad_journals += sscanf(d->d_name, JOURNAL_FILE_BAD "%c", &number,
+						    &more) == 1;
+		}
 	}
+	return (int)n;
 }
 
 int catalog_inspect(int dirfd, struct catalog_files *ret_files, struct err *err)
@@ -122,7 +132,9 @@ int catalog_inspect(int dirfd, struct catalog_files *ret_files, struct err *err)
 		r = inspect_tables(dirfd, &f, err);
 	if (r < 0)
 		return r;
-	count_bad_journals(dirfd, &f);
+	r = count_bad_journals(dirfd, &f);
+	if (r < 0)
+		return err_errno(err, -r, "cannot list the files beside " CATALOG_FILE);
 	*ret_files = f;
 	f = (struct catalog_files){0};
 	return 0;

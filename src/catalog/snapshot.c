@@ -187,7 +187,5 @@ int snapshot_open(int dirfd, struct catalog *c, struct err *err)
 	if (rc < 0)
 		return rc;
 	rc = apply_journals(c, &journals);
-	return rc < 0 ? err_errno(err, -rc, "cannot apply %s/" JOURNAL_FILE,
-				  dir_name_of(c->dirfd).text)
-		      : 0;
+	return rc < 0 ? replay_failed(c, err, rc) : 0;
 }

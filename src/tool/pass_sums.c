@@ -33,16 +33,29 @@ static int look(struct fsck *f, struct data *d, struct node *n)
 	return 0;
 }
 
-static int look_at_all(struct fsck *f, struct data *d)
+static int open_data(struct fsck *f, struct data **ret_data)
+{
+	struct data_options options = {.read_only = true};
+	CLEANUP(err) struct err err = {0};
+
+	return data_open(f->data_fd, f->catalog, &options, ret_data, &err);
+}
+
+/* The data files are opened for the first of them that has a sum: few uppers have any. */
+static int look_at_all(struct fsck *f)
 {
 	struct node *const *nodes = nodes_sorted(f->nodes);
 	size_t n = nodes_count(f->nodes);
+	CLEANUP(data) struct data *d = NULL;
 	int r = nodes != NULL ? 0 : -ENOMEM;
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		if (nodes[i]->has_record && nodes[i]->has_sum && nodes[i]->has_data &&
-		    !nodes[i]->is_dead)
-			r = look(f, d, nodes[i]);
+		    !nodes[i]->is_dead) {
+			r = d == NULL ? open_data(f, &d) : 0;
+			if (r == 0)
+				r = look(f, d, nodes[i]);
+		}
 		if (r == 0)
 			r = step_long(f);
 	}
@@ -51,17 +64,12 @@ static int look_at_all(struct fsck *f, struct data *d)
 
 int pass_sums(struct fsck *f)
 {
-	struct data_options options = {.read_only = true};
-	CLEANUP(data) struct data *d = NULL;
-	CLEANUP(err) struct err err = {0};
 	int r;
 
 	/* Whoever writes a file takes its sum away first; of a moment ago there may be one still. */
 	if (f->data_fd < 0 || f->in_use || f->keeps_data)
 		return 0;
-	r = data_open(f->data_fd, f->catalog, &options, &d, &err);
-	if (r == 0)
-		r = look_at_all(f, d);
+	r = look_at_all(f);
 	if (r == 0 && f->n_sums > 0)
 		note(f, "%" PRIu64 " files have the bytes that were written", f->n_sums);
 	if (r == 0 && f->n_stale > 0)

@@ -153,15 +153,24 @@ void sample_make(struct made_upper *u)
 	make_chunks(u);
 }
 
+/* Test_damage makes a hundred thousand dumps, so not by printf. */
+static void put_hex(struct buf *out, const uint8_t *bytes, size_t len)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < len; i++) {
+		buf_put_u8(out, (uint8_t)digits[bytes[i] >> 4]);
+		buf_put_u8(out, (uint8_t)digits[bytes[i] & 15]);
+	}
+}
+
 static int dump_row(void *arg, const struct catalog_raw *raw)
 {
 	struct buf *out = arg;
 
-	for (size_t i = 0; i < raw->key_len; i++)
-		buf_printf(out, "%02x", raw->key[i]);
+	put_hex(out, raw->key, raw->key_len);
 	buf_put_str(out, " = ");
-	for (size_t i = 0; i < raw->value_len; i++)
-		buf_printf(out, "%02x", raw->value[i]);
+	put_hex(out, raw->value, raw->value_len);
 	buf_put_u8(out, '\n');
 	return 0;
 }
@@ -222,11 +231,15 @@ static int run(const struct made_upper *u, bool repair, const char *to, char **r
 int sample_fsck(const struct made_upper *u, bool repair, char **ret_text)
 {
 	int status = run(u, repair, NULL, ret_text);
-	char *summary = strstr(*ret_text, u->tmp.path);
+	size_t len = strlen(u->tmp.path);
 
 	/* The last line begins with the upper's path. */
-	if (summary != NULL && !(status & FSCK_FAILED))
-		*summary = '\0';
+	for (char *line = *ret_text; !(status & FSCK_FAILED) && *line != '\0';) {
+		if (strncmp(line, u->tmp.path, len) == 0 && line[len] == ':')
+			*line = '\0';
+		line += strcspn(line, "\n");
+		line += *line == '\n';
+	}
 	return status;
 }
 
