@@ -4,7 +4,9 @@
  *
  * What makes it cheap: a directory's marks are read once, when its node is made; its names are read
  * once for the whiteouts among them, when the first of them is looked up or when it is listed. From
- * then on looking up an ordinary file is one system call.
+ * then on looking up an ordinary file is one system call. Where nothing lies below (lookup_bottom())
+ * none of these hides anything: looking up a directory is one system call, too, and it is not opened before
+ * something in it is asked for.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -54,7 +56,7 @@ static int read_node(struct dir_node *n, int parent_fd, char **ret_redirect)
 		return r;
 	}
 	n->opaque = marks.opaque || r > 0;
-	n->xwhiteout = marks.xwhiteout;
+	n->xwhiteout = marks.xwhiteout ? DIR_XWHITEOUT_YES : DIR_XWHITEOUT_NO;
 	*ret_redirect = steal_ptr(&marks.redirect);
 	dir_fd_install(n, fd);
 	return 0;
@@ -69,7 +71,7 @@ static void set_redirect(struct layer_entry *e, char *redirect)
 }
 
 static int lookup_dir(struct dir_node *parent, int fd, const char *name, const struct stat *st,
-		      bool hides, struct layer_entry *ret_entry)
+		      bool hides, bool bottom, struct layer_entry *ret_entry)
 {
 	CLEANUP(dir_node) struct dir_node *n = NULL;
 	CLEANUP(free) char *redirect = NULL;
@@ -77,7 +79,8 @@ static int lookup_dir(struct dir_node *parent, int fd, const char *name, const s
 
 	if (r == 0)
 		r = dir_node_new(parent->layer, parent, name, st, &n);
-	if (r == 0)
+	/* Where other mounts can be, opening tells whether it is one. */
+	if (r == 0 && !(bottom && parent->layer->detached))
 		r = read_node(n, fd, &redirect);
 	if (r < 0)
 		return r;
@@ -95,11 +98,11 @@ static int lookup_regular(struct dir_node *parent, int fd, const char *name, con
 {
 	const struct dir_layer *l = parent->layer;
 	CLEANUP(overlay_marks) struct overlay_marks marks = {0};
-	bool may_hide = parent->xwhiteout && overlay_may_be_whiteout(st);
 	bool may_copy = overlay_may_be_metacopy(st) || (l->base.trust & LAYER_TRUST_METACOPY) != 0;
-	int r = 0;
+	int may_hide = overlay_may_be_whiteout(st) ? dir_node_xwhiteout(parent, fd) : 0;
+	int r = may_hide < 0 ? may_hide : 0;
 
-	if ((may_hide || may_copy) && !l->noxattr)
+	if (r == 0 && (may_hide || may_copy) && !l->noxattr)
 		r = overlay_read_marks(fd, name, &marks);
 	if (r < 0)
 		return r;
@@ -118,9 +121,10 @@ static int lookup_regular(struct dir_node *parent, int fd, const char *name, con
  * NAME in N, of which FD is a descriptor. A whiteout of a name beside the name itself hides only
  * what is below: OCI applies a layer's whiteouts before its files.
  */
-static int lookup_in(struct dir_node *n, int fd, const char *name, struct layer_entry *ret_entry)
+static int lookup_in(struct dir_node *n, int fd, const char *name, bool bottom,
+		     struct layer_entry *ret_entry)
 {
-	int hides = dir_node_hides(n, fd, name);
+	int hides = bottom ? 0 : dir_node_hides(n, fd, name);
 	struct stat st;
 	int r;
 
@@ -134,7 +138,7 @@ static int lookup_in(struct dir_node *n, int fd, const char *name, struct layer_
 	if (r < 0)
 		return r;
 	if (S_ISDIR(st.st_mode))
-		return lookup_dir(n, fd, name, &st, hides, ret_entry);
+		return lookup_dir(n, fd, name, &st, hides, bottom, ret_entry);
 	if (S_ISREG(st.st_mode))
 		return lookup_regular(n, fd, name, &st, ret_entry);
 	attr_from_stat(&st, &ret_entry->attr);
@@ -142,19 +146,31 @@ static int lookup_in(struct dir_node *n, int fd, const char *name, struct layer_
 	return 0;
 }
 
-static int lookup(struct layer *l, struct layer_dir *dir, const char *name,
-		  struct layer_entry *ret_entry)
+static int enter_and_look_up(struct dir_node *n, const char *name, bool bottom,
+			     struct layer_entry *ret_entry)
 {
-	struct dir_node *n = dir_node_of(dir);
 	int fd = dir_node_enter(n, name);
 	int r;
 
-	(void)l;
 	if (fd < 0)
 		return fd;
-	r = lookup_in(n, fd, name, ret_entry);
+	r = lookup_in(n, fd, name, bottom, ret_entry);
 	dir_fd_put(n);
 	return r;
+}
+
+static int lookup(struct layer *l, struct layer_dir *dir, const char *name,
+		  struct layer_entry *ret_entry)
+{
+	(void)l;
+	return enter_and_look_up(dir_node_of(dir), name, false, ret_entry);
+}
+
+static int lookup_bottom(struct layer *l, struct layer_dir *dir, const char *name,
+			 struct layer_entry *ret_entry)
+{
+	(void)l;
+	return enter_and_look_up(dir_node_of(dir), name, true, ret_entry);
 }
 
 static int root(struct layer *l, struct layer_dir **ret_dir)
@@ -279,6 +295,7 @@ static const struct layer_ops dir_ops = {
 	.kind = "dir",
 	.root = root,
 	.lookup = lookup,
+	.lookup_bottom = lookup_bottom,
 	.dir_entry = dir_entry,
 	.list = dir_list,
 	.getattr = getattr,
@@ -326,10 +343,11 @@ static bool numbers_anew(int fd)
 }
 
 /* The descriptor of a layer's root: readable, and where allowed of a mount of its own. */
-static int open_root(int fd, bool detach)
+static int open_root(int fd, bool detach, bool *ret_detached)
 {
 	CLEANUP(fd) int clone = detach ? sys_open_tree_clone(fd) : -1;
 
+	*ret_detached = clone >= 0;
 	return sys_open_in(clone >= 0 ? clone : fd, ".", O_RDONLY | O_DIRECTORY, true);
 }
 
@@ -350,13 +368,13 @@ static int read_root(struct dir_layer *l, const struct stat *st)
 	if (r == 0)
 		r = aufs_opaque(n->fd);
 	n->opaque = marks.opaque || r > 0;
-	n->xwhiteout = marks.xwhiteout;
+	n->xwhiteout = marks.xwhiteout ? DIR_XWHITEOUT_YES : DIR_XWHITEOUT_NO;
 	return r < 0 ? r : 0;
 }
 
 static int open_layer(struct dir_layer *l, int fd, bool detach)
 {
-	CLEANUP(fd) int own = open_root(fd, detach);
+	CLEANUP(fd) int own = open_root(fd, detach, &l->detached);
 	struct stat st;
 	int r;
 

@@ -17,9 +17,11 @@
  * again from the nearest ancestor that has one, a component at a time, so that neither the depth
  * of a tree nor the number of layers and nodes is limited by PATH_MAX or RLIMIT_NOFILE.
  *
- * Everything but the reference count, `hidden` and the cache's fields is fixed once the node is
- * handed out.
+ * Everything but the reference count, `xwhiteout`, `hidden` and the cache's fields is fixed once the
+ * node is handed out.
  */
+enum dir_xwhiteout { DIR_XWHITEOUT_UNKNOWN, DIR_XWHITEOUT_NO, DIR_XWHITEOUT_YES };
+
 struct dir_node {
 	atomic_uint refs;
 	struct dir_layer *layer;
@@ -30,8 +32,10 @@ struct dir_node {
 	uint64_t number; /* with `path_numbers`: what is shown for `ino` */
 	uint32_t depth;	 /* the root's is 0 */
 	bool opaque;
-	bool xwhiteout; /* files in here may be xattr whiteouts */
-	bool empty;	/* of another mount: what is in it is not the layer's */
+	bool empty; /* of another mount: what is in it is not the layer's */
+
+	/* May files in here be xattr whiteouts? enum dir_xwhiteout; read when first asked for. */
+	atomic_int xwhiteout;
 
 	/* Names hidden by whiteouts in here; owned; NULL until asked for (dir_node_hidden()). */
 	_Atomic(struct aufs_set *) hidden;
@@ -41,6 +45,10 @@ struct dir_node {
 	atomic_bool recent;
 	int fd;
 	struct dir_node *newer, *older;
+
+	/* Whose turn it is to move the position of `fd` (dir_list.c). */
+	atomic_flag listing;
+	bool listed; /* that position may be anywhere; protected by `listing` */
 };
 
 #define DIR_FD_CLOSED (-1)
@@ -54,6 +62,7 @@ struct dir_layer {
 	atomic_bool told_of_mounts;
 	bool hide_private;
 	bool noxattr;
+	bool detached;	   /* of a mount of its own: no other is mounted in it */
 	bool loose_ino;	   /* the file system numbers inodes anew each time it looks them up */
 	bool path_numbers; /* its numbers do not outlast a mount: those of the paths are shown */
 };
@@ -96,6 +105,9 @@ int dir_node_enter(struct dir_node *n, const char *name);
 
 /* Does N, of which FD is a descriptor, hold an aufs whiteout of NAME? 1, 0 or -errno. */
 int dir_node_hides(struct dir_node *n, int fd, const char *name);
+
+/* May files in N, of which FD is a descriptor, be xattr whiteouts? 1, 0 or -errno. */
+int dir_node_xwhiteout(struct dir_node *n, int fd);
 
 /* Keeps SET at N as what its listing said; SET is emptied. Failing does no harm. */
 void dir_node_keep_hidden(struct dir_node *n, struct aufs_set *set);

@@ -10,23 +10,15 @@
 
 enum { DIRENTS_SIZE = 32 * 1024 };
 
-/*
- * Calls FN with every entry of the directory FD but "." and "..". The directory is opened anew: the
- * position of a shared descriptor is nobody's.
- */
-static int each_entry(struct dir_layer *l, int fd,
-		      int (*fn)(const struct linux_dirent64 *d, void *arg), void *arg)
+/* Calls FN with every entry of the directory FD, from its position on, but "." and "..". */
+static int read_entries(int fd, int (*fn)(const struct linux_dirent64 *d, void *arg), void *arg)
 {
-	CLEANUP(fd) int own = dir_open_in(l, fd, ".", O_RDONLY | O_DIRECTORY);
-	CLEANUP(free) void *bytes = NULL;
+	CLEANUP(free) void *bytes = malloc(DIRENTS_SIZE);
 
-	if (own < 0)
-		return own;
-	bytes = malloc(DIRENTS_SIZE);
 	if (bytes == NULL)
 		return -ENOMEM;
 	for (;;) {
-		ssize_t n = sys_getdents(own, bytes, DIRENTS_SIZE);
+		ssize_t n = sys_getdents(fd, bytes, DIRENTS_SIZE);
 		struct sys_dirents it = sys_dirents_of(bytes, n > 0 ? (size_t)n : 0);
 		const struct linux_dirent64 *d;
 
@@ -45,6 +37,31 @@ static int each_entry(struct dir_layer *l, int fd,
 	}
 }
 
+/*
+ * Calls FN with every entry of N, of which FD is a descriptor, but "." and "..". The position of a
+ * descriptor that others share is moved by one at a time; the next one opens the directory anew.
+ * So does who may not read it: its descriptor is O_PATH, and opening tells why.
+ */
+static int each_entry(struct dir_node *n, int fd,
+		      int (*fn)(const struct linux_dirent64 *d, void *arg), void *arg)
+{
+	CLEANUP(fd) int own = -1;
+	int r = -EBADF;
+
+	if (!atomic_flag_test_and_set_explicit(&n->listing, memory_order_acquire)) {
+		bool moved = n->listed;
+
+		n->listed = true;
+		if (!moved || sys_lseek(fd, 0, SEEK_SET) == 0)
+			r = read_entries(fd, fn, arg);
+		atomic_flag_clear_explicit(&n->listing, memory_order_release);
+	}
+	if (r != -EBADF)
+		return r;
+	own = dir_open_in(n->layer, fd, ".", O_RDONLY | O_DIRECTORY);
+	return own < 0 ? own : read_entries(own, fn, arg);
+}
+
 static int scan_entry(const struct linux_dirent64 *d, void *arg)
 {
 	if (aufs_reserved(d->d_name))
@@ -55,7 +72,7 @@ static int scan_entry(const struct linux_dirent64 *d, void *arg)
 int dir_scan_hidden(struct dir_node *n, int fd, struct aufs_set *ret_set)
 {
 	CLEANUP(aufs_set) struct aufs_set set = {0};
-	int r = each_entry(n->layer, fd, scan_entry, &set);
+	int r = each_entry(n, fd, scan_entry, &set);
 
 	if (r == 0)
 		r = aufs_set_sort(&set);
@@ -71,6 +88,7 @@ struct listing {
 	int fd;
 	struct layer_list *list;
 	size_t first; /* index of the first of ours in `list` */
+	bool xwhiteout;
 	struct aufs_set hidden;
 };
 
@@ -85,7 +103,7 @@ static uint8_t listed_type(const struct listing *ls, const struct linux_dirent64
 			return DT_UNKNOWN;
 		return overlay_is_whiteout(&st) ? DT_WHT : DT_CHR;
 	}
-	if (d->d_type == DT_REG && (ls->node->xwhiteout || l->override != OVERRIDE_NONE))
+	if (d->d_type == DT_REG && (ls->xwhiteout || l->override != OVERRIDE_NONE))
 		return DT_UNKNOWN;
 	/* A whiteout of the BSDs, which Linux keeps on disk but gives no meaning. */
 	return d->d_type == DT_WHT ? DT_UNKNOWN : d->d_type;
@@ -138,8 +156,12 @@ static int list_hidden(struct listing *ls)
 
 static int list_node(struct listing *ls)
 {
-	int r = each_entry(ls->node->layer, ls->fd, list_entry, ls);
+	int r = dir_node_xwhiteout(ls->node, ls->fd);
 
+	if (r < 0)
+		return r;
+	ls->xwhiteout = r > 0;
+	r = each_entry(ls->node, ls->fd, list_entry, ls);
 	if (r == 0)
 		r = aufs_set_sort(&ls->hidden);
 	if (r == 0)

@@ -28,6 +28,8 @@ int dir_node_new(struct dir_layer *l, struct dir_node *parent, const char *name,
 	n->fd = -1;
 	atomic_init(&n->refs, 1);
 	atomic_init(&n->users, DIR_FD_CLOSED);
+	atomic_init(&n->xwhiteout, l->noxattr ? DIR_XWHITEOUT_NO : DIR_XWHITEOUT_UNKNOWN);
+	atomic_flag_clear(&n->listing);
 	*ret_node = steal_ptr(&n);
 	return 0;
 }
@@ -72,6 +74,23 @@ int dir_node_enter(struct dir_node *n, const char *name)
 		return -ENOENT;
 	/* Of another mount's directory the layer has the name, which its parent holds. */
 	return n->empty ? -ESTALE : dir_fd_get(n);
+}
+
+int dir_node_xwhiteout(struct dir_node *n, int fd)
+{
+	int known = atomic_load_explicit(&n->xwhiteout, memory_order_relaxed);
+	CLEANUP(overlay_marks) struct overlay_marks marks = {0};
+	int r;
+
+	if (known != DIR_XWHITEOUT_UNKNOWN)
+		return known == DIR_XWHITEOUT_YES;
+	r = overlay_read_marks(fd, NULL, &marks);
+	/* Without search permission nothing in it can be reached, a mark no more than a name. */
+	if (r < 0)
+		return r == -EACCES ? 0 : r;
+	atomic_store_explicit(&n->xwhiteout, marks.xwhiteout ? DIR_XWHITEOUT_YES : DIR_XWHITEOUT_NO,
+			      memory_order_relaxed);
+	return marks.xwhiteout;
 }
 
 void dir_node_keep_hidden(struct dir_node *n, struct aufs_set *set)

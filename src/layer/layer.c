@@ -108,6 +108,21 @@ int layer_lookup(struct layer *l, struct layer_dir *dir, const char *name,
 	return entry_result(l, l->ops->lookup(l, dir, name, &e), &e, ret_entry);
 }
 
+int layer_lookup_bottom(struct layer *l, struct layer_dir *dir, const char *name,
+			struct layer_entry *ret_entry)
+{
+	struct layer_entry e = {0};
+	int r = check_name(name);
+
+	if (r < 0)
+		return r;
+	if (l->ops->lookup_bottom == NULL)
+		r = l->ops->lookup(l, dir, name, &e);
+	else
+		r = l->ops->lookup_bottom(l, dir, name, &e);
+	return entry_result(l, r, &e, ret_entry);
+}
+
 int layer_dir_entry(struct layer *l, struct layer_dir *dir, struct layer_entry *ret_entry)
 {
 	struct layer_entry e = {0};

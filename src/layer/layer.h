@@ -92,6 +92,14 @@ struct layer_ops {
 	int (*lookup)(struct layer *l, struct layer_dir *dir, const char *name,
 		      struct layer_entry *ret_entry);
 
+	/*
+	 * Optional. As lookup(), where the caller has no layer below to look into: LAYER_OPAQUE and
+	 * the redirect of a directory may be left out, and a name that only a whiteout mentions may be
+	 * -ENOENT. For backends that must ask for each of these.
+	 */
+	int (*lookup_bottom)(struct layer *l, struct layer_dir *dir, const char *name,
+			     struct layer_entry *ret_entry);
+
 	/* Is DIR opaque, and its attributes; for the root, which no lookup() returns. */
 	int (*dir_entry)(struct layer *l, struct layer_dir *dir, struct layer_entry *ret_entry);
 
@@ -180,11 +188,13 @@ DEFINE_CLEANUP_PTR(struct layer_file, layer_file, layer_file_close)
 /*
  * Thin wrappers, so that callers read `layer_lookup(l, dir, name, &e)`. They check NAME, leave
  * outputs untouched on failure, and answer for what a backend lacks: layer_by_origin() -ENOENT,
- * layer_open_over() -EOPNOTSUPP.
+ * layer_open_over() -EOPNOTSUPP, layer_lookup_bottom() as layer_lookup().
  */
 int layer_root(struct layer *l, struct layer_dir **ret_dir);
 int layer_lookup(struct layer *l, struct layer_dir *dir, const char *name,
 		 struct layer_entry *ret_entry);
+int layer_lookup_bottom(struct layer *l, struct layer_dir *dir, const char *name,
+			struct layer_entry *ret_entry);
 int layer_dir_entry(struct layer *l, struct layer_dir *dir, struct layer_entry *ret_entry);
 int layer_readdir(struct layer *l, struct layer_dir *dir, struct layer_list *list);
 int layer_getattr(struct layer *l, struct layer_dir *dir, const char *name, struct attr *ret_attr);

@@ -95,6 +95,14 @@ static int trace_lookup(struct layer *l, struct layer_dir *dir, const char *name
 	return trace_entry(l, "lookup", dir, name, r, ret_entry);
 }
 
+static int trace_lookup_bottom(struct layer *l, struct layer_dir *dir, const char *name,
+			       struct layer_entry *ret_entry)
+{
+	int r = layer_lookup_bottom(inner_of(l), inner_dir(dir), name, ret_entry);
+
+	return trace_entry(l, "lookup_bottom", dir, name, r, ret_entry);
+}
+
 static int trace_dir_entry(struct layer *l, struct layer_dir *dir, struct layer_entry *ret_entry)
 {
 	int r = layer_dir_entry(inner_of(l), inner_dir(dir), ret_entry);
@@ -277,6 +285,7 @@ static const struct layer_ops trace_ops = {
 	.kind = "trace",
 	.root = trace_root,
 	.lookup = trace_lookup,
+	.lookup_bottom = trace_lookup_bottom,
 	.dir_entry = trace_dir_entry,
 	.list = trace_list,
 	.getattr = trace_getattr,

@@ -46,6 +46,19 @@ static int too_much(const struct search *q, uint32_t layer)
 	return -ELOOP;
 }
 
+/*
+ * In the last part nothing is hidden any more, which spares a layer the look for marks. A redirect
+ * is followed even there where the layer is trusted with it: it may lead back up.
+ */
+static int look_up_in(struct search *q, const struct part *part, struct layer_entry *ret_entry)
+{
+	struct layer *l = q->stack->layers[part->layer];
+
+	if (q->next == q->n && (l->trust & LAYER_TRUST_REDIRECT) == 0)
+		return layer_lookup_bottom(l, part->dir, q->name, ret_entry);
+	return layer_lookup(l, part->dir, q->name, ret_entry);
+}
+
 int search_next(struct search *q, const struct part **ret_part, struct layer_entry *ret_entry)
 {
 	while (q->next < q->n) {
@@ -57,7 +70,7 @@ int search_next(struct search *q, const struct part **ret_part, struct layer_ent
 			return too_much(q, part->layer);
 		}
 		memset(ret_entry, 0, sizeof(*ret_entry));
-		r = layer_lookup(q->stack->layers[part->layer], part->dir, q->name, ret_entry);
+		r = look_up_in(q, part, ret_entry);
 		/* A layer that cannot hold so long a name does not have it. */
 		if (r == -ENOENT || r == -ENAMETOOLONG)
 			continue;
