@@ -8,7 +8,8 @@
 
 struct dir_file {
 	struct layer_file base;
-	int fd; /* owned */
+	int fd;	    /* owned */
+	off_t size; /* layers do not change */
 };
 
 static struct dir_file *file_of(struct layer_file *f)
@@ -20,7 +21,7 @@ static struct dir_file *file_of(struct layer_file *f)
  * The caller knows that NAME is a regular file. If it no longer is, that shows here, and what took
  * its place is not waited for: O_NONBLOCK for a fifo without writers.
  */
-static int open_regular(struct dir_layer *l, int dirfd, const char *name)
+static int open_regular(struct dir_layer *l, int dirfd, const char *name, off_t *ret_size)
 {
 	CLEANUP(fd) int fd = dir_open_in(l, dirfd, name, O_RDONLY | O_NONBLOCK);
 	struct stat st;
@@ -35,7 +36,10 @@ static int open_regular(struct dir_layer *l, int dirfd, const char *name)
 		return r;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
-	return S_ISREG(st.st_mode) ? steal_fd(&fd) : -ESTALE;
+	if (!S_ISREG(st.st_mode))
+		return -ESTALE;
+	*ret_size = st.st_size;
+	return steal_fd(&fd);
 }
 
 int dir_open(struct layer *l, struct layer_dir *dir, const char *name, struct layer_file **ret_file)
@@ -52,7 +56,7 @@ int dir_open(struct layer *l, struct layer_dir *dir, const char *name, struct la
 	if (dirfd < 0)
 		return dirfd;
 	f->base.layer = l;
-	f->fd = open_regular(dir_layer_of(l), dirfd, name);
+	f->fd = open_regular(dir_layer_of(l), dirfd, name, &f->size);
 	dir_fd_put(n);
 	if (f->fd < 0)
 		return f->fd;
@@ -62,7 +66,12 @@ int dir_open(struct layer *l, struct layer_dir *dir, const char *name, struct la
 
 ssize_t dir_file_read(struct layer_file *f, void *bytes, size_t size, off_t off)
 {
-	return sys_pread_full(file_of(f)->fd, bytes, size, off);
+	struct dir_file *file = file_of(f);
+
+	/* The kernel asks for whole pages: what is behind the end is not read for. */
+	if (off >= 0 && off < file->size && (uint64_t)(file->size - off) < size)
+		size = (size_t)(file->size - off);
+	return sys_pread_full(file->fd, bytes, size, off);
 }
 
 off_t dir_file_seek(struct layer_file *f, off_t off, int whence)
