@@ -247,7 +247,7 @@ static int emit_plus(const struct listing *l, const struct name *name, uint64_t 
 	e.dtype = attr_dtype(attr.mode);
 	if (!l->emit(l->arg, &e))
 		return 0;
-	inodes_count(&l->fs->inodes, h.inode);
+	inodes_keep(&l->fs->inodes, steal_ptr(&h.inode));
 	return 1;
 }
 

@@ -11,15 +11,21 @@ static uint64_t ino_hash(uint64_t ino)
 	return hash64(&ino, sizeof(ino), 0);
 }
 
+/* The table uses the upper bits of the hash's product; the stripe takes the lowest. */
+static struct inodes_stripe *stripe_of(struct inodes *t, uint64_t hash)
+{
+	return &t->stripes[hash % INODES_STRIPES];
+}
+
 int inodes_init(struct inodes *t)
 {
-	int r = table_init(&t->table);
+	int r = 0;
 
-	if (r < 0)
-		return r;
-	r = -pthread_mutex_init(&t->lock, NULL);
-	if (r < 0)
-		table_done(&t->table);
+	for (size_t i = 0; r == 0 && i < INODES_STRIPES; i++) {
+		r = table_init(&t->stripes[i].table);
+		if (r == 0)
+			r = -pthread_mutex_init(&t->stripes[i].lock, NULL);
+	}
 	return r;
 }
 
@@ -31,11 +37,13 @@ static void free_node(struct table_node *node, void *arg)
 
 void inodes_done(struct inodes *t)
 {
-	if (t->table.buckets == NULL)
-		return;
-	table_each(&t->table, free_node, NULL);
-	table_done(&t->table);
-	pthread_mutex_destroy(&t->lock);
+	for (size_t i = 0; i < INODES_STRIPES; i++) {
+		if (t->stripes[i].table.buckets == NULL)
+			return;
+		table_each(&t->stripes[i].table, free_node, NULL);
+		table_done(&t->stripes[i].table);
+		pthread_mutex_destroy(&t->stripes[i].lock);
+	}
 }
 
 void inode_free(struct inode *inode)
@@ -47,11 +55,11 @@ void inode_free(struct inode *inode)
 	free(inode);
 }
 
-static struct inode *find_locked(struct inodes *t, uint64_t ino, uint64_t hash)
+static struct inode *find_locked(struct inodes_stripe *s, uint64_t ino, uint64_t hash)
 {
 	struct table_node *n;
 
-	for (n = table_first(&t->table, hash); n != NULL; n = table_next(n)) {
+	for (n = table_first(&s->table, hash); n != NULL; n = table_next(n)) {
 		struct inode *inode = table_entry(n, struct inode, node);
 
 		if (inode->ino == ino) {
@@ -65,11 +73,12 @@ static struct inode *find_locked(struct inodes *t, uint64_t ino, uint64_t hash)
 struct inode *inodes_find(struct inodes *t, uint64_t ino)
 {
 	uint64_t hash = ino_hash(ino);
+	struct inodes_stripe *s = stripe_of(t, hash);
 	struct inode *inode;
 
-	pthread_mutex_lock(&t->lock);
-	inode = find_locked(t, ino, hash);
-	pthread_mutex_unlock(&t->lock);
+	pthread_mutex_lock(&s->lock);
+	inode = find_locked(s, ino, hash);
+	pthread_mutex_unlock(&s->lock);
 	return inode;
 }
 
@@ -97,57 +106,65 @@ struct inode *inodes_obtain(struct inodes *t, uint64_t ino, uint32_t type, struc
 			    const char *name)
 {
 	uint64_t hash = ino_hash(ino);
+	struct inodes_stripe *s = stripe_of(t, hash);
 	struct inode *inode, *fresh = NULL;
 
-	pthread_mutex_lock(&t->lock);
-	inode = find_locked(t, ino, hash);
+	pthread_mutex_lock(&s->lock);
+	inode = find_locked(s, ino, hash);
 	if (inode == NULL) {
 		inode = fresh = inode_new(ino, type, ref, name);
 		if (fresh != NULL)
-			table_add(&t->table, &fresh->node, hash);
+			table_add(&s->table, &fresh->node, hash);
 	}
-	pthread_mutex_unlock(&t->lock);
+	pthread_mutex_unlock(&s->lock);
 	/* Outside the lock: the last reference to a directory may close descriptors. */
 	if (ref != NULL)
 		union_ref_done(ref);
 	return inode;
 }
 
-struct inode *inodes_ref(struct inodes *t, struct inode *inode)
-{
-	pthread_mutex_lock(&t->lock);
-	inode->refs++;
-	pthread_mutex_unlock(&t->lock);
-	return inode;
-}
-
 bool inodes_drop(struct inodes *t, struct inode *inode, uint64_t lookups)
 {
+	struct inodes_stripe *s = stripe_of(t, inode->node.hash);
 	bool last;
 
-	pthread_mutex_lock(&t->lock);
+	pthread_mutex_lock(&s->lock);
 	inode->refs--;
 	inode->nlookup -= lookups < inode->nlookup ? lookups : inode->nlookup;
 	last = inode->refs == 0 && inode->nlookup == 0;
 	if (last)
-		table_del(&t->table, &inode->node);
-	pthread_mutex_unlock(&t->lock);
+		table_del(&s->table, &inode->node);
+	pthread_mutex_unlock(&s->lock);
 	return last;
 }
 
 void inodes_count(struct inodes *t, struct inode *inode)
 {
-	pthread_mutex_lock(&t->lock);
+	struct inodes_stripe *s = stripe_of(t, inode->node.hash);
+
+	pthread_mutex_lock(&s->lock);
 	inode->nlookup++;
-	pthread_mutex_unlock(&t->lock);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void inodes_keep(struct inodes *t, struct inode *inode)
+{
+	struct inodes_stripe *s = stripe_of(t, inode->node.hash);
+
+	pthread_mutex_lock(&s->lock);
+	inode->nlookup++;
+	inode->refs--;
+	pthread_mutex_unlock(&s->lock);
 }
 
 size_t inodes_held(struct inodes *t)
 {
-	size_t n;
+	size_t n = 0;
 
-	pthread_mutex_lock(&t->lock);
-	n = t->table.count;
-	pthread_mutex_unlock(&t->lock);
+	for (size_t i = 0; i < INODES_STRIPES; i++) {
+		pthread_mutex_lock(&t->stripes[i].lock);
+		n += t->stripes[i].table.count;
+		pthread_mutex_unlock(&t->stripes[i].lock);
+	}
 	return n;
 }

@@ -17,10 +17,10 @@
  * operation holds it. Everything but the counts and the two flags is constant.
  */
 struct inode {
-	struct table_node node; /* protected by inodes.lock */
+	struct table_node node; /* protected by the lock of its stripe */
 	uint64_t ino;
-	uint64_t nlookup; /* protected by inodes.lock */
-	uint32_t refs;	  /* operations that hold it; protected by inodes.lock */
+	uint64_t nlookup; /* protected by the lock of its stripe */
+	uint32_t refs;	  /* operations that hold it; protected by the lock of its stripe */
 	uint32_t type;	  /* S_IFMT bits */
 	/*
 	 * Its last name is gone. `gone`: a lower inode that never had a record. `orphan`: it has a
@@ -41,9 +41,14 @@ static inline bool inode_removed(const struct inode *inode)
 	return inode->gone || inode->orphan;
 }
 
-struct inodes {
+/* Spread over locks of their own: every operation takes one, several times. */
+#define INODES_STRIPES 16
+struct inodes_stripe {
 	pthread_mutex_t lock;
-	struct table table;
+	struct table table; /* protected by lock */
+};
+struct inodes {
+	struct inodes_stripe stripes[INODES_STRIPES];
 };
 
 int inodes_init(struct inodes *t);
@@ -60,9 +65,6 @@ struct inode *inodes_find(struct inodes *t, uint64_t ino);
 struct inode *inodes_obtain(struct inodes *t, uint64_t ino, uint32_t type, struct union_ref *ref,
 			    const char *name);
 
-/* Another reference, a reference given back. */
-struct inode *inodes_ref(struct inodes *t, struct inode *inode);
-
 /*
  * Gives back a reference and LOOKUPS look-ups. True when that was the last of both: the inode is
  * out of the table and the caller frees it with inode_free().
@@ -71,6 +73,8 @@ bool inodes_drop(struct inodes *t, struct inode *inode, uint64_t lookups);
 
 /* Counts one look-up. */
 void inodes_count(struct inodes *t, struct inode *inode);
+/* Makes a reference of the caller's a look-up. */
+void inodes_keep(struct inodes *t, struct inode *inode);
 size_t inodes_held(struct inodes *t);
 void inode_free(struct inode *inode);
 

@@ -19,7 +19,7 @@
  *	   exclusive to move them or to change their length. Never two at once.
  *	2. write_lock: names, records, everything that reads the catalog in order to change it.
  *	   Nothing under it waits for bytes to be copied or for a disk to be flushed.
- *	3. inodes.lock, lower_files.lock and the locks inside catalog, data, union and layer: leaves.
+ *	3. the locks of the inodes' stripes, lower_files.lock and the locks inside catalog, data, union and layer: leaves.
  *
  * Readers take none of 1 and 2 but the shared data lock for bytes.
  */
