@@ -2,6 +2,7 @@
 /* The program: which command is meant. */
 #include <string.h>
 
+#include "base/mem.h"
 #include "cli/commands.h"
 
 static const struct {
@@ -30,6 +31,7 @@ int main(int argc, char **argv)
 	struct invocation by = {.name = slash != NULL ? slash + 1 : name};
 	int status;
 
+	mem_settle();
 	inherited_note(&by.inherited);
 	by.as_fuse_overlayfs = strcmp(by.name, "fuse-overlayfs") == 0;
 	status = dispatch(&by, argc, argv);

@@ -32,12 +32,15 @@ struct walk {
 	size_t at_piece;
 	const struct union_list *list; /* the layers' stream; NULL: none */
 	size_t at_list;
+	bool ended; /* the caller asked for what follows the last name */
 };
 
 static void walk_done(struct walk *w)
 {
 	catalog_names_done(&w->piece);
-	if (w->list != NULL)
+	if (w->list != NULL && w->ended)
+		union_list_end(w->dir->dir, w->list);
+	else if (w->list != NULL)
 		union_list_put(w->dir->dir, w->list);
 	w->list = NULL;
 }
@@ -285,6 +288,7 @@ static int list(const struct listing *l, uint64_t after)
 		return r;
 	r = walk_start(&w, l->fs, l->dir, after > COOKIE_DOTDOT ? after : COOKIE_DOTDOT);
 	more = r < 0 ? r : walk_next(&w, &name);
+	w.ended = more == 0;
 	while (more > 0) {
 		/* The next name may replace the piece that this one's text lies in. */
 		memcpy(text, name.text, name.len);

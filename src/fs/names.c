@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "fs/private.h"
 
 int name_check(const char *name)
@@ -188,6 +189,23 @@ void inode_put(struct fs *fs, struct inode *inode)
 		inode_reap(fs, inode);
 }
 
+/* Looked at after so many inodes have gone. */
+#define FORGOTTEN_STEP 1024
+
+/*
+ * When as many inodes were forgotten as are left, the memory of those goes back to the system. So
+ * the cost, which grows with those that are left, is spread over those that went.
+ */
+static void count_forgotten(struct fs *fs)
+{
+	size_t n = atomic_fetch_add_explicit(&fs->forgotten, 1, memory_order_relaxed) + 1;
+
+	if (n % FORGOTTEN_STEP != 0 || n < inodes_held(&fs->inodes))
+		return;
+	atomic_store_explicit(&fs->forgotten, 0, memory_order_relaxed);
+	mem_give_back();
+}
+
 void fs_forget(struct fs *fs, uint64_t ino, uint64_t n)
 {
 	struct inode *inode = inode_get(fs, ino);
@@ -195,6 +213,8 @@ void fs_forget(struct fs *fs, uint64_t ino, uint64_t n)
 	if (inode == NULL)
 		return;
 	/* The root stays: the kernel forgets it once, at the end. */
-	if (inodes_drop(&fs->inodes, inode, ino == FS_ROOT_INO ? 0 : n))
-		inode_reap(fs, inode);
+	if (!inodes_drop(&fs->inodes, inode, ino == FS_ROOT_INO ? 0 : n))
+		return;
+	inode_reap(fs, inode);
+	count_forgotten(fs);
 }

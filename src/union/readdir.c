@@ -9,10 +9,12 @@
 
 /*
  * A listing is read in pieces, and between two of them nobody holds it. So those that nobody holds
- * stay until they are old and too many: memory is bounded by what was listed lately.
+ * stay until they are too many, and old or read to their end: the kernel keeps what it has read.
  */
-#define KEEP_BYTES   (16 << 20)
+#define KEEP_BYTES   (1 << 20)
 #define KEEP_SECONDS 5
+/* How many of the oldest are looked at for one that may go: few are in the middle of being read. */
+#define KEEP_LOOKS 8
 
 struct listing {
 	struct union_list list; /* first: what users hold */
@@ -20,6 +22,7 @@ struct listing {
 	size_t bytes;
 	/* The rest is protected by stack.lists.lock. */
 	uint32_t users;
+	bool ended;		       /* somebody has read it to its end */
 	time_t used;		       /* seconds; when it was last given back */
 	struct listing *older, *newer; /* in stack.lists while nobody uses it */
 };
@@ -87,14 +90,27 @@ static void unused_del(struct listings *t, struct listing *l)
 	t->bytes -= l->bytes;
 }
 
-/* Takes the oldest unused listing out if it may go; the caller frees it without the lock. */
-static struct listing *evict_locked(struct listings *t, bool any)
+/* The oldest unused listing that may go; NULL. */
+static struct listing *oldest_idle(const struct listings *t)
 {
 	struct listing *l = t->oldest;
+	time_t now = seconds_now();
+
+	if (t->bytes <= KEEP_BYTES)
+		return NULL;
+	for (int i = 0; i < KEEP_LOOKS && l != NULL; i++, l = l->newer) {
+		if (l->ended || now - l->used >= KEEP_SECONDS)
+			return l;
+	}
+	return NULL;
+}
+
+/* Takes an unused listing out if one may go; the caller frees it without the lock. */
+static struct listing *evict_locked(struct listings *t, bool any)
+{
+	struct listing *l = any ? t->oldest : oldest_idle(t);
 
 	if (l == NULL)
-		return NULL;
-	if (!any && (t->bytes <= KEEP_BYTES || seconds_now() - l->used < KEEP_SECONDS))
 		return NULL;
 	unused_del(t, l);
 	l->dir->listing = NULL;
@@ -157,14 +173,14 @@ int union_list_get(struct union_dir *dir, const struct union_list **ret_list)
 	return 0;
 }
 
-void union_list_put(struct union_dir *dir, const struct union_list *list)
+static void put(struct union_dir *dir, bool ended)
 {
 	struct listings *t = &dir->stack->lists;
+	/* While it is in use it is the node's. */
 	struct listing *l = dir->listing, *old = NULL;
 
-	/* While LIST is in use it is the node's. */
-	(void)list;
 	pthread_mutex_lock(&t->lock);
+	l->ended |= ended;
 	if (--l->users == 0) {
 		l->used = seconds_now();
 		unused_add(t, l);
@@ -172,6 +188,18 @@ void union_list_put(struct union_dir *dir, const struct union_list *list)
 	}
 	pthread_mutex_unlock(&t->lock);
 	free(old);
+}
+
+void union_list_put(struct union_dir *dir, const struct union_list *list)
+{
+	(void)list;
+	put(dir, false);
+}
+
+void union_list_end(struct union_dir *dir, const struct union_list *list)
+{
+	(void)list;
+	put(dir, true);
 }
 
 void listing_drop(struct union_dir *dir)

@@ -133,6 +133,8 @@ struct union_list {
 /* The listing of DIR, cached at the node. RET_LIST is valid until union_list_put(). */
 int union_list_get(struct union_dir *dir, const struct union_list **ret_list);
 void union_list_put(struct union_dir *dir, const struct union_list *list);
+/* As union_list_put(), by who was told that there is nothing more: few will ask for it again soon. */
+void union_list_end(struct union_dir *dir, const struct union_list *list);
 
 /* Frees cached listings that nobody uses (memory pressure, tests). */
 void stack_trim(struct stack *s);
