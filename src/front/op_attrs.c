@@ -13,7 +13,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct attr attr;
 	int r = fs_getattr(f->fs, ino, &attr);
 
-	reply_attr(req, f, r, &attr);
+	reply_attr(req, f, r, ino, &attr);
 }
 
 /*
@@ -66,7 +66,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
 		set |= caller_kill_bits(req, f, ino);
 	attr_from_stat(st, &to);
 	r = fs_setattr(f->fs, ino, set, &to, &attr);
-	reply_attr(req, f, r, &attr);
+	reply_attr(req, f, r, ino, &attr);
 }
 
 void op_readlink(fuse_req_t req, fuse_ino_t ino)

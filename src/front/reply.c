@@ -20,12 +20,18 @@ void reply_result(fuse_req_t req, int r)
 	fuse_reply_err(req, r < 0 ? positive_errno(r) : 0);
 }
 
+/* The number of links may be counted down once more than was done: then it is asked for again. */
+static double attr_timeout(const struct front *f, uint64_t ino)
+{
+	return fs_unsettled(f->fs, ino) ? 0 : f->options->timeout;
+}
+
 void reply_fill_entry(const struct front *f, const struct fs_entry *entry,
 		      struct fuse_entry_param *ret_param)
 {
 	*ret_param = (struct fuse_entry_param){
 		.ino = entry->ino,
-		.attr_timeout = f->options->timeout,
+		.attr_timeout = attr_timeout(f, entry->ino),
 		.entry_timeout = f->options->timeout,
 	};
 	attr_to_stat(&entry->attr, &ret_param->attr);
@@ -69,7 +75,7 @@ void reply_opened_entry(fuse_req_t req, struct front *f, int r, const struct fs_
 		fs_forget(f->fs, entry->ino, 1);
 }
 
-void reply_attr(fuse_req_t req, struct front *f, int r, const struct attr *attr)
+void reply_attr(fuse_req_t req, struct front *f, int r, uint64_t ino, const struct attr *attr)
 {
 	struct stat st;
 
@@ -78,7 +84,7 @@ void reply_attr(fuse_req_t req, struct front *f, int r, const struct attr *attr)
 		return;
 	}
 	attr_to_stat(attr, &st);
-	fuse_reply_attr(req, &st, f->options->timeout);
+	fuse_reply_attr(req, &st, attr_timeout(f, ino));
 }
 
 void reply_readlink(fuse_req_t req, ssize_t r, const char *target)

@@ -20,7 +20,7 @@ void reply_lookup(fuse_req_t req, struct front *f, int r, const struct fs_entry 
 void reply_opened_entry(fuse_req_t req, struct front *f, int r, const struct fs_entry *entry,
 			struct fuse_file_info *fi);
 
-void reply_attr(fuse_req_t req, struct front *f, int r, const struct attr *attr);
+void reply_attr(fuse_req_t req, struct front *f, int r, uint64_t ino, const struct attr *attr);
 void reply_readlink(fuse_req_t req, ssize_t r, const char *target);
 /* ZERO: "do not ask again"; else an open file or directory that keeps its cache. */
 void reply_open(fuse_req_t req, struct front *f, bool zero, struct fuse_file_info *fi);

@@ -82,6 +82,13 @@ int fs_rmdir(struct fs *fs, uint64_t parent, const char *name);
 int fs_rename(struct fs *fs, const struct fs_caller *who, uint64_t parent, const char *name,
 	      uint64_t new_parent, const char *new_name, unsigned int flags);
 
+/*
+ * May the kernel be about to count down the links of INO by itself? It does when the answer to an unlink reaches
+ * it, although the new count may have reached it before, by another name's look-up. So for some seconds
+ * after a file lost one name of several, its attributes must not be cached for long.
+ */
+bool fs_unsettled(struct fs *fs, uint64_t ino);
+
 /* Attributes. */
 int fs_getattr(struct fs *fs, uint64_t ino, struct attr *ret_attr);
 enum fs_set {

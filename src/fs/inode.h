@@ -28,6 +28,7 @@ struct inode {
 	 */
 	atomic_bool gone;
 	atomic_bool orphan;
+	atomic_uint unlinked;	 /* seconds; when it last lost a name and kept others; 0: never */
 	uint32_t part;		 /* as union_ref.part */
 	struct union_dir *dir;	 /* owned; directories: their lower part; others: what holds the
 				    lower name; NULL when nothing of a lower layer shows */

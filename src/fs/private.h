@@ -36,6 +36,7 @@ struct fs {
 	bool read_only;
 	bool snapshot;
 	struct inodes inodes;
+	atomic_uint unlinked;	 /* seconds; the latest `unlinked` of all inodes */
 	atomic_size_t forgotten; /* inodes that went since memory was given back */
 	struct lower_files lower_files;
 	pthread_mutex_t write_lock;

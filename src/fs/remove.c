@@ -2,8 +2,45 @@
 /* unlink and rmdir. */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "fs/remove.h"
+
+/* For how long an answer of ours may take to its end in the kernel: only a machine that stands still takes longer. */
+#define UNSETTLED_SECONDS 10
+
+/* Never 0. */
+static unsigned int seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (unsigned int)now.tv_sec + 1;
+}
+
+static void unsettle(struct fs *fs, struct inode *inode)
+{
+	unsigned int now = seconds_now();
+
+	atomic_store(&inode->unlinked, now);
+	atomic_store(&fs->unlinked, now);
+}
+
+static bool is_recent(unsigned int when)
+{
+	return when != 0 && seconds_now() - when <= UNSETTLED_SECONDS;
+}
+
+bool fs_unsettled(struct fs *fs, uint64_t ino)
+{
+	/* Hardly ever is there any such inode. */
+	if (!is_recent(atomic_load_explicit(&fs->unlinked, memory_order_relaxed)))
+		return false;
+
+	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
+
+	return h.inode != NULL && is_recent(atomic_load(&h.inode->unlinked));
+}
 
 /*
  * A lower inode with one name needs no record to lose it: the whiteout says all there is to say, and
@@ -45,11 +82,17 @@ int removal_plan(struct change *ch, struct inode *inode, const struct attr *attr
 	if (rec->attr.nlink == 0)
 		batch_put_orphan(&ch->batch, inode->ino);
 	*ret_removal = rec->attr.nlink == 0 ? REMOVAL_ORPHAN : REMOVAL_KEEPS;
+	/* Before anybody can see the new count. */
+	if (*ret_removal == REMOVAL_KEEPS)
+		unsettle(ch->fs, inode);
 	return 0;
 }
 
-void removal_apply(struct inode *inode, enum removal removal)
+void removal_apply(struct fs *fs, struct inode *inode, enum removal removal)
 {
+	/* Once more, for the commit may have waited. */
+	if (removal == REMOVAL_KEEPS)
+		unsettle(fs, inode);
 	if (removal == REMOVAL_GONE)
 		inode->gone = true;
 	if (removal == REMOVAL_ORPHAN)
@@ -94,7 +137,7 @@ static int remove_name(struct fs *fs, uint64_t parent, const char *name, bool di
 		rec_count_dir(dir_rec, -1);
 	r = change_commit(&ch);
 	if (r == 0)
-		removal_apply(h.inode, removal);
+		removal_apply(fs, h.inode, removal);
 	return r;
 }
 

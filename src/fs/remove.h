@@ -15,6 +15,6 @@ enum removal { REMOVAL_KEEPS, REMOVAL_GONE, REMOVAL_ORPHAN };
 int removal_plan(struct change *ch, struct inode *inode, const struct attr *attr,
 		 enum removal *ret_removal);
 /* After a successful commit. */
-void removal_apply(struct inode *inode, enum removal removal);
+void removal_apply(struct fs *fs, struct inode *inode, enum removal removal);
 
 #endif

@@ -115,7 +115,7 @@ static int replace(struct change *ch, const struct fs_caller *who, struct side *
 	if (r == 0)
 		r = change_commit(ch);
 	if (r == 0 && to->inode != NULL)
-		removal_apply(to->inode, removal);
+		removal_apply(ch->fs, to->inode, removal);
 	return r;
 }
 

@@ -1,0 +1,21 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Calls that race with each other leave no lasting mistake in the kernel's caches.
+. "$(dirname "$0")/../support/lib.sh"
+need_packages python3
+in_private_ns "$@"
+fuse_ready
+
+# race NAME ROUNDS OPTIONS
+race() {
+	mkdir -p "$WORK"/{low,upper,work,mnt}
+	mount_plyfs "lowerdir=$WORK/low,upperdir=$WORK/upper,workdir=$WORK/work$3" "$WORK/mnt"
+	/usr/bin/python3 "$(dirname "$0")/races.py" "$1" "$WORK/mnt" "$2"
+	umount_plyfs "$WORK/mnt"
+	rm -rf "$WORK"/{low,upper,work}
+}
+
+for options in "" ",writeback=0"; do
+	run_test "an unlinked name counts once${options/,/, }" race links 3000 "$options"
+done
+finish
