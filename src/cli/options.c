@@ -556,6 +556,7 @@ int mount_options_finish(struct mount_options *o, bool privileged, struct err *e
 		return r;
 	o->fs.atime = !o->no_atime;
 	o->front.acl = !o->fs.no_acl && !o->fs.no_xattr;
+	o->front.no_xattr = o->fs.no_xattr;
 	o->front.no_fsync = o->fs.no_sync;
 	o->front.debug = o->debug;
 	o->foreground |= o->debug;

@@ -24,6 +24,7 @@ struct front_options {
 	unsigned int threads;  /* 0: by the number of processors */
 	unsigned int max_read; /* bytes; 0: as the kernel likes */
 	bool acl;	       /* the kernel checks POSIX ACLs */
+	bool no_xattr;	       /* there are no extended attributes to be asked for */
 	bool writeback;	       /* the kernel gathers writes */
 	bool io_uring;	       /* requests come by io_uring where library and kernel can */
 	bool no_fsync;	       /* fsync(2) is not worth a request: nothing would be synced */

@@ -150,7 +150,7 @@ Test(options, options_with_effect)
 	EXPECT_OPTION("ino32_t", p->o.fs.ino32);
 	EXPECT_OPTION("noacl", p->o.fs.no_acl && !p->o.front.acl);
 	EXPECT_OPTION("noacl,acl", !p->o.fs.no_acl && p->o.front.acl);
-	EXPECT_OPTION("noxattrs=1", p->o.fs.no_xattr && !p->o.front.acl);
+	EXPECT_OPTION("noxattrs=1", p->o.fs.no_xattr && p->o.front.no_xattr && !p->o.front.acl);
 	EXPECT_OPTION("noxattrs=0", !p->o.fs.no_xattr && p->o.front.acl);
 	EXPECT_OPTION("volatile", p->o.fs.no_sync && p->o.front.no_fsync);
 	EXPECT_OPTION("fsync=0", p->o.fs.no_sync);
