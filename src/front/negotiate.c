@@ -12,7 +12,7 @@ enum when {
 	IF_CACHED,    /* names and attributes stay valid: the tree changes through the mount only */
 	IF_UNCACHED,  /* timeout=0 */
 	IF_ACL,	      /* not noacl */
-	IF_WRITEBACK, /* not writeback=0 */
+	IF_WRITEBACK, /* not writeback=0, nor read-only */
 	IF_URING,
 };
 
@@ -45,7 +45,11 @@ static const struct {
 #endif
 };
 
-static bool applies(const struct front_options *o, enum when when)
+/*
+ * With the writeback cache each close(2), of a file that was only read, too, makes the kernel ask for its
+ * attributes again when they are wanted next (doc/messages.md). So not where nothing is written.
+ */
+static bool applies(const struct front_options *o, bool read_only, enum when when)
 {
 	switch (when) {
 	case ALWAYS:
@@ -57,19 +61,19 @@ static bool applies(const struct front_options *o, enum when when)
 	case IF_ACL:
 		return o->acl;
 	case IF_WRITEBACK:
-		return o->writeback;
+		return o->writeback && !read_only;
 	case IF_URING:
 		return o->io_uring;
 	}
 	return false;
 }
 
-uint64_t negotiate_want(const struct front_options *o, uint64_t capable)
+uint64_t negotiate_want(const struct front_options *o, bool read_only, uint64_t capable)
 {
 	uint64_t want = 0;
 
 	for (size_t i = 0; i < sizeof(wants) / sizeof(*wants); i++)
-		if (applies(o, wants[i].when))
+		if (applies(o, read_only, wants[i].when))
 			want |= wants[i].cap;
 	return want & capable;
 }
@@ -108,7 +112,8 @@ static void ask(struct fuse_conn_info *conn, uint64_t want)
 void negotiate(void *userdata, struct fuse_conn_info *conn)
 {
 	struct front *f = userdata;
-	uint64_t capable = capable_of(conn), want = negotiate_want(f->options, capable);
+	uint64_t capable = capable_of(conn);
+	uint64_t want = negotiate_want(f->options, fs_read_only(f->fs), capable);
 
 	ask(conn, want);
 	if (conn->max_write > FRONT_MAX_WRITE)

@@ -15,7 +15,7 @@ static uint64_t want(uint64_t capable, double timeout, bool acl, bool writeback)
 	o.timeout = timeout;
 	o.acl = acl;
 	o.writeback = writeback;
-	return negotiate_want(&o, capable);
+	return negotiate_want(&o, false, capable);
 }
 
 Test(negotiate, nothing_that_is_not_offered)
@@ -37,6 +37,16 @@ Test(negotiate, by_option)
 	cr_expect_not(all & FUSE_CAP_AUTO_INVAL_DATA);
 	cr_expect_eq(want(UINT64_MAX, 1e9, false, true), all & ~(uint64_t)FUSE_CAP_POSIX_ACL);
 	cr_expect_eq(want(UINT64_MAX, 1e9, true, false), all & ~(uint64_t)FUSE_CAP_WRITEBACK_CACHE);
+}
+
+/* With the writeback cache every close costs a question, which only writing makes up for. */
+Test(negotiate, read_only)
+{
+	struct front_options o;
+
+	front_options_init(&o);
+	cr_expect_eq(negotiate_want(&o, true, UINT64_MAX),
+		     negotiate_want(&o, false, UINT64_MAX) & ~(uint64_t)FUSE_CAP_WRITEBACK_CACHE);
 }
 
 /* Opens without a message and O_TRUNC as part of an open do not go together. */
