@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the machine is, and the settings of it that change results."""
+import contextlib
+import os
+import platform
+import subprocess
+
+KNOBS = {
+    "haltpoll": "/sys/module/haltpoll/parameters/guest_halt_poll_ns",
+    "enable_uring": "/sys/module/fuse/parameters/enable_uring",
+}
+
+
+def read(path, default=""):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            return f.read().strip()
+    except OSError:
+        return default
+
+
+def has_knob(name):
+    return os.access(KNOBS.get(name, ""), os.W_OK)
+
+
+class Knobs:
+    """Sets knobs, and puts back at the end what was there before."""
+
+    def __init__(self):
+        self.before = {name: read(path) for name, path in KNOBS.items()}
+
+    def apply(self, wanted):
+        """WANTED: name to value; knobs that it does not name get their first value again."""
+        for name, value in self.before.items():
+            value = wanted.get(name, value)
+            if value and read(KNOBS[name]) != value:
+                with open(KNOBS[name], "w", encoding="utf-8") as f:
+                    f.write(value)
+
+    def restore(self):
+        with contextlib.suppress(OSError):
+            self.apply({})
+
+
+def cpu_model():
+    for line in read("/proc/cpuinfo").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def memory_mib():
+    for line in read("/proc/meminfo").splitlines():
+        if line.startswith("MemTotal"):
+            return int(line.split()[1]) // 1024
+    return 0
+
+
+def file_system_of(path):
+    done = subprocess.run(["findmnt", "-n", "-o", "FSTYPE", "-T", path], stdout=subprocess.PIPE, text=True, check=False)
+    return done.stdout.strip()
+
+
+def describe(directory):
+    """Pairs of what and value, for the reports."""
+    idle = "/sys/devices/system/cpu/cpuidle/"
+    return {
+        "kernel": " ".join(os.uname()[i] for i in (0, 2, 4)),
+        "processors": f"{os.cpu_count()} x {cpu_model()}",
+        "virtual machine": "yes" if "hypervisor" in read("/proc/cpuinfo") else "no",
+        "memory": f"{memory_mib()} MiB",
+        "file system under all": file_system_of(directory),
+        "idle driver and governor": f"{read(idle + 'current_driver')}, {read(idle + 'current_governor')}",
+        "haltpoll, ns": read(KNOBS["haltpoll"], "not there"),
+        "fuse enable_uring": read(KNOBS["enable_uring"], "not there"),
+        "load when it began": read("/proc/loadavg").rpartition(" ")[0].rpartition(" ")[0],
+    }
