@@ -47,11 +47,12 @@ class Results:
 
 class Bench:
     def __init__(self, work, data, chosen, limit):
+        self.here = HERE
         self.work = work
         self.data = data
         self.systems = chosen
         self.results = Results()
-        self.knobs = machine.Knobs()
+        self.knobs = machine.Knobs(os.path.join(work, "knobs"))
         self.limit = limit  # seconds a step may take
         self.began = time.monotonic()
 
@@ -64,8 +65,8 @@ class Bench:
     def compile(self):
         for name, sources in PROGRAMS.items():
             paths = [os.path.join(HERE, source) for source in sources]
-            subprocess.run([os.environ.get("CC", "cc"), "-O2", "-std=gnu17", "-D_GNU_SOURCE", "-o",
-                            self.program(name), *paths, "-lpthread"], check=True)
+            subprocess.run([os.environ.get("CC", "cc"), "-O2", "-std=gnu17", "-D_GNU_SOURCE",
+                            "-I", os.path.dirname(HERE), "-o", self.program(name), *paths, "-lpthread"], check=True)
 
     # ---- rounds
 
@@ -84,7 +85,7 @@ class Bench:
                     if count(system):
                         self.one(group, system, "counting requests", counting=True)
         finally:
-            self.knobs.restore()
+            self.knobs.apply({})
 
     def warm(self):
         """Cold is a fresh mount, not a disk: what the layers hold is in the cache of the file system under them."""

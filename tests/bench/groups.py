@@ -46,10 +46,11 @@ class Group:
     changes: tuple = ()
     kind: str = "issue"
     mounts: bool = True  # the runner mounts the lower layer; otherwise `run` does
+    only: object = None  # says of a system whether it can do it
     check: object = None  # called once before the first round, may install what is needed, or raise Unavailable
 
     def fits(self, system):
         """Whether the file system can do it at all."""
         if self.changes and not system.copies_up:
             return False
-        return self.mounts or system.name != "backing"
+        return self.only is None or self.only(system)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the machine is, and the settings of it that change results."""
-import contextlib
 import os
 import platform
 import subprocess
@@ -23,23 +22,37 @@ def has_knob(name):
     return os.access(KNOBS.get(name, ""), os.W_OK)
 
 
-class Knobs:
-    """Sets knobs, and puts back at the end what was there before."""
+def set_knob(name, value):
+    with open(KNOBS[name], "w", encoding="ascii") as f:
+        f.write(value)
 
-    def __init__(self):
-        self.before = {name: read(path) for name, path in KNOBS.items()}
+
+class Knobs:
+    """Sets knobs for one system's turn, and puts back what was there before. Others are left alone.
+
+    What has been changed is also in the file JOURNAL, a path and the old value a line, for
+    scripts/bench to put back when this program is killed.
+    """
+
+    def __init__(self, journal):
+        self.journal = journal
+        self.before = {}
 
     def apply(self, wanted):
-        """WANTED: name to value; knobs that it does not name get their first value again."""
-        for name, value in self.before.items():
-            value = wanted.get(name, value)
-            if value and read(KNOBS[name]) != value:
-                with open(KNOBS[name], "w", encoding="utf-8") as f:
-                    f.write(value)
+        """WANTED: name to value. Those set for an earlier turn get their old value unless they are in it."""
+        for name in [name for name in self.before if name not in wanted]:
+            set_knob(name, self.before.pop(name))
+        for name, value in wanted.items():
+            now = read(KNOBS[name])
+            if now != value:
+                self.before.setdefault(name, now)
+                self.write_journal()
+                set_knob(name, value)
+        self.write_journal()
 
-    def restore(self):
-        with contextlib.suppress(OSError):
-            self.apply({})
+    def write_journal(self):
+        with open(self.journal, "w", encoding="ascii") as f:
+            f.writelines(f"{KNOBS[name]} {value}\n" for name, value in self.before.items())
 
 
 def cpu_model():

@@ -7,6 +7,7 @@ import time
 
 import bench
 import data
+import jobs
 import machine
 import rows
 import svg
@@ -14,7 +15,7 @@ import systems
 from report import KINDS, Report
 from table import replace_section
 
-GROUPS = (*rows.ISSUE, *rows.MEMORY)
+GROUPS = (*rows.ISSUE, *rows.MEMORY, *jobs.JOBS)
 
 
 def parse(argv):

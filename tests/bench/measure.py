@@ -69,6 +69,18 @@ def rss(pids):
     return total
 
 
+def has_ring(pids):
+    """Whether one of the processes has an io_uring open."""
+    for pid in pids:
+        for path in glob.glob(f"/proc/{pid}/fd/*"):
+            try:
+                if "[io_uring]" in os.readlink(path):
+                    return True
+            except OSError:
+                continue
+    return False
+
+
 def gone(pids):
     return not any(os.path.exists(f"/proc/{pid}") for pid in pids)
 
@@ -125,7 +137,9 @@ class Session:
         if self.system.fuse:
             self.pids = daemons_of(self.root)
             if not self.pids:
-                raise StepFailed(f"{self.system.title}: no process serves {self.root}")
+                raise StepFailed(f"no process serves {self.root}")
+            if self.system.wants_ring() and not has_ring(self.pids):
+                raise StepFailed("io_uring was asked for, and requests still come by /dev/fuse")
         return sample
 
     def unmount(self):
@@ -168,7 +182,7 @@ class Session:
 def run(argv, cwd, seconds):
     """What the program prints on stdout; StepFailed with the end of stderr if it fails."""
     with subprocess.Popen(argv, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
-                          stdin=subprocess.DEVNULL, start_new_session=True) as process:
+                          stdin=subprocess.DEVNULL, process_group=0) as process:
         try:
             out, errors = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:

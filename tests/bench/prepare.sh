@@ -6,6 +6,7 @@
 #     prepare.sh root NAME [PACKAGE...]       prints a directory with a root file system
 #     prepare.sh apt-root PACKAGE...          the same, the packages' archives fetched and not yet installed
 #     prepare.sh archive NAME                 prints a tar archive of a root file system
+#     prepare.sh in-root ROOT COMMAND...      runs it with ROOT as its root directory
 #     prepare.sh newer-fuse-overlayfs         prints a program: fuse-overlayfs of a newer Debian
 set -euo pipefail
 
@@ -94,6 +95,7 @@ archive)
 	need mmdebstrap
 	cached_archive "$@"
 	;;
+in-root) in_root "$@" ;;
 newer-fuse-overlayfs) newer_fuse_overlayfs ;;
 *)
 	echo "usage: see the head of $0" >&2

@@ -33,6 +33,10 @@ class System:
     def mount_argv(self, lowers, upper, work, mnt):
         raise NotImplementedError
 
+    def wants_ring(self):
+        """Whether its daemon is to take requests from an io_uring."""
+        return False
+
     def mount_program(self):
         """What podman calls to mount a container's root, or None for the kernel's own way."""
         return None
@@ -85,6 +89,9 @@ class Plyfs(System):
     def mount_argv(self, lowers, upper, work, mnt):
         options = ",".join([overlay_options(lowers, upper, work)] + self.options)
         return [self.program, "-o", options, mnt]
+
+    def wants_ring(self):
+        return "io_uring=1" in self.options
 
     def mount_program(self):
         return self.program

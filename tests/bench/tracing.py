@@ -9,7 +9,7 @@ import os
 import re
 
 TRACING = "/sys/kernel/tracing"
-INSTANCE = f"{TRACING}/instances/plyfs-bench-{os.getpid()}"
+INSTANCE = f"{TRACING}/instances/" + os.environ.get("BENCH_TRACE", "plyfs-bench")
 BUFFER_KIB = 65536  # a processor; a request takes about 40 bytes
 
 

@@ -21,7 +21,7 @@
  *     work small FILE N              writes a new file in N pieces of 512 bytes
  *     work run PROGRAM ARG...        whatever another program does; its output goes to standard error
  */
-#include "work.h"
+#include "bench/work.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Workloads of scripts/bench on the bytes of one file, and other programs. */
-#include "work.h"
+#include "bench/work.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Workloads of scripts/bench on the names and attributes of many files. */
-#include "work.h"
+#include "bench/work.h"
 
 #include <dirent.h>
 #include <errno.h>
