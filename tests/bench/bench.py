@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs groups of workloads on file systems in interleaved rounds, and keeps what came out."""
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -9,40 +8,10 @@ import time
 import machine
 import measure
 import systems
+from results import Results
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAMS = {"work": ("work.c", "work_tree.c", "work_file.c"), "files": ("files.c",)}
-
-
-class Results:
-    """Samples by step and file system; failures and request counts beside them."""
-
-    def __init__(self):
-        self.samples = {}
-        self.failures = {}
-        self.requests = {}
-
-    def add(self, step, system, sample):
-        self.samples.setdefault(step, {}).setdefault(system, []).append(sample)
-
-    def values(self, step, system):
-        return [s.value for s in self.samples.get(step, {}).get(system, ())]
-
-    def median(self, step, system):
-        values = self.values(step, system)
-        return statistics.median(values) if values else None
-
-    def spread(self, step, system):
-        """(largest - smallest) / median, or None with fewer than two values."""
-        values = self.values(step, system)
-        middle = statistics.median(values) if values else 0
-        return (max(values) - min(values)) / middle if len(values) > 1 and middle > 0 else None
-
-    def middle_of(self, step, system, field):
-        """The median of user, sys, daemon or rss, or None."""
-        found = [getattr(s, field) for s in self.samples.get(step, {}).get(system, ())]
-        found = [value for value in found if value is not None]
-        return statistics.median(found) if found else None
 
 
 class Bench:
@@ -70,9 +39,8 @@ class Bench:
 
     # ---- rounds
 
-    def run(self, groups, rounds, slow_rounds, count):
-        """COUNT: None, or a function that says whether a system's requests are counted."""
-        groups = self.usable(groups)
+    def run(self, groups, rounds, slow_rounds, count, done):
+        """COUNT says whether a system's requests are counted; DONE is called after each group of each round."""
         try:
             for number in range(rounds):
                 self.warm()
@@ -80,10 +48,12 @@ class Bench:
                     for system in self.in_turn(number):
                         if number < self.rounds_of(group, system, rounds, slow_rounds):
                             self.one(group, system, f"round {number + 1}")
+                    done()
             for group in groups:
                 for system in self.systems:
                     if count(system):
                         self.one(group, system, "counting requests", counting=True)
+                done()
         finally:
             self.knobs.apply({})
 
@@ -94,6 +64,7 @@ class Bench:
                        cwd=self.data.dir)
 
     def usable(self, groups):
+        """Those that this machine can run, prepared."""
         found = []
         for group in groups:
             try:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/bench, once it runs in namespaces of its own."""
 import argparse
+import json
 import os
 import sys
 import time
@@ -13,6 +14,7 @@ import rows
 import svg
 import systems
 from report import KINDS, Report
+from results import Results
 from table import replace_section
 
 GROUPS = (*rows.ISSUE, *rows.MEMORY, *jobs.JOBS)
@@ -40,6 +42,8 @@ def parse(argv):
     p.add_argument("--json", metavar="FILE", help="everything that was measured")
     p.add_argument("--svg", metavar="DIR", help="plots, one a collection of rows")
     p.add_argument("--markdown", metavar="FILE", help="puts the tables into a document, between its bench: comments")
+    p.add_argument("--from", metavar="FILE,...", dest="earlier",
+                   help="measures nothing: puts what --json has written earlier, of one run or of several, into reports")
     p.add_argument("--data", metavar="DIR", default=os.environ.get("PLYFS_TEST_CACHE", "/var/cache/plyfs-tests"),
                    help="where the trees are made and kept; on the file system of the work directory (default: %(default)s)")
     return p.parse_args(argv)
@@ -122,6 +126,7 @@ def counted(options):
 
 
 def run(options, work, plyfs):
+    """Returns the exit status."""
     groups = choose_groups(options.rows)
     if options.short:
         options.rounds = options.slow_rounds = 1
@@ -129,18 +134,40 @@ def run(options, work, plyfs):
     size = data.SHORT if options.short else data.FULL
     b = bench.Bench(work, data.get(options.data, size), chosen, options.limit)
     b.compile()
-    facts = facts_of(b, options)
-    b.run(groups, options.rounds, options.slow_rounds, counted(options))
-    report = Report(b, groups, facts)
+    groups = b.usable(groups)
+    report = Report(b.results, {s.name: s.title for s in chosen}, groups, facts_of(b, options))
+
+    def keep():
+        if options.json:
+            write(options.json, report.json())
+
+    b.run(groups, options.rounds, options.slow_rounds, counted(options), keep)
     publish(report, options)
-    return any(system.startswith("plyfs") for _, system in b.results.failures)
+    return 1 if any(system.startswith("plyfs") for _, system in b.results.failures) else 0
+
+
+def show_earlier(options):
+    """Columns and rows of all the files; what the machine was comes from the first."""
+    results, titles, facts, steps = Results(), {}, {}, set()
+    for path in options.earlier.split(","):
+        with open(path, encoding="utf-8") as f:
+            earlier = json.load(f)
+        results.load(earlier)
+        titles.update(earlier["systems"])
+        facts = {**earlier["facts"], **facts}
+        steps.update(row["step"] for row in earlier["rows"])
+    groups = [group for group in GROUPS if steps & {step.name for step in group.steps}]
+    publish(Report(results, titles, groups, facts), options)
+    return 0
 
 
 def main():
     options = parse(sys.argv[1:])
     try:
-        return 1 if run(options, os.environ["BENCH_WORK"], os.environ["PLYFS"]) else 0
-    except ValueError as e:
+        if options.earlier:
+            return show_earlier(options)
+        return run(options, os.environ["BENCH_WORK"], os.environ["PLYFS"])
+    except (ValueError, OSError) as e:
         print(f"bench: {e}", file=sys.stderr)
         return 2
 

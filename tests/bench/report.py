@@ -26,13 +26,13 @@ def ratio(value, other):
 class Report:
     """Tables of one run. `subject` is the file system whose goals are judged: the first plyfs."""
 
-    def __init__(self, bench, groups, facts):
-        self.bench = bench
-        self.results = bench.results
+    def __init__(self, results, titles, groups, facts):
+        """TITLES: name to title of each file system, in the order of the columns."""
+        self.results = results
         self.groups = groups
         self.facts = facts
-        self.names = [s.name for s in bench.systems]
-        self.titles = [s.title for s in bench.systems]
+        self.names = list(titles)
+        self.titles = list(titles.values())
         plyfs = [name for name in self.names if name.partition(":")[0] == "plyfs"]
         self.subject = plyfs[0] if plyfs else None
 

@@ -139,7 +139,7 @@ class Unionfs(System):
     def mount_argv(self, lowers, upper, work, mnt):
         branches = [upper + "=RW"] if upper else []
         branches += [layer + "=RO" for layer in lowers]
-        return ["unionfs", "-o", "cow,allow_other,use_ino,suid,dev,max_files=65536", ":".join(branches), mnt]
+        return ["unionfs", "-o", "cow,allow_other,use_ino,suid,dev", ":".join(branches), mnt]
 
 
 class Mergerfs(System):
