@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a row of the tables is, and what rows have one mount in common."""
 import dataclasses
+import os
+import shutil
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,3 +56,20 @@ class Group:
         if self.changes and not system.copies_up:
             return False
         return self.only is None or self.only(system)
+
+
+def cached(bench, name, key, make):
+    """A directory kept beside the trees, made by make(directory) unless one with that key is there."""
+    directory = os.path.join(os.path.dirname(bench.data.dir), name)
+    try:
+        with open(directory + ".key", encoding="utf-8") as f:
+            if f.read() == key:
+                return directory
+    except OSError:
+        pass
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
+    make(directory)
+    with open(directory + ".key", "w", encoding="utf-8") as f:
+        f.write(key)
+    return directory

@@ -6,7 +6,7 @@ import subprocess
 
 import data as trees
 import podman
-from groups import Group, Step
+from groups import Group, Step, cached
 from systems import Unavailable, prepare
 
 APT_PACKAGES = ("git", "python3")
@@ -22,23 +22,6 @@ MODULES = """argparse asyncio bz2 calendar cgi cmd code codecs concurrent.future
     shelve shlex smtplib socketserver sqlite3 ssl statistics string subprocess tarfile telnetlib tempfile timeit trace
     tracemalloc typing unittest.mock urllib.request uuid venv wave webbrowser wsgiref.simple_server xml.dom.minidom
     xml.etree.ElementTree xml.sax xmlrpc.client xmlrpc.server zipapp zipfile zoneinfo""".split()
-
-
-def cached(bench, name, key, make):
-    """A directory kept beside the trees, made by make(directory) unless one with that key is there."""
-    directory = os.path.join(os.path.dirname(bench.data.dir), name)
-    try:
-        with open(directory + ".key", encoding="utf-8") as f:
-            if f.read() == key:
-                return directory
-    except OSError:
-        pass
-    shutil.rmtree(directory, ignore_errors=True)
-    os.makedirs(directory)
-    make(directory)
-    with open(directory + ".key", "w", encoding="utf-8") as f:
-        f.write(key)
-    return directory
 
 
 def need(program, package):

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows that have a goal, and the daemon's memory."""
-from groups import Goal, Group, Step
+import os
+
+from groups import Goal, Group, Step, cached
+from measure import Sample
 
 
 def walk(session, data):
@@ -88,17 +91,55 @@ def copy(session, data):
         git status --porcelain""")
 
 
-def memory(session, data):
-    session.work("walk", "usr")
-    walked = session.work("run", "true")
+def resident(session):
+    return session.work("run", "true").rss
+
+
+def drop_caches(session):
+    """The kernel's names and attributes; the FORGETs that follow are given time."""
     with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as f:
         f.write("2")
     session.work("run", "sleep", "2")
-    dropped = session.work("run", "true")
-    for name, sample in (("rss", walked), ("rss-dropped", dropped)):
-        if sample.rss is not None:
-            sample.value = sample.rss / 1024
-            yield name, sample
+
+
+def entries(top):
+    return sum(len(names) + len(files) for _, names, files in os.walk(top))
+
+
+def memory(session, data):
+    yield from memory_of(session, "", os.path.join(data.lower, "usr"), "usr")
+
+
+def memory_of(session, suffix, lower, name):
+    """The daemon's memory after a walk of NAME, per entry, and after the kernel has let go of them."""
+    before = resident(session)
+    session.work("walk", name)
+    walked = resident(session)
+    drop_caches(session)
+    dropped = resident(session)
+    yield "rss" + suffix, Sample(walked / 1024, rss=walked)
+    yield "rss-dropped" + suffix, Sample(dropped / 1024, rss=dropped)
+    yield "rss-entry" + suffix, Sample(max(walked - before, 0) * 1024 / entries(lower), rss=walked)
+
+
+class Million:
+    """A thousand directories with a thousand empty files each."""
+
+    def check(self, bench):
+        count = 1000 if bench.data.size.files >= 10000 else 10
+        self.lower = cached(bench, f"bench-million-{count}", str(count), lambda to: self.make(to, count))
+
+    @staticmethod
+    def make(directory, count):
+        for number in range(count):
+            os.makedirs(os.path.join(directory, "all", f"d{number}"))
+            for name in range(count):
+                with open(os.path.join(directory, "all", f"d{number}", f"f{name}"), "wb"):
+                    pass
+
+    def run(self, session, _data):
+        session.mount([self.lower])
+        yield from memory_of(session, "-million", self.lower, "all")
 
 
 def row(name, title, factor=None, base="", unit="ms"):
@@ -135,8 +176,17 @@ ISSUE = (
                    row("git", "git init+add+commit+status of it", 0.25, "F")), copy, changes=("nine",)),
 )
 
+MILLION = Million()
+
+
+def memory_rows(suffix, what):
+    return (row("rss" + suffix, f"RSS after a walk of {what}", 0.5, "F", unit="MiB"),
+            row("rss-dropped" + suffix, "the same, the kernel's caches dropped", 0.5, "F", unit="MiB"),
+            row("rss-entry" + suffix, "growth by the walk, for each entry", 0.5, "F", unit="B"))
+
+
 MEMORY = (
-    Group("memory", (row("rss", "daemon's RSS after a walk", 0.5, "F", unit="MiB"),
-                     row("rss-dropped", "the same, kernel's caches dropped", 0.5, "F", unit="MiB")), memory,
-          reads=("usr",), kind="memory", only=lambda system: system.fuse),
+    Group("memory", memory_rows("", "the tree"), memory, reads=("usr",), kind="memory", only=lambda s: s.fuse),
+    Group("million", memory_rows("-million", "1,001,000 entries"), MILLION.run, kind="memory", mounts=False,
+          only=lambda s: s.fuse, check=MILLION.check),
 )

@@ -3,11 +3,11 @@
 import math
 from xml.sax.saxutils import escape
 
-LEFT, RIGHT, TOP, LINE = 330, 30, 70, 22
+LEFT, RIGHT, TOP, LINE = 330, 30, 90, 22
 WIDTH = 900
 COLOURS = {"backing": "#8c8c8c", "kernel": "#1f1f1f", "fuse-overlayfs": "#d95f02", "fuse-overlayfs-1.14": "#e6ab02",
            "unionfs-fuse": "#7570b3", "mergerfs": "#66a61e", "plyfs": "#0072b2"}
-SPARE = ["#0072b2", "#56b4e9", "#009e73", "#cc79a7"]
+SPARE = ["#56b4e9", "#009e73", "#cc79a7", "#f0e442", "#a6761d"]
 
 
 def colours(names):
@@ -49,12 +49,15 @@ class Plot:
         return "\n".join(parts) + "\n</svg>\n"
 
     def legend(self):
-        parts, at = [], 12
-        for title, colour in zip(self.titles, self.colours):
-            parts.append(f'<circle cx="{at}" cy="42" r="5" fill="{colour}"/>'
-                         f'<text x="{at + 9}" y="46">{escape(title)}</text>')
-            at += 24 + 7 * len(title)
-        parts.append(f'<path d="M{at} 36v12" stroke="#c00" stroke-width="2"/><text x="{at + 6}" y="46">goal</text>')
+        parts, x, y = [], 16, 42
+        for title, colour in [*zip(self.titles, self.colours), ("goal", None)]:
+            room = 26 + 7 * len(title)
+            if x + room > WIDTH:
+                x, y = 16, y + 20
+            parts.append(f'<circle cx="{x}" cy="{y}" r="5" fill="{colour}"/>' if colour else
+                         f'<path d="M{x} {y - 6}v12" stroke="#c00" stroke-width="2"/>')
+            parts.append(f'<text x="{x + 9}" y="{y + 4}">{escape(title)}</text>')
+            x += room
         return parts
 
     @staticmethod

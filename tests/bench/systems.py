@@ -74,7 +74,8 @@ class Plyfs(System):
         self.options = [o for o in options if not o.startswith("@")]
         self.knobs = dict(o[1:].split("=", 1) for o in options if o.startswith("@"))
         self.name = "plyfs" + (":" + "+".join(options) if options else "")
-        self.title = "plyfs" + (" " + " ".join(options) if options else "")
+        shown = [o.lstrip("@") for o in options if not o.startswith("@enable_uring")]
+        self.title = " ".join(["plyfs", *shown])
 
     def check(self):
         for knob in self.knobs:

@@ -22,9 +22,13 @@ print("\n".join(eval(sys.argv[2])))' "$WORK/out.json" "$1" >"$WORK/wrong"
 	eq "$(cat "$WORK/wrong")" "" "rows that are wrong"
 }
 
-every_row() {
+every_value() {
 	look '[r["step"] + " of " + s for r in run["rows"] for s in ("kernel", "plyfs") if not r["samples"].get(s)]'
 	look '[r["step"] for r in run["rows"] if any(x["value"] <= 0 for s in r["samples"].values() for x in s)]'
+}
+
+every_row() {
+	every_value
 	eq "$(/usr/bin/python3 -c 'import json, sys; print(len(json.load(open(sys.argv[1]))["rows"]))' "$WORK/out.json")" \
 		26 "number of rows"
 }
@@ -32,6 +36,8 @@ every_row() {
 goals() {
 	look '[r["step"] for r in run["rows"] if r["goal"] is None]'
 	look '[r["step"] for r in run["rows"] if r["goal"]["base"] == "K" and r["verdict"] not in ("met", "missed")]'
+	look '[r["step"] for r in run["rows"] if r["goal"]["base"] == "K" and r["verdict"] !=
+		("met" if r["samples"]["plyfs"][0]["value"] <= r["goal"]["factor"] * r["samples"]["kernel"][0]["value"] else "missed")]'
 }
 
 # A walk cannot do without READDIRPLUS, nor a file that was made without MKNOD or CREATE.
@@ -48,6 +54,22 @@ reports() {
 	if grep -q '^old$' "$WORK/doc.md"; then fail "the old results stayed"; fi
 	/usr/bin/python3 -c 'import sys, xml.dom.minidom as d
 assert len(d.parse(sys.argv[1]).getElementsByTagName("circle")) > 26' "$WORK/plots/issue.svg"
+}
+
+# What a run has kept makes the same tables later, and columns of two runs come together.
+kept_runs() {
+	"$BENCH" --short --rows sync,memory --systems plyfs:writeback=0 --count none --json "$WORK/other.json" >"$WORK/other.txt"
+	"$BENCH" --from "$WORK/out.json" >"$WORK/again.txt"
+	same_lines "$WORK/out.txt" "$WORK/again.txt"
+	"$BENCH" --from "$WORK/out.json,$WORK/other.json" >"$WORK/both.txt"
+	grep -Eq 'kernel \(K\) +plyfs +plyfs writeback=0 +to K' "$WORK/both.txt" || fail "columns: $(cat "$WORK/both.txt")"
+	grep -Eq '^RSS after a walk of the tree( +-){3} +[0-9.]+ ' "$WORK/both.txt" || fail "memory: $(cat "$WORK/both.txt")"
+}
+
+# Those whole jobs that need nothing but Python, gcc and tar.
+jobs() {
+	"$BENCH" --short --rows python,untar-all,gcc --systems kernel,plyfs --count none --json "$WORK/out.json" >"$WORK/out.txt"
+	every_value
 }
 
 failure_is_told() {
@@ -79,6 +101,8 @@ else
 	skip "requests are counted" "the kernel has no tracepoints of FUSE"
 fi
 run_test "reports" reports
+run_test "kept runs" kept_runs
+run_test "whole jobs" jobs
 run_test "a file system that fails is told of" failure_is_told
 run_test "unknown words" unknown_words
 run_test "nothing is left behind" left_behind
