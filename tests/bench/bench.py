@@ -23,6 +23,7 @@ class Bench:
         self.results = Results()
         self.knobs = machine.Knobs(os.path.join(work, "knobs"))
         self.limit = limit  # seconds a step may take
+        self.sessions = 0
         self.began = time.monotonic()
 
     def say(self, text):
@@ -30,6 +31,11 @@ class Bench:
 
     def program(self, name):
         return os.path.join(self.work, name)
+
+    def new_directory(self):
+        """The path of one that is not there yet."""
+        self.sessions += 1
+        return os.path.join(self.work, f"session{self.sessions}")
 
     def compile(self):
         for name, sources in PROGRAMS.items():

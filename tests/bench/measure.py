@@ -93,6 +93,12 @@ def stop(pids):
     return gone(pids)
 
 
+def is_mounted(path):
+    """Asks the kernel's table, as a mount whose daemon died can be asked nothing."""
+    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as f:
+        return any(line.split()[1] == path for line in f)
+
+
 # ---- one mount ------------------------------------------------------------------------------
 
 class Session:
@@ -106,12 +112,11 @@ class Session:
         self.bench = bench
         self.system = system
         self.counting = counting
-        self.dir = os.path.join(bench.work, "session")
+        self.dir = bench.new_directory()
         self.root = os.path.join(self.dir, "mnt")
         self.upper = os.path.join(self.dir, "upper")
         self.pids = []
         self.requests = {}
-        self.mounted = False
 
     def __enter__(self):
         for name in ("mnt", "upper", "work"):
@@ -121,7 +126,8 @@ class Session:
 
     def __exit__(self, *exc):
         self.unmount()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        if not is_mounted(self.root):
+            shutil.rmtree(self.dir, ignore_errors=True)
 
     def settle(self):
         """What was written before is not to be written while something else is timed."""
@@ -133,7 +139,6 @@ class Session:
         """Mounts, and returns the Sample of that."""
         argv = self.system.mount_argv(lowers, self.upper, os.path.join(self.dir, "work"), self.root)
         sample = self.work("run", *argv, cwd=cwd)
-        self.mounted = True
         if self.system.fuse:
             self.pids = daemons_of(self.root)
             if not self.pids:
@@ -143,14 +148,14 @@ class Session:
         return sample
 
     def unmount(self):
-        if self.mounted:
-            done = subprocess.run(["umount", self.root], stderr=subprocess.PIPE, text=True, check=False)
-            if done.returncode != 0:
-                self.bench.say(f"{self.system.title}: {done.stderr.strip()}; unmounting lazily")
-                subprocess.run(["umount", "-l", self.root], check=False)
-            self.mounted = False
-            if not stop(self.pids):
-                self.bench.say(f"{self.system.title}: its daemon still runs {STOP_SECONDS} s after unmounting")
+        if not is_mounted(self.root):
+            return
+        done = subprocess.run(["umount", self.root], stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode != 0:
+            self.bench.say(f"{self.system.title}: {done.stderr.strip()}; unmounting lazily")
+            subprocess.run(["umount", "-l", self.root], check=False)
+        if not stop(self.pids):
+            self.bench.say(f"{self.system.title}: its daemon still runs {STOP_SECONDS} s after unmounting")
 
     def use_copy(self, lower, names):
         """The backing directory: a private copy of those names of the lower layer."""
@@ -168,7 +173,7 @@ class Session:
     def timed(self, argv, cwd=None):
         """A program that prints wall-clock milliseconds, and perhaps user and system time."""
         before = daemon_cpu(self.pids)
-        with tracing.requests(self.root if self.counting and self.mounted else None) as seen:
+        with tracing.requests(self.root if self.counting and is_mounted(self.root) else None) as seen:
             done = run(argv, cwd or self.root, self.bench.limit)
         numbers = [float(word) for word in done.split()]
         sample = Sample(*numbers)

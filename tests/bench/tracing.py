@@ -5,12 +5,13 @@ A trace instance of its own is used, so nobody else's tracing changes. FORGET is
 """
 import collections
 import contextlib
+import glob
 import os
 import re
 
 TRACING = "/sys/kernel/tracing"
 INSTANCE = f"{TRACING}/instances/" + os.environ.get("BENCH_TRACE", "plyfs-bench")
-BUFFER_KIB = 65536  # a processor; a request takes about 40 bytes
+BUFFERS_KIB = 256 * 1024  # of all processors; a request takes about 40 bytes
 
 
 def available():
@@ -35,7 +36,18 @@ def count():
             found = re.search(r"\(FUSE_(\w+)\)", line)
             if found:
                 seen[found.group(1).lower()] += 1
+    if lost():
+        seen["not counted"] = lost()
     return dict(seen)
+
+
+def lost():
+    """Requests for which there was no room."""
+    total = 0
+    for path in glob.glob(f"{INSTANCE}/per_cpu/cpu*/stats"):
+        with open(path, encoding="ascii") as f:
+            total += sum(int(line.split(":")[1]) for line in f if line.startswith(("overrun:", "dropped events:")))
+    return total
 
 
 @contextlib.contextmanager
@@ -48,7 +60,7 @@ def requests(mnt):
     os.makedirs(INSTANCE, exist_ok=True)
     try:
         connection = connection_of(mnt)
-        write("buffer_size_kb", str(BUFFER_KIB))
+        write("buffer_size_kb", str(BUFFERS_KIB // os.cpu_count()))
         write("events/fuse/fuse_request_send/filter", f"connection == {connection}")
         write("events/fuse/fuse_request_send/enable", "1")
         yield seen
