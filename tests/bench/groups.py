@@ -46,7 +46,7 @@ class Group:
     run: object
     reads: tuple = ()
     changes: tuple = ()
-    kind: str = "issue"
+    kind: str = "goals"
     mounts: bool = True  # the runner mounts the lower layer; otherwise `run` does
     only: object = None  # says of a system whether it can do it
     check: object = None  # called once before the first round, may install what is needed, or raise Unavailable

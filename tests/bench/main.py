@@ -17,17 +17,18 @@ from report import KINDS, Report
 from results import Results
 from table import replace_section
 
-GROUPS = (*rows.ISSUE, *rows.MEMORY, *jobs.JOBS)
+GROUPS = (*rows.GOALS, *rows.MEMORY, *jobs.JOBS)
 
 
 def parse(argv):
     names = ", ".join(group.name for group in GROUPS)
     p = argparse.ArgumentParser(
-        prog="scripts/bench", description="Compares plyfs with other file systems, side by side, in interleaved rounds.",
-        epilog=f"Rows: {names}. Collections of rows: issue (the default), memory, jobs, all. File systems: "
+        prog="scripts/bench",
+        description="Compares plyfs with other file systems, side by side, in interleaved rounds.",
+        epilog=f"Rows: {names}. Collections of rows: goals (the default), memory, jobs, all. File systems: "
         f"{', '.join(systems.NAMES)}; plyfs:OPTION+OPTION... mounts plyfs with options of its own, and "
         "@haltpoll=NS and @enable_uring=Y|N among them set the machine for its turns. Needs root.")
-    p.add_argument("--rows", default="issue", help="groups of rows, separated by commas")
+    p.add_argument("--rows", default="goals", help="groups of rows, separated by commas")
     p.add_argument("--systems", help=f"file systems, separated by commas (default: {','.join(systems.DEFAULT)})")
     p.add_argument("--rounds", type=int, default=3, help="of each row (default: 3)")
     p.add_argument("--slow-rounds", type=int, default=1,
@@ -38,14 +39,14 @@ def parse(argv):
     p.add_argument("--matrix", action="store_true",
                    help="plyfs with /dev/fuse and io_uring, each with and without haltpoll, beside the kernel")
     p.add_argument("--short", action="store_true",
-                   help="small trees, one round, plyfs and the kernel: shows that the script works, says nothing of speed")
+                   help="small trees, one round, plyfs and the kernel: shows that the script works, and no more")
     p.add_argument("--json", metavar="FILE", help="everything that was measured")
     p.add_argument("--svg", metavar="DIR", help="plots, one a collection of rows")
     p.add_argument("--markdown", metavar="FILE", help="puts the tables into a document, between its bench: comments")
     p.add_argument("--from", metavar="FILE,...", dest="earlier",
-                   help="measures nothing: puts what --json has written earlier, of one run or of several, into reports")
+                   help="measures nothing: reports on what --json has written earlier, in one run or in several")
     p.add_argument("--data", metavar="DIR", default=os.environ.get("PLYFS_TEST_CACHE", "/var/cache/plyfs-tests"),
-                   help="where the trees are made and kept; on the file system of the work directory (default: %(default)s)")
+                   help="where the trees are kept: on the file system that uppers lie on (default: %(default)s)")
     return p.parse_args(argv)
 
 

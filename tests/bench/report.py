@@ -7,7 +7,7 @@ from table import Table
 
 KERNEL, FUSE = "kernel", "fuse-overlayfs"
 KINDS = {
-    "issue": "Single workloads",
+    "goals": "Single workloads",
     "memory": "Memory of the daemon",
     "jobs": "Whole jobs",
 }
@@ -32,7 +32,7 @@ class Report:
         self.groups = groups
         self.facts = facts
         self.names = list(titles)
-        self.titles = list(titles.values())
+        self.titles = titles
         plyfs = [name for name in self.names if name.partition(":")[0] == "plyfs"]
         self.subject = plyfs[0] if plyfs else None
 
@@ -41,6 +41,13 @@ class Report:
 
     def kinds(self):
         return [kind for kind in KINDS if any(group.kind == kind for group in self.groups)]
+
+    def columns(self, kind):
+        """The file systems that have something in these rows."""
+        steps = self.steps(kind)
+        return [name for name in self.names
+                if any(self.results.values(step.name, name) or (group.name, name) in self.results.failures
+                       for group, step in steps)]
 
     def reference(self, step):
         return self.results.median(step, KERNEL), self.results.median(step, FUSE)
@@ -55,14 +62,13 @@ class Report:
             return "-"
         return "met" if value <= limit else "missed"
 
-    def missed(self):
+    def missed(self, kind):
         """(how many times the goal, step), the worst first."""
         found = []
-        for kind in self.kinds():
-            for _, step in self.steps(kind):
-                if self.verdict(step) == "missed":
-                    limit = step.goal.limit(*self.reference(step.name))
-                    found.append((self.results.median(step.name, self.subject) / limit, step))
+        for _, step in self.steps(kind):
+            if self.verdict(step) == "missed":
+                limit = step.goal.limit(*self.reference(step.name))
+                found.append((self.results.median(step.name, self.subject) / limit, step))
         return sorted(found, key=lambda pair: -pair[0])
 
     # ---- tables
@@ -74,20 +80,21 @@ class Report:
         return number(value) + (f" ({spread * 100:.0f}%)" if spread is not None else "")
 
     def times(self, kind):
-        units = {step.unit for _, step in self.steps(kind)}
-        table = Table(f"{KINDS[kind]}: median {' and '.join(sorted(units))} (largest - smallest, of the median)",
-                      ["", *self.titles, "to K", "to F", "goal", ""])
+        names = self.columns(kind)
+        unit = " ms" if all(step.unit == "ms" for _, step in self.steps(kind)) else ""
+        table = Table(f"{KINDS[kind]}: median{unit} (largest - smallest, of the median)",
+                      ["", *[self.titles[name] for name in names], "to K", "to F", "goal", ""])
         for group, step in self.steps(kind):
             value = self.results.median(step.name, self.subject)
             kernel, fuse = self.reference(step.name)
-            table.add(step.title, *[self.cell(group, step, name) for name in self.names], ratio(value, kernel),
+            table.add(step.title, *[self.cell(group, step, name) for name in names], ratio(value, kernel),
                       ratio(value, fuse), step.goal.text(step.unit) if step.goal else "-", self.verdict(step))
         return table
 
     def cpu(self, kind):
-        table = Table("CPU time, ms: client + daemon; the daemon's RSS at the end, MiB", ["", *self.titles])
+        table = Table("CPU time, ms: client + daemon; the daemon's RSS at the end, MiB", ["", *[self.titles[name] for name in self.columns(kind)]])
         for _, step in self.steps(kind):
-            table.add(step.title, *[self.cpu_cell(step.name, name) for name in self.names])
+            table.add(step.title, *[self.cpu_cell(step.name, name) for name in self.columns(kind)])
         return table
 
     def cpu_cell(self, step, system):
@@ -119,26 +126,28 @@ class Report:
     def fact_lines(self):
         return [f"{what}: {value}" for what, value in self.facts.items()]
 
-    def goal_lines(self):
-        lines = []
-        for times, step in self.missed():
-            lines.append(f"missed: {step.title}: {times:.1f} times the goal ({step.goal.text(step.unit)})")
-        for (group, system), why in self.results.failures.items():
-            lines.append(f"failed: {group} on {system}: {why}")
-        return lines
+    def bad_lines(self, kind):
+        """Goals that were missed, and what could not be measured."""
+        lines = [f"missed: {step.title}: {times:.1f} times the goal ({step.goal.text(step.unit)})"
+                 for times, step in self.missed(kind)]
+        names = {group.name for group, _ in self.steps(kind)}
+        return lines + [f"failed: {group} on {system}: {why}"
+                        for (group, system), why in self.results.failures.items() if group in names]
 
     def text(self):
         parts = ["\n".join(self.fact_lines()) + "\n"]
         for kind in self.kinds():
             parts += [table.text() for table in self.tables(kind)]
-        parts.append("\n".join(self.goal_lines()))
-        return "\n".join(parts).rstrip() + "\n"
+            bad = self.bad_lines(kind)
+            parts += ["\n".join(bad) + "\n"] if bad else []
+        return "\n".join(parts)
 
     def markdown(self, kind, plot=None):
         parts = ["\n".join(f"* {line}" for line in self.fact_lines()) + "\n"]
         if plot:
             parts.append(f"![{KINDS[kind]}]({plot})\n")
         parts += [table.markdown() for table in self.tables(kind)]
+        parts.append("\n".join(f"* {line}" for line in self.bad_lines(kind)))
         return "\n".join(parts)
 
     def json(self):
@@ -158,5 +167,5 @@ class Report:
                     "requests": self.results.requests.get(step.name, {}),
                 })
         failures = [{"group": g, "system": s, "why": why} for (g, s), why in self.results.failures.items()]
-        return json.dumps({"facts": self.facts, "subject": self.subject, "systems": dict(zip(self.names, self.titles)),
+        return json.dumps({"facts": self.facts, "subject": self.subject, "systems": self.titles,
                            "rows": rows, "failures": failures}, indent=1, ensure_ascii=False) + "\n"

@@ -146,7 +146,7 @@ def row(name, title, factor=None, base="", unit="ms"):
     return Step(name, title, None if factor is None else Goal(factor, base), unit)
 
 
-ISSUE = (
+GOALS = (
     Group("walk", (row("walk", "cold walk with stat", 1.1, "K"),
                    row("stat", "stat again, warm", 1.0, "K")), walk, reads=("usr",)),
     Group("absent", (row("absent", "20,000 lookups of absent names, half repeated", 0.15, "F"),), absent,
@@ -180,9 +180,9 @@ MILLION = Million()
 
 
 def memory_rows(suffix, what):
-    return (row("rss" + suffix, f"RSS after a walk of {what}", 0.5, "F", unit="MiB"),
-            row("rss-dropped" + suffix, "the same, the kernel's caches dropped", 0.5, "F", unit="MiB"),
-            row("rss-entry" + suffix, "growth by the walk, for each entry", 0.5, "F", unit="B"))
+    return (row("rss" + suffix, f"RSS after a walk of {what}, MiB", 0.5, "F", unit="MiB"),
+            row("rss-dropped" + suffix, "the same, the kernel's caches dropped, MiB", 0.5, "F", unit="MiB"),
+            row("rss-entry" + suffix, "growth by the walk, for each entry, bytes", 0.5, "F", unit="B"))
 
 
 MEMORY = (

@@ -83,10 +83,12 @@ class Plot:
 
 def plot(report, kind, title):
     """Ratios to the kernel's overlayfs, or to the first file system where it was not measured."""
-    names = report.names
+    names = report.columns(kind)
+    if not names:
+        return None
     reference = "kernel" if "kernel" in names else names[0]
-    chart = Plot(f"{title}: time relative to {dict(zip(names, report.titles))[reference]}",
-                 list(zip(names, report.titles)))
+    chart = Plot(f"{title}: relative to {report.titles[reference]}",
+                 [(name, report.titles[name]) for name in names])
     for _, step in report.steps(kind):
         base = report.results.median(step.name, reference)
         if not base:

@@ -83,9 +83,9 @@ class Plyfs(System):
                 raise Unavailable(f"this machine has no {knob}: {machine.KNOBS.get(knob, 'unknown')}")
 
     def version(self):
-        here = os.path.dirname(os.path.abspath(__file__))
-        commit = first_line(["git", "-C", here, "rev-parse", "--short", "HEAD"])
-        return f"{first_line([self.program, '--version'])}, sources at {commit}"
+        commit = first_line(["git", "-C", os.path.dirname(self.program), "describe", "--always", "--dirty"])
+        version = first_line([self.program, "--version"]).rpartition(" ")[2]
+        return version if commit.startswith("fatal") else f"{version}, commit {commit}"
 
     def mount_argv(self, lowers, upper, work, mnt):
         options = ",".join([overlay_options(lowers, upper, work)] + self.options)

@@ -9,7 +9,7 @@ in_private_ns "$@"
 BENCH=$(cd "$SUPPORT_DIR/../../scripts" && pwd)/bench
 
 short_form() {
-	printf '%s\n' before '<!-- bench:issue -->' old '<!-- /bench:issue -->' after >"$WORK/doc.md"
+	printf '%s\n' before '<!-- bench:goals -->' old '<!-- /bench:goals -->' after >"$WORK/doc.md"
 	"$BENCH" --short --json "$WORK/out.json" --svg "$WORK/plots" --markdown "$WORK/doc.md" >"$WORK/out.txt"
 }
 
@@ -53,7 +53,7 @@ reports() {
 	eq "$(sed -n '1p;$p' "$WORK/doc.md")" $'before\nafter' "what is around the results"
 	if grep -q '^old$' "$WORK/doc.md"; then fail "the old results stayed"; fi
 	/usr/bin/python3 -c 'import sys, xml.dom.minidom as d
-assert len(d.parse(sys.argv[1]).getElementsByTagName("circle")) > 26' "$WORK/plots/issue.svg"
+assert len(d.parse(sys.argv[1]).getElementsByTagName("circle")) > 26' "$WORK/plots/goals.svg"
 }
 
 # What a run has kept makes the same tables later, and columns of two runs come together.
@@ -63,7 +63,7 @@ kept_runs() {
 	same_lines "$WORK/out.txt" "$WORK/again.txt"
 	"$BENCH" --from "$WORK/out.json,$WORK/other.json" >"$WORK/both.txt"
 	grep -Eq 'kernel \(K\) +plyfs +plyfs writeback=0 +to K' "$WORK/both.txt" || fail "columns: $(cat "$WORK/both.txt")"
-	grep -Eq '^RSS after a walk of the tree( +-){3} +[0-9.]+ ' "$WORK/both.txt" || fail "memory: $(cat "$WORK/both.txt")"
+	grep -Eq '^RSS after a walk of the tree, MiB +[0-9.]+ ' "$WORK/both.txt" || fail "memory: $(cat "$WORK/both.txt")"
 }
 
 # Those whole jobs that need nothing but Python, gcc and tar.
