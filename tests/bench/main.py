@@ -19,6 +19,8 @@ from table import replace_section
 
 GROUPS = (*rows.GOALS, *rows.MEMORY, *jobs.JOBS)
 
+OUTPUTS = ("--json", "--svg", "--markdown", "--data")
+
 
 def parse(argv):
     names = ", ".join(group.name for group in GROUPS)
@@ -85,9 +87,21 @@ def available(chosen, explicit):
     return found
 
 
+def command(words):
+    """What was measured; where its results go is nobody's business."""
+    kept, skip = ["scripts/bench"], False
+    for word in words:
+        if not skip and word.partition("=")[0] not in OUTPUTS:
+            kept.append(word)
+        skip = not skip and word in OUTPUTS
+    return " ".join(kept)
+
+
 def facts_of(b, options):
-    facts = {"date": time.strftime("%Y-%m-%d"), "command": os.environ.get("BENCH_COMMAND", "scripts/bench")}
+    facts = {"date": time.strftime("%Y-%m-%d"), "command": command(sys.argv[1:])}
     facts.update(machine.describe(b.work))
+    if os.getloadavg()[0] > os.cpu_count() / 2:
+        facts["caution"] = "the machine was busy with other work, so ratios mean little"
     for system in b.systems:
         facts[system.title] = system.version()
     size = b.data.size
