@@ -198,6 +198,20 @@ static int set_threaded(struct mount_options *o, const struct option *def, const
 	return r;
 }
 
+static int set_loop(struct mount_options *o, const struct option *def, const char *value,
+		    struct err *err)
+{
+	if (strcmp(value, "auto") == 0)
+		o->front.loop = FRONT_LOOP_AUTO;
+	else if (strcmp(value, "follow") == 0)
+		o->front.loop = FRONT_LOOP_FOLLOW;
+	else if (strcmp(value, "threads") == 0)
+		o->front.loop = FRONT_LOOP_THREADS;
+	else
+		return bad_value(def, value, "not one of auto, follow, threads", err);
+	return 0;
+}
+
 static int set_max_read(struct mount_options *o, const struct option *def, const char *value,
 			struct err *err)
 {
@@ -331,6 +345,7 @@ static const struct option options[] = {
 	{"trace_layers", NO_VALUE, set_true, FS(trace_layers)},
 	/* how requests are served */
 	{"timeout", VALUE, set_timeout},
+	{"loop", VALUE, set_loop},
 	{"threads", VALUE, set_threads},
 	{"threaded", VALUE, set_threaded},
 	{"writeback", VALUE, set_bool, FRONT(writeback)},

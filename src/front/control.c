@@ -64,6 +64,7 @@ static void log_statistics(struct front *f)
 	buf_printf(&text, "mount %s\n", f->mountpoint);
 	fs_to_text(f->fs, &text);
 	front_stats_to_text(&f->stats, &text);
+	lead_to_text(f, &text);
 	if (buf_cstr(&text) == NULL)
 		return;
 	for (char *line = strtok_r((char *)text.data, "\n", &save); line != NULL;
@@ -118,11 +119,14 @@ static bool wait_event(struct front *f, int timeout_ms, int *ret_sig)
 	struct pollfd fds[] = {
 		{.fd = f->done_fd, .events = POLLIN},
 		{.fd = f->signal_fd, .events = POLLIN},
+		{.fd = f->lead.timer_fd, .events = POLLIN},
 	};
 
 	*ret_sig = 0;
-	if (poll(fds, 2, timeout_ms) <= 0)
+	if (poll(fds, 3, timeout_ms) <= 0)
 		return false;
+	if (fds[2].revents != 0)
+		lead_guard(f);
 	if (fds[1].revents != 0)
 		*ret_sig = read_signals(f);
 	return fds[0].revents != 0 || *ret_sig != 0;
@@ -136,6 +140,7 @@ void control_run(struct front *f)
 		;
 	if (sig != 0) {
 		log_info("signal %d: unmounting %s", sig, f->mountpoint);
+		lead_settle(f);
 		mount_detach(f);
 		wait_event(f, BUSY_MS, &sig);
 	}

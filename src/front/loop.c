@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Receiving requests: threads of our own, each with its buffer, on one /dev/fuse. */
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 
 #include "base/log.h"
+#include "base/sys_sched.h"
 #include "front/private.h"
 
 /* The kernel wants room for the largest write and its header; libfuse counts a page for that. */
 #define LOOP_BUF_SIZE (FRONT_MAX_WRITE + 4096)
+
+/* The shortest turn that the scheduler gives. */
+#define SLICE_NS 100000
 
 int loop_buf_init(struct loop_buf *b)
 {
@@ -71,9 +74,10 @@ int loop_step(struct front *f, struct loop_buf *b)
 	return r;
 }
 
-static void serve(struct front *f)
+static void serve(struct worker *w)
 {
 	CLEANUP(loop_buf) struct loop_buf b = {0};
+	struct front *f = w->front;
 
 	/* Without memory the others serve; when there is no other, wait for memory. */
 	while (loop_buf_init(&b) < 0) {
@@ -81,9 +85,20 @@ static void serve(struct front *f)
 			return;
 		back_off(ENOMEM);
 	}
-	while (!atomic_load(&f->stop))
-		if (loop_step(f, &b) == 0)
+	while (lead_await(w)) {
+		struct fuse_buf buf = {.mem = b.mem};
+		struct request request;
+		int r = receive(f, &b, &buf.size);
+
+		if (r == 0)
 			return;
+		if (r < 0)
+			continue;
+		request = request_parse(b.mem, buf.size);
+		lead_begin(w, &request);
+		fuse_session_process_buf(f->session, &buf);
+		lead_end(w, &request);
+	}
 }
 
 static void *worker_main(void *arg)
@@ -91,65 +106,92 @@ static void *worker_main(void *arg)
 	struct worker *w = arg;
 	struct front *f = w->front;
 
-	serve(f);
+	atomic_store(&w->tid, sys_gettid());
+	/* Shorter turns come sooner; where that is not to be had, the usual ones do. */
+	if (w->idle_class)
+		sys_sched_idle(0, true);
+	else
+		sys_sched_slice(SLICE_NS);
+	serve(w);
+	lead_ended(w);
 	if (atomic_fetch_sub(&f->running, 1) == 1)
 		eventfd_write(f->done_fd, 1);
 	return NULL;
 }
 
-/* More threads than processors, as some wait for disks; few, as each wake-up costs. */
-static unsigned int default_threads(void)
+static int start(struct front *f, struct worker *w, bool idle_class)
 {
-	cpu_set_t cpus;
-	unsigned int n = 2;
+	int r;
 
-	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
-		n = (unsigned int)CPU_COUNT(&cpus);
-	return n + 2 < 8 ? n + 2 : 8;
+	w->front = f;
+	w->idle_class = idle_class;
+	atomic_store(&w->cpu, -1);
+	sem_init(&w->wake, 0, 0);
+	atomic_fetch_add(&f->running, 1);
+	r = pthread_create(&w->thread, NULL, worker_main, w);
+	if (r != 0)
+		atomic_fetch_sub(&f->running, 1);
+	return -r;
+}
+
+struct worker *loop_spawn(struct front *f)
+{
+	struct lead *l = &f->lead;
+
+	if (start(f, &l->workers[l->n_workers], false) < 0)
+		return NULL;
+	return &l->workers[l->n_workers++];
+}
+
+static void start_all(struct front *f)
+{
+	struct lead *l = &f->lead;
+
+	pthread_mutex_lock(&l->lock);
+	while (l->n_workers < l->n_wanted && loop_spawn(f) != NULL)
+		;
+	if (l->n_workers < l->n_wanted)
+		log_warn("only %u of %u threads could be started", l->n_workers, l->n_wanted);
+	if (l->idler != NULL && start(f, l->idler, true) < 0) {
+		l->idler = NULL;
+		l->pace.may_idle = false;
+	}
+	lead_started(f);
+	pthread_mutex_unlock(&l->lock);
 }
 
 int loop_start(struct front *f)
 {
-	unsigned int n = f->options->threads > 0 ? f->options->threads : default_threads();
-	int r = 0;
+	int r = lead_init(f);
 
-	f->workers = calloc(n, sizeof(*f->workers));
-	if (f->workers == NULL)
-		return -ENOMEM;
+	if (r < 0)
+		return r;
 	/* One for this function, so that workers that end at once do not count as the last. */
 	atomic_store(&f->running, 1);
-	for (f->n_workers = 0; f->n_workers < n; f->n_workers++) {
-		struct worker *w = &f->workers[f->n_workers];
-
-		w->front = f;
-		atomic_fetch_add(&f->running, 1);
-		r = pthread_create(&w->thread, NULL, worker_main, w);
-		if (r != 0) {
-			atomic_fetch_sub(&f->running, 1);
-			break;
-		}
-	}
+	start_all(f);
 	if (atomic_fetch_sub(&f->running, 1) == 1)
 		eventfd_write(f->done_fd, 1);
-	if (r != 0 && f->n_workers > 0)
-		log_warn("only %u of %u threads could be started", f->n_workers, n);
-	return f->n_workers > 0 ? 0 : -r;
+	return f->lead.n_workers > 0 ? 0 : -EAGAIN;
 }
 
 void loop_stop(struct front *f)
 {
 	struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
+	struct lead *l = &f->lead;
 
 	atomic_store(&f->stop, true);
+	lead_wake_all(f);
 	/* A worker may be between its look at `stop` and its read(2): wake it until it is gone. */
-	while (f->n_workers > 0 && atomic_load(&f->running) > 0) {
-		for (unsigned int i = 0; i < f->n_workers; i++)
-			control_wake(f->workers[i].thread);
+	while (atomic_load(&f->running) > 0) {
+		for (unsigned int i = 0; i < l->n_workers; i++)
+			control_wake(l->workers[i].thread);
+		if (l->idler != NULL)
+			control_wake(l->idler->thread);
 		nanosleep(&pause, NULL);
 	}
-	for (unsigned int i = 0; i < f->n_workers; i++)
-		pthread_join(f->workers[i].thread, NULL);
-	free(f->workers);
-	f->workers = NULL;
-	f->n_workers = 0;
+	for (unsigned int i = 0; i < l->n_workers; i++)
+		pthread_join(l->workers[i].thread, NULL);
+	if (l->idler != NULL)
+		pthread_join(l->idler->thread, NULL);
+	lead_done(f);
 }

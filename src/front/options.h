@@ -13,6 +13,13 @@
 
 #define FRONT_MAX_THREADS 256
 
+/* How requests are taken from the kernel; doc/loop.md. */
+enum front_loop {
+	FRONT_LOOP_AUTO,    /* by what is seen of the requests and the machine */
+	FRONT_LOOP_FOLLOW,  /* always one thread, which follows its client */
+	FRONT_LOOP_THREADS, /* always all threads */
+};
+
 /* front_options_init() gives the defaults. */
 struct front_options {
 	char *mountpoint; /* owned; a directory, or /dev/fd/N: a /dev/fuse already mounted */
@@ -20,8 +27,9 @@ struct front_options {
 	char *subtype;	  /* owned; the type shown is fuse.SUBTYPE; NULL: plyfs */
 	char **mount;	  /* owned array of owned mount options for the kernel or libfuse */
 	size_t n_mount;
-	double timeout;	       /* seconds that names and attributes stay valid; 0: never cached */
-	unsigned int threads;  /* 0: by the number of processors */
+	double timeout; /* seconds that names and attributes stay valid; 0: never cached */
+	enum front_loop loop;
+	unsigned int threads; /* 0: by the number of processors, and more when all wait for disks */
 	unsigned int max_read; /* bytes; 0: as the kernel likes */
 	bool acl;	       /* the kernel checks POSIX ACLs */
 	bool no_xattr;	       /* there are no extended attributes to be asked for */

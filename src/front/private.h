@@ -7,18 +7,13 @@
 #include <stdatomic.h>
 
 #include "front/fuse.h"
+#include "front/lead.h"
 #include "front/options.h"
 #include "front/session.h"
 #include "front/stats.h"
 
 /* The largest read and write; more than 256 pages the kernel does not send by default. */
 #define FRONT_MAX_WRITE (1 << 20)
-
-struct worker {
-	struct front *front;
-	pthread_t thread;
-	bool started;
-};
 
 struct front {
 	struct fs *fs;			     /* borrowed */
@@ -36,8 +31,7 @@ struct front {
 
 	atomic_bool stop; /* no more requests are to be received */
 	atomic_uint running;
-	struct worker *workers; /* owned */
-	unsigned int n_workers;
+	struct lead lead; /* and the workers */
 
 	pthread_key_t scratch_key; /* struct scratch of each thread */
 	struct front_stats stats;
@@ -76,6 +70,8 @@ DEFINE_CLEANUP(struct loop_buf, loop_buf, loop_buf_done)
 int loop_step(struct front *f, struct loop_buf *b);
 /* Starts the workers; at least one, or -errno. */
 int loop_start(struct front *f);
+/* Starts one more worker; NULL: not now. Holding lead.lock, in a thread with nothing to pass on. */
+struct worker *loop_spawn(struct front *f);
 /* Tells the workers to stop, wakes them and waits until they have. */
 void loop_stop(struct front *f);
 

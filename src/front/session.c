@@ -43,6 +43,7 @@ static int front_new(struct fs *fs, const struct front_options *options, struct 
 	f->options = options;
 	f->signal_fd = -1;
 	f->done_fd = -1;
+	f->lead.timer_fd = -1;
 	r = pthread_key_create(&f->scratch_key, scratch_free);
 	if (r != 0) {
 		free(f);
@@ -135,6 +136,8 @@ void front_close(struct front *f)
 		close(f->signal_fd);
 	if (f->done_fd >= 0)
 		close(f->done_fd);
+	if (f->lead.timer_fd >= 0)
+		close(f->lead.timer_fd);
 	scratch_free(pthread_getspecific(f->scratch_key));
 	pthread_key_delete(f->scratch_key);
 	free(f->mountpoint);

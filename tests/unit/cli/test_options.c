@@ -168,6 +168,9 @@ Test(options, options_with_effect)
 	EXPECT_OPTION("timeout=1e300", p->o.front.timeout == FRONT_TIMEOUT_ENDLESS);
 	EXPECT_OPTION("writeback=0", !p->o.front.writeback);
 	EXPECT_OPTION("io_uring=1", p->o.front.io_uring);
+	EXPECT_OPTION("loop=follow", p->o.front.loop == FRONT_LOOP_FOLLOW);
+	EXPECT_OPTION("loop=threads", p->o.front.loop == FRONT_LOOP_THREADS);
+	EXPECT_OPTION("loop=threads,loop=auto", p->o.front.loop == FRONT_LOOP_AUTO);
 	EXPECT_OPTION("threads=3", p->o.front.threads == 3);
 	EXPECT_OPTION("threaded=0", p->o.front.threads == 1);
 	EXPECT_OPTION("threaded=1", p->o.front.threads == 0);
@@ -272,6 +275,7 @@ Test(options, refused)
 		{"metacopy=perhaps", "metacopy=perhaps"},
 		{"lower_changed=yes", "lower_changed=yes"},
 		{"catalog_map=maybe", "catalog_map=maybe: not one of auto, yes, no"},
+		{"loop=fast", "loop=fast: not one of auto, follow, threads"},
 		{"max_read=x", "max_read"},
 		{"fsname=", "fsname"},
 	};

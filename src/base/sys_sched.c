@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scheduling. */
+#include "base/sys_sched.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The kernel's struct sched_attr in its first version, which has all that is needed. */
+struct sched_attr_v0 {
+	uint32_t size;
+	uint32_t policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime;
+	uint64_t deadline;
+	uint64_t period;
+};
+
+/* Linux has no more than 8192 processors today. */
+#define MAX_CPUS (1 << 16)
+
+pid_t sys_gettid(void)
+{
+	return (pid_t)syscall(SYS_gettid);
+}
+
+int sys_sched_slice(uint64_t ns)
+{
+	struct sched_attr_v0 a = {.size = sizeof(a)};
+
+	/* First what it has, so that the nice value stays. */
+	if (syscall(SYS_sched_getattr, 0, &a, sizeof(a), 0) < 0)
+		return -errno;
+	if (a.policy != SCHED_OTHER)
+		return -EINVAL;
+	a.size = sizeof(a);
+	a.flags = 0;
+	a.runtime = ns;
+	return syscall(SYS_sched_setattr, 0, &a, 0) < 0 ? -errno : 0;
+}
+
+int sys_sched_idle(pid_t tid, bool idle)
+{
+	struct sched_param p = {0};
+
+	return sched_setscheduler(tid, idle ? SCHED_IDLE : SCHED_OTHER, &p) < 0 ? -errno : 0;
+}
+
+/* The kernel refuses a set that is smaller than its own. */
+int sys_get_cpus(pid_t tid, struct cpus *ret_cpus)
+{
+	for (int n = CPU_SETSIZE; n <= MAX_CPUS; n *= 2) {
+		struct cpus c = {CPU_ALLOC((size_t)n), CPU_ALLOC_SIZE((size_t)n)};
+
+		if (c.set == NULL)
+			return -ENOMEM;
+		CPU_ZERO_S(c.size, c.set);
+		if (sched_getaffinity(tid, c.size, c.set) == 0) {
+			*ret_cpus = c;
+			return 0;
+		}
+		CPU_FREE(c.set);
+		if (errno != EINVAL)
+			return -errno;
+	}
+	return -EINVAL;
+}
+
+int sys_set_cpus(pid_t tid, const struct cpus *cpus)
+{
+	return sched_setaffinity(tid, cpus->size, cpus->set) < 0 ? -errno : 0;
+}
+
+int sys_set_cpu(pid_t tid, unsigned int cpu)
+{
+	struct cpus c = {CPU_ALLOC(cpu + 1), CPU_ALLOC_SIZE(cpu + 1)};
+	int r;
+
+	if (c.set == NULL)
+		return -ENOMEM;
+	CPU_ZERO_S(c.size, c.set);
+	CPU_SET_S(cpu, c.size, c.set);
+	r = sys_set_cpus(tid, &c);
+	cpus_done(&c);
+	return r;
+}
+
+void cpus_done(struct cpus *cpus)
+{
+	if (cpus->set != NULL)
+		CPU_FREE(cpus->set);
+	cpus->set = NULL;
+}
+
+bool cpus_have(const struct cpus *cpus, unsigned int cpu)
+{
+	return cpu < cpus->size * 8 && CPU_ISSET_S(cpu, cpus->size, cpus->set);
+}

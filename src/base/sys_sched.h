@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where and when a thread runs. Results are >= 0 or -errno; any thread. */
+#ifndef PLYFS_BASE_SYS_SCHED_H
+#define PLYFS_BASE_SYS_SCHED_H
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The kernel's number of the calling thread. */
+pid_t sys_gettid(void);
+
+/*
+ * Asks for turns of NS nanoseconds instead of the usual three milliseconds or so: the thread then
+ * gets its turn sooner after it was woken, and no more of the processor. Linux 6.12; older ones
+ * accept and ignore it. The thread must be under SCHED_OTHER.
+ */
+int sys_sched_slice(uint64_t ns);
+
+/* Puts thread TID (0: this one) under SCHED_IDLE; back only with RLIMIT_NICE or CAP_SYS_NICE. */
+int sys_sched_idle(pid_t tid, bool idle);
+
+/* The processors that thread TID (0: this one) may use, also of more than CPU_SETSIZE. */
+struct cpus {
+	cpu_set_t *set; /* owned */
+	size_t size;	/* bytes */
+};
+int sys_get_cpus(pid_t tid, struct cpus *ret_cpus);
+int sys_set_cpus(pid_t tid, const struct cpus *cpus);
+/* Moves thread TID (0: this one) to one processor. -EINVAL: it may not run there. */
+int sys_set_cpu(pid_t tid, unsigned int cpu);
+void cpus_done(struct cpus *cpus);
+bool cpus_have(const struct cpus *cpus, unsigned int cpu);
+
+#endif

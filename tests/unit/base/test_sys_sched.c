@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tests of moving threads. */
+#include "base/sys_sched.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+Test(sys_sched, one_cpu_and_back)
+{
+	struct cpus all = {0}, one = {0};
+	unsigned int cpu = 0;
+
+	cr_assert_eq(sys_get_cpus(0, &all), 0);
+	while (!cpus_have(&all, cpu))
+		cpu++;
+	cr_expect_eq(sys_set_cpu(0, cpu), 0);
+	cr_expect_eq(sched_getcpu(), (int)cpu);
+	cr_assert_eq(sys_get_cpus(getpid(), &one), 0);
+	cr_expect(cpus_have(&one, cpu));
+	cr_expect_eq(CPU_COUNT_S(one.size, one.set), 1);
+	cr_expect_eq(sys_set_cpus(0, &all), 0);
+	cpus_done(&one);
+	cr_assert_eq(sys_get_cpus(0, &one), 0);
+	cr_expect(CPU_EQUAL_S(all.size, all.set, one.set));
+	cpus_done(&one);
+	cpus_done(&all);
+	cpus_done(&all);
+}
+
+Test(sys_sched, no_such_cpu)
+{
+	struct cpus all = {0};
+
+	cr_expect_eq(sys_set_cpu(0, 60000), -EINVAL);
+	cr_assert_eq(sys_get_cpus(0, &all), 0);
+	cr_expect_not(cpus_have(&all, 60000));
+	cr_expect_not(cpus_have(&all, 1000000));
+	cpus_done(&all);
+}
+
+Test(sys_sched, slice_keeps_the_nice_value)
+{
+	cr_assert_eq(setpriority(PRIO_PROCESS, 0, 3), 0);
+	cr_expect_eq(sys_sched_slice(100000), 0);
+	cr_expect_eq(getpriority(PRIO_PROCESS, 0), 3);
+	cr_expect_eq(sched_getscheduler(0), SCHED_OTHER);
+}
+
+Test(sys_sched, idle)
+{
+	cr_expect_eq(sys_sched_idle(0, true), 0);
+	cr_expect_eq(sched_getscheduler(0), SCHED_IDLE);
+	cr_expect_eq(sys_sched_slice(100000), -EINVAL);
+}
+
+Test(sys_sched, tid)
+{
+	cr_expect_eq(sys_gettid(), getpid());
+}
