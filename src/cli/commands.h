@@ -21,6 +21,7 @@ int cmd_version(const struct invocation *by, int argc, char **argv);
 int cmd_ps(const struct invocation *by, int argc, char **argv);
 int cmd_fsck(const struct invocation *by, int argc, char **argv);
 int cmd_image(const struct invocation *by, int argc, char **argv);
+int cmd_doctor(const struct invocation *by, int argc, char **argv);
 
 /* The command line without a command: that of fuse-overlayfs. */
 int cmd_compat(const struct invocation *by, int argc, char **argv);

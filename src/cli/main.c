@@ -11,7 +11,7 @@ static const struct {
 } commands[] = {
 	{"mount", cmd_mount}, {"umount", cmd_umount},	{"unmount", cmd_umount},
 	{"help", cmd_help},   {"version", cmd_version}, {"fsck", cmd_fsck},
-	{"image", cmd_image}, {"ps", cmd_ps},
+	{"image", cmd_image}, {"ps", cmd_ps},		{"doctor", cmd_doctor},
 };
 
 static int dispatch(const struct invocation *by, int argc, char **argv)

@@ -230,32 +230,38 @@ bool lead_await(struct worker *w)
 	return true;
 }
 
-static void hand_over(struct worker *w, unsigned int slow)
+static void hand_over(struct worker *w)
 {
 	struct lead *l = &w->front->lead;
 
 	pthread_mutex_lock(&l->lock);
-	if (atomic_load(&l->mode) != PACE_THREADS) {
-		if (atomic_load(&l->leader) == w)
-			appoint(l, PACE_FOLLOW, find_parked(l));
-	} else if (slow >= l->n_workers && l->n_workers < l->max_workers) {
-		/* One that is really slow is there when the guard comes. */
-		call_guard(l, false);
-	}
+	if (atomic_load(&l->mode) != PACE_THREADS && atomic_load(&l->leader) == w)
+		appoint(l, PACE_FOLLOW, find_parked(l));
 	pthread_mutex_unlock(&l->lock);
+}
+
+/* A leader is guarded, and so are all threads when none of them is left to read. */
+static bool needs_guard(struct lead *l, unsigned int busy)
+{
+	unsigned int n = atomic_load(&l->n_workers);
+
+	if (atomic_load(&l->guarded))
+		return false;
+	return atomic_load(&l->mode) != PACE_THREADS || (busy >= n && n < l->max_workers);
 }
 
 void lead_begin(struct worker *w, const struct request *r)
 {
 	struct lead *l = &w->front->lead;
+	unsigned int busy = atomic_fetch_add(&l->busy, 1) + 1;
 
 	atomic_fetch_add(&w->step, 1);
 	if (r->slow) {
-		hand_over(w, atomic_fetch_add(&l->slow, 1) + 1);
+		hand_over(w);
 		go_to(w, -1);
-	} else if (!atomic_load(&l->guarded) && atomic_load(&l->mode) != PACE_THREADS) {
-		call_guard(l, false);
 	}
+	if (needs_guard(l, busy))
+		call_guard(l, false);
 }
 
 /* Nobody leads when all others were busy. */
@@ -274,10 +280,9 @@ void lead_end(struct worker *w, const struct request *r)
 	struct lead *l = &w->front->lead;
 
 	atomic_fetch_add(&w->step, 1);
-	if (r->slow) {
-		atomic_fetch_sub(&l->slow, 1);
+	atomic_fetch_sub(&l->busy, 1);
+	if (atomic_load(&l->leader) == NULL && atomic_load(&l->mode) != PACE_THREADS)
 		take_empty_place(w);
-	}
 	/* What others are counting just now is as good a sample. */
 	if (pthread_mutex_trylock(&l->lock) != 0)
 		return;
@@ -374,6 +379,24 @@ static bool call_back_idler(struct lead *l)
 	return true;
 }
 
+/* With all threads reading: one more, when each has been at its request for a turn. */
+static bool guard_threads(struct front *f)
+{
+	struct lead *l = &f->lead;
+	unsigned int n = atomic_load(&l->n_workers), stuck = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct worker *w = &l->workers[i];
+		unsigned int step = atomic_load(&w->step);
+
+		stuck += (step & 1) && step == w->seen;
+		w->seen = step;
+	}
+	if (stuck == n && n < l->max_workers)
+		loop_spawn(f);
+	return atomic_load(&l->busy) >= n && n < l->max_workers;
+}
+
 /* One turn; true: another is needed. */
 static bool guard_turn(struct front *f)
 {
@@ -381,11 +404,8 @@ static bool guard_turn(struct front *f)
 	struct worker *leader;
 	bool again = call_back_idler(l);
 
-	if (atomic_load(&l->mode) == PACE_THREADS) {
-		if (atomic_load(&l->slow) >= l->n_workers && l->n_workers < l->max_workers)
-			loop_spawn(f);
-		return again;
-	}
+	if (atomic_load(&l->mode) == PACE_THREADS)
+		return guard_threads(f) || again;
 	leader = atomic_load(&l->leader);
 	if (leader == NULL) {
 		appoint(l, PACE_FOLLOW, find_or_make(f));

@@ -20,13 +20,14 @@ struct front;
 struct worker {
 	struct front *front;
 	pthread_t thread;
-	bool idle_class;  /* under SCHED_IDLE; constant */
-	sem_t wake;	  /* posted once for each time it was taken out of the parked ones */
-	atomic_int tid;	  /* 0 until it runs */
-	atomic_uint step; /* odd while it serves a request */
-	atomic_int cpu;	  /* the one it was moved to, or -1 */
-	bool parked;	  /* lead.lock */
-	bool ended;	  /* lead.lock */
+	bool idle_class;   /* under SCHED_IDLE; constant */
+	sem_t wake;	   /* posted once for each time it was taken out of the parked ones */
+	atomic_int tid;	   /* 0 until it runs */
+	atomic_uint step;  /* odd while it serves a request */
+	atomic_int cpu;	   /* the one it was moved to, or -1 */
+	bool parked;	   /* lead.lock */
+	unsigned int seen; /* by the guard: step; lead.lock */
+	bool ended;	   /* lead.lock */
 };
 
 /* lead_init() fills it. */
@@ -39,12 +40,13 @@ struct lead {
 	_Atomic(struct worker *) leader; /* NULL: all threads, or the place is empty */
 	atomic_int cpu;			 /* where the leader is to be, -1: anywhere */
 
-	atomic_bool guarded; /* the guard's timer runs */
-	atomic_uint slow;    /* requests in service that may take long */
+	atomic_bool guarded;   /* the guard's timer runs */
+	atomic_uint busy;      /* requests in service */
+	atomic_uint n_workers; /* grows, under the lock */
 
 	/* Under the lock. */
 	struct worker *workers; /* owned; does not move; the idler is behind the last one */
-	unsigned int n_workers, n_wanted, max_workers;
+	unsigned int n_wanted, max_workers;
 	struct worker *idler; /* the one under SCHED_IDLE, or NULL */
 	struct pace pace;
 	struct follow follow;

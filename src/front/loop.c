@@ -138,9 +138,12 @@ struct worker *loop_spawn(struct front *f)
 {
 	struct lead *l = &f->lead;
 
-	if (start(f, &l->workers[l->n_workers], false) < 0)
+	struct worker *w = &l->workers[atomic_load(&l->n_workers)];
+
+	if (start(f, w, false) < 0)
 		return NULL;
-	return &l->workers[l->n_workers++];
+	atomic_fetch_add(&l->n_workers, 1);
+	return w;
 }
 
 static void start_all(struct front *f)

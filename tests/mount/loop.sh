@@ -1,0 +1,214 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Each way to serve requests: a mixed load with slow operations gives right results and ends; requests that
+# hang keep nobody else waiting; SIGTERM in the middle ends in order; the daemon stays on its processors.
+#
+#     loop.sh	PLYFS_TEST_ROUNDS: of the mixed load (default 60)
+. "$(dirname "$0")/../support/lib.sh"
+in_private_ns "$@"
+fuse_ready
+
+ROUNDS=${PLYFS_TEST_ROUNDS:-60}
+compile() { "${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -o "$@"; }
+compile "$WORK/mixed" "$SUPPORT_DIR/../mount/loop/mixed.c"
+compile "$WORK/latency" "$SUPPORT_DIR/../bench/latency.c"
+
+fresh() {
+	local dir
+	dir=$(mktemp -d "$WORK/XXXXXX")
+	cd "$dir" || exit
+	mkdir low upper work mnt
+	head -c $((8 << 20)) /dev/zero | tr '\0' l >low/large
+}
+
+# serve OPTIONS [COMMAND...]: the daemon in the foreground, so that its log and its status can be had.
+serve() {
+	local options=$1
+	shift
+	"$@" "$PLYFS" -f -o "lowerdir=low,upperdir=upper,workdir=work$options" mnt 2>log &
+	DAEMON=$!
+	wait_until 20 is_plyfs_mount "$PWD/mnt" || fail "not mounted: $(cat log)"
+}
+
+# ended: with which status, after unmounting or a signal.
+ended() {
+	local status=0
+	wait "$DAEMON" || status=$?
+	eq "$status" 0 "status of the daemon ($(cat log))"
+	is_plyfs_mount "$PWD/mnt" && fail "still mounted"
+	"$PLYFS" fsck upper >fsck || fail "fsck: $(cat fsck)"
+}
+
+# served MODE: how many requests, by the daemon's own count.
+served() {
+	: >log
+	kill -USR1 "$DAEMON"
+	wait_until 20 grep -q "loop follow-idle served" log
+	sed -n "s/.*loop $1 served //p" log
+}
+
+mixed() {
+	fresh
+	serve "$1"
+	"$WORK/mixed" mnt "$ROUNDS" large
+	"$WORK/mixed" mnt "$((ROUNDS / 4))" large 2>/dev/null && fail "mixed does not notice that files are there"
+	umount mnt
+	ended
+}
+
+# A burst of one client is led, where that was asked for, and by all threads where not.
+burst() {
+	fresh
+	serve "$1"
+	"$WORK/latency" stat mnt 1 1000 >/dev/null
+	"$WORK/latency" stat mnt 4 300 >/dev/null
+	"$WORK/latency" files mnt 300 >/dev/null
+	case $1 in
+	*threads*) eq "$(served follow) $(served follow-idle)" "0 0" "requests that were led" ;;
+	*) (($(served follow) + $(served follow-idle) > 0)) || fail "no request was led: $(cat log)" ;;
+	esac
+	umount mnt
+	ended
+}
+
+# Lower files are on a file system whose daemon is stopped: whoever reads them hangs until it goes on.
+hanging() {
+	local i pids=()
+	fresh
+	mkdir below below-mnt
+	for i in 1 2 3 4 5 6; do echo "hidden $i" >"below/f$i"; done
+	"$PLYFS" -o lowerdir=below "$PWD/below-mnt"
+	mapfile -t below < <(daemon_pids "$PWD/below-mnt")
+	serve "$1,lowerdir=below-mnt"
+	stat mnt/f* >/dev/null
+	# A directory that is not below, where nothing is looked for there.
+	mkdir mnt/own
+	"$WORK/latency" stat mnt/own 1 200 >/dev/null
+	# However this ends: nothing that hangs may be left.
+	trap 'kill -CONT "${below[@]}" 2>/dev/null || true' EXIT
+	kill -STOP "${below[@]}"
+	wait_until 20 are_stopped "${below[@]}"
+	for i in 1 2 3 4 5 6; do
+		cat "mnt/f$i" >"got$i" &
+		pids+=($!)
+	done
+	# All of them hang before the daemon is asked for other things.
+	wait_until 20 all_hang "${pids[@]}"
+	"$WORK/latency" stat mnt/own 2 300 >/dev/null
+	# Names only: another inode's bytes may share a lock with those of an inode that hangs (doc/locking.md).
+	for i in {1..30}; do
+		mkdir "mnt/own/d$i"
+		mv "mnt/own/d$i" "mnt/own/e$i"
+		rmdir "mnt/own/e$i"
+	done
+	all_hang "${pids[@]}" || fail "a reader does not hang, so nothing was shown"
+	kill -CONT "${below[@]}"
+	for i in 1 2 3 4 5 6; do
+		wait "${pids[i - 1]}"
+		eq "$(cat "got$i")" "hidden $i"
+	done
+	umount mnt
+	ended
+	umount below-mnt
+}
+
+are_stopped() {
+	local pid
+	for pid; do
+		cat "/proc/$pid"/task/*/status | grep "^State:" | grep -qv "T (" && return 1
+	done
+	return 0
+}
+
+all_hang() {
+	local pid
+	for pid; do
+		[[ $(awk '/^State/ {print $2}' "/proc/$pid/status") == [DS] ]] || return 1
+		grep -q "fuse\|request_wait\|folio_wait\|io_schedule" "/proc/$pid/stack" || return 1
+	done
+}
+
+term_while_busy() {
+	local load
+	fresh
+	serve "$1"
+	"$WORK/mixed" mnt 100000 large 2>/dev/null &
+	load=$!
+	wait_until 20 test -e mnt/append0
+	"$WORK/latency" stat mnt 1 100 >/dev/null
+	kill -TERM "$DAEMON"
+	ended
+	wait "$load" && fail "the load did not notice the end"
+	serve "$1"
+	test -s mnt/append0 || fail "what was written is gone"
+	umount mnt
+	ended
+}
+
+# last_cpu: of those that this script may use.
+last_cpu() { taskset -cp $$ | sed 's/.*[ ,-]//'; }
+
+own_cpus() {
+	local cpu
+	cpu=$(last_cpu)
+	fresh
+	serve "" taskset -c "$cpu"
+	"$WORK/latency" stat mnt 1 300 >/dev/null
+	taskset -c "$(taskset -cp $$ | sed 's/.*: //; s/[,-].*//')" "$WORK/latency" stat mnt 1 300 >/dev/null
+	taskset -c "$cpu" "$WORK/latency" stat mnt 1 300 >/dev/null
+	cat "/proc/$DAEMON"/task/*/status | sed -n 's/^Cpus_allowed_list:\s*//p' | sort -u >cpus
+	eq "$(cat cpus)" "$cpu" "processors of the daemon's threads"
+	umount mnt
+	ended
+}
+
+# At rest threads may run anywhere, wherever they followed their clients to.
+freed() {
+	local before
+	before=$(sed -n 's/^Cpus_allowed_list:\s*//p' /proc/self/status)
+	fresh
+	serve ""
+	"$WORK/latency" stat mnt 1 500 >/dev/null
+	wait_until 20 at_rest || fail "a thread is bound still: $(cat cpus)"
+	umount mnt
+	ended
+}
+
+# A thread that is bound lets go of it before its next request: all get one.
+at_rest() {
+	local i
+	for i in {1..40}; do stat -f mnt >/dev/null; done
+	cat "/proc/$DAEMON"/task/*/status |
+		sed -n 's/^Cpus_allowed_list:\s*//p' >cpus
+	# The thread under SCHED_IDLE waits where it was.
+	(($(grep -vcx "$before" cpus) <= 1))
+}
+
+# Clients outside of the daemon's pid namespace have the number 0.
+pid_namespace() {
+	fresh
+	serve "" unshare --pid --fork --kill-child
+	"$WORK/latency" stat mnt 1 500 >/dev/null
+	"$WORK/mixed" mnt 10 large
+	umount mnt
+	ended
+}
+
+for mode in "" ,loop=follow ,loop=threads ,threads=1 ,threads=2 ,threads=2,loop=follow; do
+	run_test "mixed load$mode" mixed "$mode"
+	run_test "SIGTERM under load$mode" term_while_busy "$mode"
+done
+for mode in "" ,loop=follow ,loop=threads; do
+	run_test "a burst$mode" burst "$mode"
+	run_test "requests that hang$mode" hanging "$mode"
+done
+if [ "$(cat /sys/module/fuse/parameters/enable_uring 2>/dev/null)" = Y ]; then
+	run_test "mixed load,io_uring=1" mixed ",io_uring=1"
+	run_test "SIGTERM under load,io_uring=1" term_while_busy ",io_uring=1"
+else
+	skip "io_uring=1" "the kernel's FUSE over io_uring is off"
+fi
+run_test "the processors it was started with" own_cpus
+run_test "threads are free again" freed
+run_test "clients of another pid namespace" pid_namespace
+finish
