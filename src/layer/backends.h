@@ -54,7 +54,8 @@ struct indexed_parts {
 	struct index_file *names;  /* for this layer alone, or for it over those below (RESOLVED) */
 	struct index_file *points; /* NULL, or who has the restart points that NAMES has not */
 	struct blob *stored;	   /* the archive, as it is stored */
-	struct layer *below; /* the layer whose root this one's looks like when its archive says nothing
+	struct layer
+		*below; /* the layer whose root this one's looks like when its archive says nothing
 				of it; NULL: none; must live as long */
 };
 
@@ -62,8 +63,8 @@ struct indexed_parts {
  * A layer of an image where it lies: names out of its index, bytes out of its archive. PATH is for
  * messages.
  */
-int layer_open_indexed(const struct indexed_parts *parts, const char *path, struct layer **ret_layer,
-		       struct err *err);
+int layer_open_indexed(const struct indexed_parts *parts, const char *path,
+		       struct layer **ret_layer, struct err *err);
 /* Such a layer, or the one below it that its root looks like: for `below` of the next. */
 struct layer *layer_indexed_root(struct layer *l);
 
