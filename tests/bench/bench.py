@@ -57,7 +57,7 @@ class Bench:
                     done()
             for group in groups:
                 for system in self.systems:
-                    if count(system):
+                    if group.counts and count(system):
                         self.one(group, system, "counting requests", counting=True)
                 done()
         finally:

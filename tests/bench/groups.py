@@ -48,6 +48,7 @@ class Group:
     changes: tuple = ()
     kind: str = "goals"
     mounts: bool = True  # the runner mounts the lower layer; otherwise `run` does
+    counts: bool = True  # its requests can be counted and are of interest
     only: object = None  # says of a system whether it can do it
     check: object = None  # called once before the first round, may install what is needed, or raise Unavailable
 

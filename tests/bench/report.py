@@ -92,9 +92,11 @@ class Report:
         return table
 
     def cpu(self, kind):
-        table = Table("CPU time, ms: client + daemon; the daemon's RSS at the end, MiB", ["", *[self.titles[name] for name in self.columns(kind)]])
+        names = self.columns(kind)
+        table = Table("CPU time, ms: client + daemon; the daemon's RSS at the end, MiB",
+                      ["", *[self.titles[name] for name in names]])
         for _, step in self.steps(kind):
-            table.add(step.title, *[self.cpu_cell(step.name, name) for name in self.columns(kind)])
+            table.add(step.title, *[self.cpu_cell(step.name, name) for name in names])
         return table
 
     def cpu_cell(self, step, system):
