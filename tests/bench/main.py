@@ -163,7 +163,7 @@ def run(options, work, plyfs):
 
 def show_earlier(options):
     """Columns and rows of all the files; what the machine was comes from the first."""
-    results, titles, facts, steps = Results(), {}, {}, set()
+    results, titles, facts, steps, commands = Results(), {}, {}, set(), []
     for path in options.earlier.split(","):
         with open(path, encoding="utf-8") as f:
             earlier = json.load(f)
@@ -171,7 +171,11 @@ def show_earlier(options):
         titles.update(earlier["systems"])
         facts = {**earlier["facts"], **facts}
         steps.update(row["step"] for row in earlier["rows"])
+        commands.append(earlier["facts"]["command"])
     groups = [group for group in GROUPS if steps & {step.name for step in group.steps}]
+    facts["command"] = "; ".join(commands)
+    usual = systems.DEFAULT
+    titles = dict(sorted(titles.items(), key=lambda pair: usual.index(pair[0].partition(":")[0])))
     publish(Report(results, titles, groups, facts), options)
     return 0
 
