@@ -230,13 +230,18 @@ int sys_write_full(int fd, const void *buf, size_t len)
 	return 0;
 }
 
-void sys_set_in_place(int fd)
+bool sys_is_btrfs(int fd)
 {
 	struct statfs st;
+
+	return fstatfs(fd, &st) == 0 && st.f_type == BTRFS_SUPER_MAGIC;
+}
+
+void sys_set_in_place(int fd)
+{
 	int flags;
 
-	if (fstatfs(fd, &st) < 0 || st.f_type != BTRFS_SUPER_MAGIC ||
-	    ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+	if (!sys_is_btrfs(fd) || ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
 		return;
 	flags |= FS_NOCOW_FL;
 	ioctl(fd, FS_IOC_SETFLAGS, &flags);

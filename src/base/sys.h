@@ -87,6 +87,9 @@ ssize_t sys_pread_full(int fd, void *buf, size_t len, off_t off);
 int sys_pwrite_full(int fd, const void *buf, size_t len, off_t off);
 int sys_write_full(int fd, const void *buf, size_t len);
 
+/* Is it on btrfs, where whatever is written takes space? */
+bool sys_is_btrfs(int fd);
+
 /*
  * Has a file that is still empty overwritten in place from now on, where its file system would put what is
  * overwritten elsewhere, which takes space (btrfs). Nothing on others.

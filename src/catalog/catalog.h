@@ -95,6 +95,13 @@ uint64_t catalog_new_ino(struct catalog *c);
  */
 int catalog_commit(struct catalog *c, const struct batch *b);
 
+/*
+ * For another change that frees space and failed with RC: true when there is room now, for a moment; take it back
+ * after the second try. Always false where the file system needs no such thing.
+ */
+bool catalog_give_spare(struct catalog *c, int rc);
+void catalog_take_spare(struct catalog *c);
+
 /* Waits until everything committed so far is on the disk. Concurrent callers share the flush. */
 int catalog_sync(struct catalog *c);
 

@@ -118,6 +118,8 @@ static int regain_reserve(struct catalog *c)
 	pthread_mutex_lock(&c->lock);
 	lacks = c->no_reserve;
 	pthread_mutex_unlock(&c->lock);
+	if (!spare_regain(c))
+		return -ENOSPC;
 	if (!lacks)
 		return 0;
 	pthread_mutex_lock(&c->checkpoint_lock);
@@ -128,7 +130,7 @@ static int regain_reserve(struct catalog *c)
 
 int catalog_commit(struct catalog *c, const struct batch *b)
 {
-	bool checkpoint_now = false;
+	bool checkpoint_now = false, gave;
 	struct body_info info;
 	int rc;
 
@@ -144,9 +146,14 @@ int catalog_commit(struct catalog *c, const struct batch *b)
 	if (rc < 0)
 		return rc;
 	rc = commit_once(c, &b->body, &info, &checkpoint_now);
+	gave = info.frees && spare_give(c, rc);
+	if (gave)
+		rc = commit_once(c, &b->body, &info, &checkpoint_now);
 	/* A checkpoint empties the journal, without which even removing would fail. */
 	if ((rc == -ENOSPC || rc == -EDQUOT) && info.frees && checkpoint(c, true) == 0)
 		rc = commit_once(c, &b->body, &info, &checkpoint_now);
+	if (gave)
+		(void)spare_take(c);
 	/* The batch is committed whatever becomes of the checkpoint, which is tried again later. */
 	if (checkpoint_now)
 		checkpoint(c, false);

@@ -42,6 +42,10 @@ struct catalog {
 
 	_Atomic uint64_t next_ino;
 
+	pthread_mutex_t spare_lock; /* a leaf: under no other, and none under it */
+	bool wants_spare;	    /* constant after open */
+	bool has_spare;		    /* SPARE_FILE is there; spare_lock */
+
 	pthread_mutex_t checkpoint_lock; /* one checkpoint at a time */
 	struct lock_file lock_file;	 /* protected by checkpoint_lock */
 	bool has_sum;			 /* SUM_FILE is there and right; checkpoint_lock */
@@ -169,6 +173,17 @@ bool reserve_space(struct catalog *c);
 bool space_is_tight(const struct catalog *c);
 #define COMPACT_BYTES	    ((uint64_t)8 << 20)
 #define COMPACT_CLOSE_BYTES ((uint64_t)1 << 20)
+
+/* spare.c: room for a write that frees space, on btrfs; nothing on others. Without the lock. */
+/* The owner's first and last call; opening itself may need the room. */
+void spare_begin(struct catalog *c);
+void spare_close(struct catalog *c);
+/* Gives it back after the failure RC: true when there is room now that was not there. */
+bool spare_give(struct catalog *c, int rc);
+/* Takes it again; false when there is none. */
+bool spare_take(struct catalog *c);
+/* The same before a change that takes space: a small one is enough. */
+bool spare_regain(struct catalog *c);
 
 /* sync.c; under the lock, which is released meanwhile. 0, or why something is not on the disk. */
 int sync_journals(struct catalog *c);

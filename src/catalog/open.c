@@ -357,6 +357,7 @@ static int open_journals(struct catalog *c, const struct journal_bytes *bytes, s
 		return err_errno(err, -rc, "cannot open the journal in %s",
 				 dir_name_of(c->dirfd).text);
 	reserve_space(c);
+	(void)spare_take(c);
 	/* The disk may be full before the first commit, which may be to delete. */
 	(void)journal_has_reserve(&c->journals[c->current]);
 	return 0;
@@ -417,6 +418,7 @@ static void init_locks(struct catalog *c)
 
 	pthread_mutex_init(&c->checkpoint_lock, NULL);
 	pthread_mutex_init(&c->lock, NULL);
+	pthread_mutex_init(&c->spare_lock, NULL);
 	pthread_cond_init(&c->synced, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -460,6 +462,7 @@ static void catalog_free(struct catalog *c)
 	pthread_cond_destroy(&c->room);
 	pthread_cond_destroy(&c->synced);
 	pthread_mutex_destroy(&c->lock);
+	pthread_mutex_destroy(&c->spare_lock);
 	pthread_mutex_destroy(&c->checkpoint_lock);
 	free(c);
 }
@@ -482,7 +485,10 @@ static int open_for_writing(struct catalog *c, int dirfd, struct err *err)
 		return err_set(err, ENOENT, "there is no catalog in %s", dir_name_of(dirfd).text);
 	rc = lock_own(&c->lock_file, c->dirfd, err);
 	c->unclean = c->lock_file.was_owned;
-	return rc < 0 ? rc : open_owned(c, err);
+	if (rc < 0)
+		return rc;
+	spare_begin(c);
+	return open_owned(c, err);
 }
 
 int catalog_open(int dirfd, const struct catalog_options *options, struct catalog **ret_catalog,
@@ -536,6 +542,7 @@ static void close_owned(struct catalog *c)
 			strerror(-rc));
 		return;
 	}
+	spare_close(c);
 	give_back_space(c, &fd);
 	rc = fd < 0 ? fd : 0;
 	if (rc == 0 && !c->has_sum)

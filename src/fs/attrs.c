@@ -265,6 +265,11 @@ int fs_setattr(struct fs *fs, uint64_t ino, uint32_t set, const struct attr *att
 	do {
 		r = setattr(fs, h.inode, set, attr, &out);
 	} while (fs_made_room(fs, r, &tried));
+	/* What makes a file shorter frees space. */
+	if ((set & FS_SET_SIZE) && !fs->read_only && catalog_give_spare(fs->catalog, r)) {
+		r = setattr(fs, h.inode, set, attr, &out);
+		catalog_take_spare(fs->catalog);
+	}
 	if (r < 0)
 		return r;
 	attr_show(fs, &out);

@@ -7,8 +7,8 @@
 #     full.sh [SEED [ROUNDS]]       without arguments: one round on each, a random seed
 #
 # FULL_ON=NAME limits it to one kind of file system (see below). Not run without being asked for: btrfs, and
-# quota, which is one of btrfs, for the kernels at hand have no other. There the kernel lets a truncation fail for want of space
-# and take bytes with it that were written before, and refuses to change even what is allocated.
+# quota, which is one of btrfs, for the kernels at hand have no other. There the kernel refuses to change even what is
+# allocated, so that deleting still fails in some runs.
 . "$(dirname "$0")/../support/lib.sh"
 need_packages e2fsprogs xfsprogs btrfs-progs
 in_private_ns "$@"
