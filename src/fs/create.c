@@ -180,8 +180,8 @@ int fs_symlink(struct fs *fs, const struct fs_caller *who, uint64_t parent, cons
 	return make(fs, parent, name, &w, ret_entry);
 }
 
-int fs_tmpfile(struct fs *fs, const struct fs_caller *who, uint64_t parent, uint32_t mode,
-	       struct fs_entry *ret_entry)
+static int try_tmpfile(struct fs *fs, const struct fs_caller *who, uint64_t parent, uint32_t mode,
+		       struct fs_entry *ret_entry)
 {
 	struct wanted w = {.who = who, .mode = S_IFREG | (mode & 07777)};
 	CLEANUP(held) struct held dir = {fs, inode_get(fs, parent)};
@@ -212,6 +212,18 @@ int fs_tmpfile(struct fs *fs, const struct fs_caller *who, uint64_t parent, uint
 	return r < 0 ? r : enter(fs, rec, ret_entry);
 }
 
+int fs_tmpfile(struct fs *fs, const struct fs_caller *who, uint64_t parent, uint32_t mode,
+	       struct fs_entry *ret_entry)
+{
+	bool tried = false;
+	int r;
+
+	do {
+		r = try_tmpfile(fs, who, parent, mode, ret_entry);
+	} while (fs_made_room(fs, r, &tried));
+	return r;
+}
+
 /* The record of what gets one more name. */
 static int link_rec(struct change *ch, struct inode *inode, struct inode_rec **ret_rec)
 {
@@ -230,8 +242,8 @@ static int link_rec(struct change *ch, struct inode *inode, struct inode_rec **r
 	return 0;
 }
 
-int fs_link(struct fs *fs, uint64_t ino, uint64_t new_parent, const char *new_name,
-	    struct fs_entry *ret_entry)
+static int try_link(struct fs *fs, uint64_t ino, uint64_t new_parent, const char *new_name,
+		    struct fs_entry *ret_entry)
 {
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
 	CLEANUP(held) struct held dir = {fs, inode_get(fs, new_parent)};
@@ -265,5 +277,17 @@ int fs_link(struct fs *fs, uint64_t ino, uint64_t new_parent, const char *new_na
 	r = data_attr(fs->data, rec, &attr);
 	if (r == 0)
 		entry_fill(fs, h.inode, &attr, ret_entry);
+	return r;
+}
+
+int fs_link(struct fs *fs, uint64_t ino, uint64_t new_parent, const char *new_name,
+	    struct fs_entry *ret_entry)
+{
+	bool tried = false;
+	int r;
+
+	do {
+		r = try_link(fs, ino, new_parent, new_name, ret_entry);
+	} while (fs_made_room(fs, r, &tried));
 	return r;
 }

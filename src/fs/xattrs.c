@@ -187,8 +187,8 @@ static int put_acl(struct change *ch, struct inode_rec *rec, const char *name, c
 	return 0;
 }
 
-int fs_setxattr(struct fs *fs, uint64_t ino, const char *name, const void *value, size_t len,
-		int flags, bool kill_sgid)
+static int try_setxattr(struct fs *fs, uint64_t ino, const char *name, const void *value,
+			size_t len, int flags, bool kill_sgid)
 {
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
 	CLEANUP(change) struct change ch = {0};
@@ -220,7 +220,19 @@ int fs_setxattr(struct fs *fs, uint64_t ino, const char *name, const void *value
 	return r < 0 ? r : change_commit(&ch);
 }
 
-int fs_removexattr(struct fs *fs, uint64_t ino, const char *name)
+int fs_setxattr(struct fs *fs, uint64_t ino, const char *name, const void *value, size_t len,
+		int flags, bool kill_sgid)
+{
+	bool tried = false;
+	int r;
+
+	do {
+		r = try_setxattr(fs, ino, name, value, len, flags, kill_sgid);
+	} while (fs_made_room(fs, r, &tried));
+	return r;
+}
+
+static int try_removexattr(struct fs *fs, uint64_t ino, const char *name)
 {
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
 	CLEANUP(change) struct change ch = {0};
@@ -247,4 +259,15 @@ int fs_removexattr(struct fs *fs, uint64_t ino, const char *name)
 	rec->attr.ctime = ch.now;
 	batch_del_xattr(&ch.batch, ino, name);
 	return change_commit(&ch);
+}
+
+int fs_removexattr(struct fs *fs, uint64_t ino, const char *name)
+{
+	bool tried = false;
+	int r;
+
+	do {
+		r = try_removexattr(fs, ino, name);
+	} while (fs_made_room(fs, r, &tried));
+	return r;
 }

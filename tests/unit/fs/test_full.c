@@ -165,6 +165,73 @@ Test(full, a_punch_is_done_or_not_done)
 	cr_assert_eq(umount2("upper", MNT_DETACH), 0);
 }
 
+/* What was deleted and waits for a flush is room for whoever asks. */
+static void asks_for_room(int (*ask)(struct world *w))
+{
+	CLEANUP(world) struct world w;
+	int n = put_full(&w, 100000);
+
+	ok(t_setxattr(&w, "full/f0", "user.gone", "1"));
+	fill_up(&w, "small", 10);
+	ok(fs_syncfs(w.fs));
+	fails(ENOSPC, ask(&w));
+	for (int i = 1; i < n; i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "full/f%d", i);
+		ok(t_unlink(&w, path));
+	}
+	ok(ask(&w));
+	world_assert_lasting(&w);
+	world_close(&w);
+	cr_assert_eq(umount2("upper", MNT_DETACH), 0);
+}
+
+static int ask_link(struct world *w)
+{
+	return t_link(w, "full/f0", "full/l");
+}
+
+static int ask_setxattr(struct world *w)
+{
+	return t_setxattr(w, "full/f0", "user.new", "value");
+}
+
+static int ask_removexattr(struct world *w)
+{
+	return fs_removexattr(w->fs, hold(w, "full/f0"), "user.gone");
+}
+
+static int ask_tmpfile(struct world *w)
+{
+	struct fs_entry e;
+	int r = fs_tmpfile(w->fs, &w->who, hold(w, "full"), 0600, &e);
+
+	if (r == 0)
+		fs_forget(w->fs, e.ino, 1);
+	return r;
+}
+
+Test(full, a_link_finds_room)
+{
+	asks_for_room(ask_link);
+}
+
+Test(full, an_xattr_finds_room)
+{
+	asks_for_room(ask_setxattr);
+}
+
+Test(full, removing_an_xattr_finds_room)
+{
+	asks_for_room(ask_removexattr);
+}
+
+Test(full, a_tmpfile_finds_room)
+{
+	asks_for_room(ask_tmpfile);
+}
+
 /* The kernel may hold as many inodes as it likes. */
 Test(full, descriptors)
 {
