@@ -7,6 +7,7 @@
 #ifndef PLYFS_BASE_SYS_H
 #define PLYFS_BASE_SYS_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +31,12 @@ int sys_open_in(int dirfd, const char *name, int flags, bool no_xdev);
 
 /* A detached copy of the mount that FD is in, rooted at FD: nothing can be mounted over it. */
 int sys_open_tree_clone(int fd);
+
+/* Does RC say that the file system, or somebody's quota, has no room? */
+static inline bool sys_is_full(int rc)
+{
+	return rc == -ENOSPC || rc == -EDQUOT;
+}
 
 /* Inodes. RET_ST is untouched on failure. FLAGS as fstatat(2), for instance AT_SYMLINK_NOFOLLOW. */
 int sys_fstat(int fd, struct stat *ret_st);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Walks the pages of an LMDB file without LMDB, by the published layout of its version 1. */
+/* Walks the pages of an LMDB file without LMDB, by the published layout. */
 #include "catalog/check.h"
 
 #include <errno.h>
@@ -9,30 +9,11 @@
 
 #include "base/cleanup.h"
 #include "base/sys.h"
+#include "catalog/lmdb_page.h"
 #include "catalog/record.h"
 
-/*
- * A page: number u64, pad u16, flags u16, then for trees the ends of the offsets and of the free space,
- * u16 each, and for overflow pages their count u32; offsets of the nodes, u16 each; nodes, packed
- * against the end. A node: low half of the value's size or of the page number u32, flags u16 (in
- * branches: the page number's upper part), key size u16, key, value or number of its overflow page.
- */
-enum {
-	PAGE_HEADER = 16,
-	NODE_HEADER = 8,
-	DB_SIZE = 48, /* pad u32, flags u16, depth u16, 3 page counts, entries, root: u64 each */
-	META_SIZE = 24 + 2 * DB_SIZE + 16,
-	DEPTH_MAX = 32,
-	PAGE_SIZE_MIN = 512,
-	PAGE_SIZE_MAX = 32768,
-};
-enum { PAGE_BRANCH = 1, PAGE_LEAF = 2, PAGE_OVERFLOW = 4, PAGE_META = 8, PAGE_KINDS = 0xffff };
-enum { NODE_BIG = 1, NODE_DB = 2 };
 /* The free list's description also keeps the flags that the file was made with. */
 enum { DB_INTEGER_KEYS = 8, DB_FLAGS = 0x3f };
-#define LMDB_MAGIC   0xBEEFC0DEu
-#define LMDB_VERSION 1
-#define NO_PAGE	     UINT64_MAX
 
 /* No catalog is near this; a bitmap of its pages still fits. */
 #define FILE_PAGES_MAX ((uint64_t)1 << 28)
@@ -49,7 +30,8 @@ struct walk {
 	uint64_t txnid;
 	uint8_t *met;
 	uint64_t n_met;
-	uint64_t n_behind; /* of them, behind the end of the file: free ones */
+	uint64_t n_behind;		 /* of them, behind the end of the file: free ones */
+	unsigned int n_known, n_unknown; /* tables by their names */
 	const char *why;
 };
 
@@ -200,6 +182,10 @@ static int check_value(struct walk *w, const struct tree *t, const struct node *
 	if (t->has_dbs) {
 		if (n->flags != NODE_DB || n->size != DB_SIZE)
 			return bad(w, "a table's record has a wrong size");
+		if (table_by_name(n->key.p, n->key.len) >= 0)
+			w->n_known++;
+		else
+			w->n_unknown++;
 		return check_db(w, value, false, false);
 	}
 	return t->is_free_list ? check_free(w, &n->key, value, n->size) : 0;
@@ -337,8 +323,7 @@ static int check_meta(struct walk *w, const uint8_t **ret_meta)
 	if (first == NULL)
 		return bad(w, "its first page is not LMDB's");
 	w->page_size = get_le32(first + 24);
-	if (w->page_size < PAGE_SIZE_MIN || w->page_size > PAGE_SIZE_MAX ||
-	    (w->page_size & (w->page_size - 1)))
+	if (!is_page_size(w->page_size))
 		return bad(w, "its page size makes no sense");
 	second = meta_at(w, w->page_size, &other_version);
 	if (other_version)
@@ -373,6 +358,9 @@ static int check_map(struct walk *w)
 	w->met = NULL;
 	if (rc < 0)
 		return rc;
+	/* An older program's file lacks some, a newer one's has more: one that has both is neither. */
+	if (w->n_unknown > 0 && w->n_known < N_TABLES)
+		return bad(w, "the name of a table is damaged");
 	pages = w->map_len / w->page_size;
 	/* LMDB never writes pages that it frees again at once, but then they are in its list. */
 	if (w->last_page >= pages && w->last_page + 1 - pages > w->n_behind + LOST_PAGES_MAX)

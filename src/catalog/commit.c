@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "catalog/internal.h"
 
 /* How long a commit waits for a checkpoint that does not keep up; several of them share the load. */
@@ -150,7 +151,7 @@ int catalog_commit(struct catalog *c, const struct batch *b)
 	if (gave)
 		rc = commit_once(c, &b->body, &info, &checkpoint_now);
 	/* A checkpoint empties the journal, without which even removing would fail. */
-	if ((rc == -ENOSPC || rc == -EDQUOT) && info.frees && checkpoint(c, true) == 0)
+	if (sys_is_full(rc) && info.frees && checkpoint(c, true) == 0)
 		rc = commit_once(c, &b->body, &info, &checkpoint_now);
 	if (gave)
 		(void)spare_take(c);

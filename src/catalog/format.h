@@ -41,6 +41,8 @@ enum catalog_table {
 	N_TABLES,
 };
 extern const char *const table_names[N_TABLES];
+/* -1: no table has this name. */
+int table_by_name(const void *name, size_t len);
 
 #define INO_KEY_SIZE	 8
 #define ENTRY_KEY_PREFIX 16 /* parent, hash; the name follows */

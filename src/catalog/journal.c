@@ -152,7 +152,7 @@ static int allocate(struct journal *j, uint64_t upto)
 	rc = sys_fallocate(j->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)upto);
 	if (rc == 0)
 		j->allocated = upto;
-	if (rc == 0 || rc == -ENOSPC || rc == -EDQUOT)
+	if (rc == 0 || sys_is_full(rc))
 		return rc;
 	/* Not every file system can (-EOPNOTSUPP), and some say so in other words. */
 	j->no_reserve = true;
@@ -179,11 +179,6 @@ bool journal_has_reserve(struct journal *j)
 	return reserve(j, 0, false) == 0;
 }
 
-static bool is_full(int rc)
-{
-	return rc == -ENOSPC || rc == -EDQUOT;
-}
-
 /* Writes both parts at the end of the journal; anything short of all is an error. RET_CLEAN: and
  * nothing of it was written. */
 static int write_record(struct journal *j, const uint8_t *header, const void *body, size_t len,
@@ -198,7 +193,7 @@ static int write_record(struct journal *j, const uint8_t *header, const void *bo
 	do {
 		n = pwritev(j->fd, iov, 2, (off_t)j->len);
 	} while (n < 0 && errno == EINTR);
-	*ret_clean = n < 0 && is_full(-errno);
+	*ret_clean = n < 0 && sys_is_full(-errno);
 	if (n < 0)
 		return -errno;
 	/* A regular file takes less than asked only when it is about to be full. */
@@ -224,7 +219,7 @@ static int undo_write(struct journal *j)
 	n = (uint64_t)st.st_size - j->len;
 	rc = sys_pwrite_full(j->fd, nothing, n < sizeof(nothing) ? n : sizeof(nothing),
 			     (off_t)j->len);
-	return rc == 0 || is_full(rc) ? rc : journal_cut(j, j->len);
+	return rc == 0 || sys_is_full(rc) ? rc : journal_cut(j, j->len);
 }
 
 int journal_append(struct journal *j, uint64_t seq, const void *body, size_t len, bool frees)

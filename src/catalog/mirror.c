@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/sys.h"
 #include "catalog/format.h"
+#include "catalog/lmdb_page.h"
 #include "catalog/private.h"
 
 #define PIECE ((size_t)1 << 20) /* a multiple of every page size */
@@ -20,12 +21,11 @@
 
 /* Where a meta page keeps its magic, its page size and its transaction number. */
 enum {
-	META_MAGIC = 16,
-	META_PAGE_SIZE = 16 + 24,
-	META_TXNID = 16 + 128,
+	META_MAGIC = PAGE_HEADER,
+	META_PAGE_SIZE = PAGE_HEADER + 24,
+	META_TXNID = PAGE_HEADER + META_SIZE - 8,
 	META_END = META_TXNID + 8
 };
-#define LMDB_MAGIC 0xBEEFC0DEu
 
 /* In the sum of a page: the page is on the disk, or was never written by us. */
 #define SETTLED ((uint64_t)1)
@@ -134,8 +134,7 @@ static int read_metas(int fd, struct metas *ret_metas)
 		if (n != sizeof(meta) || get_le32(meta + META_MAGIC) != LMDB_MAGIC)
 			return -EUCLEAN;
 		metas.page_size = get_le32(meta + META_PAGE_SIZE);
-		if (metas.page_size < 512 || metas.page_size > 65536 ||
-		    (metas.page_size & (metas.page_size - 1)))
+		if (!is_page_size(metas.page_size))
 			return -EUCLEAN;
 		metas.txnid[i] = get_le64(meta + META_TXNID);
 	}

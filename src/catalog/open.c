@@ -269,10 +269,13 @@ static int keep_bad_journal(struct catalog *c, unsigned int i, bool whole, struc
 
 	if (rc < 0)
 		return err_errno(err, -rc, "cannot put %s/%s aside", dir.text, journal_names[i]);
-	log_error("%s/%s was damaged: %s; it is kept as " JOURNAL_FILE_BAD, dir.text,
-		  journal_names[i],
-		  whole ? "its header; nothing is lost" : "changes after the damage are lost",
-		  number);
+	log_error("%s/%s was damaged: %s", dir.text, journal_names[i],
+		  whole ? "its header; nothing is lost" : "changes after the damage are lost");
+	if (number != 0)
+		log_error("%s/%s is kept as " JOURNAL_FILE_BAD, dir.text, journal_names[i], number);
+	else
+		log_error("%s/%s is not kept: there are as many damaged ones already as are kept",
+			  dir.text, journal_names[i]);
 	return 0;
 }
 

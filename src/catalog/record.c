@@ -13,6 +13,14 @@ const char *const table_names[N_TABLES] = {
 	[TABLE_ORPHAN] = "orphan", [TABLE_SUM] = "sum",
 };
 
+int table_by_name(const void *name, size_t len)
+{
+	for (int table = 0; table < N_TABLES; table++)
+		if (len == strlen(table_names[table]) && memcmp(name, table_names[table], len) == 0)
+			return table;
+	return -1;
+}
+
 /* What a key and a value of each table may measure. */
 static const struct shape {
 	uint16_t key_min, key_max;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pages of a damaged LMDB file. The layout is described in check.c. */
+/* Pages of a damaged LMDB file. */
 #include "catalog/salvage_pages.h"
 
 #include <errno.h>
@@ -7,23 +7,12 @@
 #include <string.h>
 
 #include "base/sys.h"
+#include "catalog/lmdb_page.h"
 #include "catalog/raw.h"
 #include "catalog/record.h"
 
-enum {
-	PAGE_HEADER = 16,
-	NODE_HEADER = 8,
-	DB_SIZE = 48,
-	META_SIZE = 24 + 2 * DB_SIZE + 16,
-	DEPTH_MAX = 32,
-	PAGE_SIZE_MIN = 512,
-	PAGE_SIZE_MAX = 32768,
-	PAGE_SIZE_USUAL = 4096,
-};
-enum { PAGE_BRANCH = 1, PAGE_LEAF = 2, PAGE_OVERFLOW = 4, PAGE_META = 8, PAGE_KINDS = 0xffff };
-enum { NODE_BIG = 1, NODE_DB = 2 };
-#define LMDB_MAGIC	0xBEEFC0DEu
-#define NO_PAGE		UINT64_MAX
+/* Where no meta page says. */
+#define PAGE_SIZE_USUAL 4096u
 #define BATCH_BYTES_MAX ((size_t)1 << 20)
 
 struct page {
@@ -44,11 +33,6 @@ static bool read_bytes_at(const struct salvage *s, uint64_t off, void *bytes, si
 {
 	return off <= s->size && len <= s->size - off &&
 	       sys_pread_full(s->fd, bytes, len, (off_t)off) == (ssize_t)len;
-}
-
-static bool is_page_size(uint32_t size)
-{
-	return size >= PAGE_SIZE_MIN && size <= PAGE_SIZE_MAX && (size & (size - 1)) == 0;
 }
 
 /* The meta page at OFF, without its page's header. */
@@ -154,11 +138,7 @@ static int table_of(const struct node *n)
 {
 	if (n->flags != NODE_DB || n->value_len != DB_SIZE)
 		return -1;
-	for (int t = 0; t < N_TABLES; t++)
-		if (n->key_len == strlen(table_names[t]) &&
-		    memcmp(n->key, table_names[t], n->key_len) == 0)
-			return t;
-	return -1;
+	return table_by_name(n->key, n->key_len);
 }
 
 bool pages_names_tables(struct salvage *s, uint64_t number)

@@ -49,7 +49,7 @@ static int allocate_behind(struct catalog *c)
 	rc = sys_fallocate(fd, FALLOC_FL_KEEP_SIZE, st.st_size, (off_t)bytes);
 	if (rc == 0)
 		c->reserved = (uint64_t)st.st_size + bytes;
-	return rc == -ENOSPC || rc == -EDQUOT ? rc : 0;
+	return sys_is_full(rc) ? rc : 0;
 }
 
 bool reserve_space(struct catalog *c)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/sys.h"
 #include "catalog/store.h"
 
 /* On a full disk a transaction has so many steps, then a quarter, and in the end one. */
@@ -153,7 +154,7 @@ static int apply_range(struct store *s, const struct plan *p, size_t from, size_
 static bool is_full(int rc)
 {
 	/* LMDB's EIO: only a part of a page was written. */
-	return rc == -ENOSPC || rc == -EDQUOT || rc == -EIO;
+	return sys_is_full(rc) || rc == -EIO;
 }
 
 /* On a full disk: from step *FROM on, N steps a transaction. */

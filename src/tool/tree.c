@@ -278,7 +278,7 @@ static int write_name(struct writer *w, const struct catalog_name *n, const char
 	else if (r == 0)
 		r = rec.attr.nlink > 1 ? write_linked(w, name, &rec)
 				       : write_inode(w, w->dir, name, name, &rec);
-	if (r == -ENOSPC || r == -EDQUOT || r == -EROFS || r == -ENOMEM)
+	if (sys_is_full(r) || r == -EROFS || r == -ENOMEM)
 		return r;
 	if (r < 0)
 		missing(w, name, r == -ENOENT ? "its bytes are lost" : strerror(-r));

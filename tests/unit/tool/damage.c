@@ -74,6 +74,8 @@ static void store_all(struct damage *d)
 {
 	for (int file = 0; file < N_DAMAGE_FILES; file++)
 		store(d, file);
+	unlinkat(d->dir, "journal.bad-1", 0);
+	unlinkat(d->dir, "journal.bad-2", 0);
 	d->is_changed = false;
 }
 
@@ -135,7 +137,8 @@ bool damage_is_mine(const struct damage *d, enum damage_file file, size_t place)
 {
 	size_t n = place / d->n_children;
 
-	if (place % d->n_children != d->child)
+	if (place % d->n_children != d->child ||
+	    (d->only != NULL && strtoul(d->only, NULL, 0) != place))
 		return false;
 	return !IS_SANITIZED || d->all || d->files[file].len < FEW_PLACES ||
 	       (n + d->seed) % SANITIZED_STEP == 0;
@@ -243,6 +246,7 @@ void damage_run(enum damage_state state, void (*work)(struct damage *d))
 		.n_children = N_CHILDREN,
 		.seed = make_seed(),
 		.all = getenv("PLYFS_TEST_ALL") != NULL,
+		.only = getenv("PLYFS_DAMAGE_AT"),
 	};
 	pid_t pids[N_CHILDREN];
 	bool good = true;

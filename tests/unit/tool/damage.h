@@ -29,7 +29,8 @@ struct damage {
 	char *whole;	       /* owned; the dump of the undamaged state */
 	struct damage_place *place;
 	unsigned int child, n_children, seed;
-	bool all; /* PLYFS_TEST_ALL */
+	bool all;	  /* PLYFS_TEST_ALL */
+	const char *only; /* PLYFS_DAMAGE_AT: the one place to look at; NULL: every one */
 };
 
 /* CLOSED: everything is in catalog.mdb; else everything is in the journal. */
