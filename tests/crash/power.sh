@@ -27,8 +27,10 @@
 #                      PLYFS=build/plyfs PLYFS_POWER_ROUNDS=20 PLYFS_POWER_IMAGES=100 \
 #                          PLYFS_POWER_SECONDS=40 tests/crash/power.sh
 # PLYFS_POWER_SECONDS  length of a load (default: 8)
-# PLYFS_POWER_FS       what the upper lies on (default: "ext4 xfs reflink"); reflink is xfs with the
-#                      lower layer on the same disk, whose files are cloned, not copied
+# PLYFS_POWER_FS       what the upper lies on (default: "ext4 xfs reflink ext4+integrity"); reflink is xfs with
+#                      the lower layer on the same disk, whose files are cloned, not copied; with
+#                      +integrity checksums are kept: whatever is lost, no file may differ from its
+#                      checksum. Such a load takes at least 28 seconds, as they are taken by and by.
 # PLYFS_POWER_KEEP     a directory that gets the records of loads that led to faults
 # PLYFS_POWER_REPLAY   such a directory: its record is used instead of a load. With the seed of the
 #                      image it makes the same disk again.
@@ -58,7 +60,7 @@ build_power() {
 make_fs() {
 	truncate -s 320M "$2"
 	case $1 in
-	ext4) mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0,nodiscard -b 4096 -J size=8 "$2" ;;
+	ext4*) mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0,nodiscard -b 4096 -J size=8 "$2" ;;
 	*) mkfs.xfs -q -f -K "$2" ;;
 	esac
 }
@@ -66,16 +68,17 @@ make_fs() {
 # mount_fs TYPE IMAGE DIR
 mount_fs() {
 	case $1 in
-	ext4) mount -t ext4 -o loop,commit=2 "$2" "$3" ;;
+	ext4*) mount -t ext4 -o loop,commit=2 "$2" "$3" ;;
 	*) mount -t xfs -o loop,nouuid "$2" "$3" ;;
 	esac
 }
 
 # options_of TYPE: those of a mount of the upper on $WORK/fs.
 options_of() {
-	local lower=$LOWER
-	[[ $1 != reflink ]] || lower=$WORK/fs/lower
-	echo "lowerdir=$lower,upperdir=$WORK/fs/upper,workdir=x"
+	local lower=$LOWER more=
+	[[ $1 != reflink* ]] || lower=$WORK/fs/lower
+	[[ $1 != *+integrity ]] || more=,integrity
+	echo "lowerdir=$lower,upperdir=$WORK/fs/upper,workdir=x$more"
 }
 
 # The loop device lets go a little after umount has returned.
@@ -116,7 +119,8 @@ stop_disk() {
 
 # make_record TYPE SEED DIR: DIR/base and DIR/record. Half way there is an unmount and a new mount.
 make_record() {
-	local part
+	local part seconds=$LOAD_SECONDS
+	[[ $1 != *+integrity ]] || seconds=$((seconds < 28 ? 28 : seconds))
 	rm -rf "$3" && mkdir "$3"
 	make_fs "$1" "$3/base"
 	cp --sparse=always "$3/base" "$3/image"
@@ -124,7 +128,7 @@ make_record() {
 	start_disk "$3/image" "$3/record"
 	mount_fs "$1" "$DISK" "$WORK/fs"
 	mkdir "$WORK/fs/upper"
-	if [[ $1 == reflink ]]; then
+	if [[ $1 == reflink* ]]; then
 		mkdir "$WORK/fs/lower"
 		"$POWER" lower "$WORK/fs/lower"
 	fi
@@ -132,7 +136,7 @@ make_record() {
 	for part in 1 2; do
 		mount_plyfs "$(options_of "$1")" "$WORK/mnt"
 		"$POWER" load "$3/record" "$WORK/mnt" "$WORK/fs/upper/.plyfs" "$(($2 + part))" \
-			"$(awk "BEGIN{print $LOAD_SECONDS / 2}")" || fail "an operation of the load failed"
+			"$(awk "BEGIN{print $seconds / 2}")" || fail "an operation of the load failed"
 		# The model and plyfs must agree before the power is cut, or nothing below means anything.
 		"$POWER" check "$3/record" end "$WORK/mnt" all || fail "the mount is not what the load made"
 		umount_plyfs "$WORK/mnt"
@@ -170,9 +174,18 @@ cut_again() {
 	"$POWER" cut "$2.record" "$2.base" "$2" "$3" 4096
 }
 
+# As the cut has left it: of what else may be wrong before a mount the check after it knows more.
+sums_hold() {
+	local said
+	said=$("$PLYFS" fsck "$1" 2>&1) || (($? == 4)) || fail "fsck of what is left ends with $?: $said"
+	lacks "$said" "its bytes"
+	awk '/files have the bytes that were written/ {print $(NF - 7)}' <<<"$said" >>"$WORK/sums"
+}
+
 # look_at TYPE IMAGE RECORD MOMENT: mounts it all and checks; prints what is wrong.
 look_at() {
 	mount_fs "$1" "$2" "$WORK/fs" || fail "$1 does not mount"
+	[[ $1 != *+integrity || ! -e $WORK/fs/upper/.plyfs/catalog.mdb ]] || sums_hold "$WORK/fs/upper"
 	mount_plyfs "$(options_of "$1")" "$WORK/mnt"
 	"$POWER" check "$3" "$4" "$WORK/mnt" || exit 1
 	still_works "$WORK/mnt"
@@ -210,14 +223,24 @@ one_cut() {
 	clear_mounts
 }
 
+# had_sums N: some of the N images had checksums, or they were not tested.
+had_sums() {
+	local with
+	with=$(wc -l <"$WORK/sums")
+	echo "# $with of $1 images had checksums, $(awk '{n += $1} END {print n + 0}' "$WORK/sums") in all"
+	(($1 < 5 || with > 0)) || fail "no image had a checksum"
+}
+
 # cuts TYPE DIR SEED N lost|none: N images of the record.
 cuts() {
 	local i unit faults=0
+	: >"$WORK/sums"
 	for ((i = 0; i < $4; i++)); do
 		unit=0
 		[[ $5 == none ]] || unit=$((i % 4 == 3 ? 512 : 4096))
 		one_cut "$1" "$2" "$(($3 + i))" "$unit"
 	done
+	[[ $1 != *+integrity || $5 == none ]] || had_sums "$4"
 	((faults == 0)) || { keep_record "$2" "$1.$3"; fail "$faults of $4 images have faults"; }
 }
 
@@ -240,7 +263,7 @@ mkdir "$WORK/fs" "$WORK/mnt" "$WORK/disk"
 mount_lower
 
 for ((round = 0; round < ROUNDS; round++)); do
-	for fs in ${PLYFS_POWER_FS:-ext4 xfs reflink}; do
+	for fs in ${PLYFS_POWER_FS:-ext4 xfs reflink ext4+integrity}; do
 		dir=$FAST/$fs
 		if [[ -n ${PLYFS_POWER_REPLAY:-} ]]; then
 			dir=$PLYFS_POWER_REPLAY
