@@ -49,6 +49,7 @@ sample() {
 # watch_it DIR PID UNTIL: the interval gives a few hundred samples, however long it takes.
 watch_it() {
 	local pause=$((SECS / 400 + 1))
+	((SECS >= 100)) || pause=0.2 # taking a sample may itself be slow
 	while ((SECONDS < $3)) && [[ -e /proc/$2/fd ]]; do
 		sample "$1" "$2" >>"$1/samples"
 		sleep "$pause"
@@ -56,12 +57,12 @@ watch_it() {
 }
 
 # must_not_creep FILE: the load is the same all the time and has bounds, so neither the largest sample of
-# the last third nor their mean may be above those of the middle one by more than what chance explains. The
-# journals grow until a checkpoint, which comes after 16 MiB each or half a minute: where a third is
-# shorter than that, their bound is all that can be asked for.
+# the last third nor their mean may be above those of the middle one by more than what chance explains. In less than
+# ninety seconds everything is still on its way up: the thirds are shorter than the time between two
+# checkpoints. All that can be asked of so short a run is that it stays below what an hour reaches.
 must_not_creep() {
 	awk '
-		{ n++; for (i = 2; i <= 7; i++) v[n, i] = $i }
+		{ n++; for (i = 1; i <= 7; i++) v[n, i] = $i }
 		function third(i, from, to,   j) {
 			max = sum = 0
 			for (j = from + 1; j <= to; j++) { sum += v[j, i]; if (v[j, i] > max) max = v[j, i] }
@@ -70,14 +71,15 @@ must_not_creep() {
 		END {
 			split("- memory mapped-too descriptors catalog journal data", name, " ")
 			split("- 5120 8192 10 8192 4096 4096", slack, " ")
-			if (n < 9) { print "FAIL: only " n " samples"; exit 1 }
+			split("- 65536 98304 1200 24576 36864 49152", bound, " ")
+			if (n < 9) { print "FAIL: only " n " samples: it must run longer"; exit 1 }
 			for (i = 2; i <= 7; i++) {
 				third(i, int(n / 3), int(2 * n / 3)); mid = max; mid_mean = mean
 				third(i, int(2 * n / 3), n)
 				printf "# %s%s: %d, at most %d in the middle third, %d, at most %d in the last\n", name[i], i == 4 ? "" : ", KiB", mid_mean, mid, mean, max
-				if (i == 6 && v[n, 1] - v[1, 1] < 96) {
-					if (max <= 2 * 16384 + slack[i]) continue
-					print "FAIL: the journals have " max " KiB"; bad = 1
+				if (v[n, 1] - v[1, 1] < 90) {
+					if (max <= bound[i]) continue
+					print "FAIL: " name[i] ": " max ", more than " bound[i]; bad = 1
 				} else if (max > mid * 1.2 + 4 * slack[i] || mean > mid_mean * 1.1 + slack[i]) {
 					print "FAIL: " name[i] " creeps: " int(mid_mean) ", later " int(mean); bad = 1
 				}
