@@ -358,8 +358,9 @@ static int check_map(struct walk *w)
 	w->met = NULL;
 	if (rc < 0)
 		return rc;
-	/* An older program's file lacks some, a newer one's has more: one that has both is neither. */
-	if (w->n_unknown > 0 && w->n_known < N_TABLES)
+	/* An older program's file lacks some, a newer one's has more: one that has both is neither. A
+	 * file with other tables only is no catalog, which is for others to say. */
+	if (w->n_unknown > 0 && w->n_known > 0 && w->n_known < N_TABLES)
 		return bad(w, "the name of a table is damaged");
 	pages = w->map_len / w->page_size;
 	/* LMDB never writes pages that it frees again at once, but then they are in its list. */
