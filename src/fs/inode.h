@@ -14,7 +14,7 @@
 /*
  * An inode in memory says where its lower part is, and nothing that the catalog or the layer says
  * better: attributes are read where they are. It lives while the kernel has look-ups on it or an
- * operation holds it. Everything but the counts and the two flags is constant.
+ * operation holds it. Everything but the counts, the two flags and `unlinked` is constant.
  */
 struct inode {
 	struct table_node node; /* protected by the lock of its stripe */
