@@ -3,21 +3,8 @@
 #include "base/sys_sched.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* The kernel's struct sched_attr in its first version, which has all that is needed. */
-struct sched_attr_v0 {
-	uint32_t size;
-	uint32_t policy;
-	uint64_t flags;
-	int32_t nice;
-	uint32_t priority;
-	uint64_t runtime;
-	uint64_t deadline;
-	uint64_t period;
-};
 
 /* Linux has no more than 8192 processors today. */
 #define MAX_CPUS (1 << 16)
@@ -25,21 +12,6 @@ struct sched_attr_v0 {
 pid_t sys_gettid(void)
 {
 	return (pid_t)syscall(SYS_gettid);
-}
-
-int sys_sched_slice(uint64_t ns)
-{
-	struct sched_attr_v0 a = {.size = sizeof(a)};
-
-	/* First what it has, so that the nice value stays. */
-	if (syscall(SYS_sched_getattr, 0, &a, sizeof(a), 0) < 0)
-		return -errno;
-	if (a.policy != SCHED_OTHER)
-		return -EINVAL;
-	a.size = sizeof(a);
-	a.flags = 0;
-	a.runtime = ns;
-	return syscall(SYS_sched_setattr, 0, &a, 0) < 0 ? -errno : 0;
 }
 
 int sys_sched_idle(pid_t tid, bool idle)

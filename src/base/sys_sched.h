@@ -12,13 +12,6 @@
 /* The kernel's number of the calling thread. */
 pid_t sys_gettid(void);
 
-/*
- * Asks for turns of NS nanoseconds instead of the usual three milliseconds or so: the thread then
- * gets its turn sooner after it was woken, and no more of the processor. Linux 6.12; older ones
- * accept and ignore it. The thread must be under SCHED_OTHER.
- */
-int sys_sched_slice(uint64_t ns);
-
 /* Puts thread TID (0: this one) under SCHED_IDLE; back only with RLIMIT_NICE or CAP_SYS_NICE. */
 int sys_sched_idle(pid_t tid, bool idle);
 

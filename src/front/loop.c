@@ -12,9 +12,6 @@
 /* The kernel wants room for the largest write and its header; libfuse counts a page for that. */
 #define LOOP_BUF_SIZE (FRONT_MAX_WRITE + 4096)
 
-/* The shortest turn that the scheduler gives. */
-#define SLICE_NS 100000
-
 int loop_buf_init(struct loop_buf *b)
 {
 	b->mem = aligned_alloc(4096, LOOP_BUF_SIZE);
@@ -107,11 +104,8 @@ static void *worker_main(void *arg)
 	struct front *f = w->front;
 
 	atomic_store(&w->tid, sys_gettid());
-	/* Shorter turns come sooner; where that is not to be had, the usual ones do. */
 	if (w->idle_class)
 		sys_sched_idle(0, true);
-	else
-		sys_sched_slice(SLICE_NS);
 	serve(w);
 	lead_ended(w);
 	if (atomic_fetch_sub(&f->running, 1) == 1)

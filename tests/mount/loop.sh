@@ -132,7 +132,8 @@ term_while_busy() {
 	local load
 	fresh
 	serve "$1"
-	"$WORK/mixed" mnt 100000 large 2>/dev/null &
+	# From inside: under the name there is an ordinary directory afterwards.
+	(cd mnt && exec "$WORK/mixed" . 100000 large 2>/dev/null) &
 	load=$!
 	wait_until 20 test -e mnt/append0
 	"$WORK/latency" stat mnt 1 100 >/dev/null

@@ -4,7 +4,6 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 Test(sys_sched, one_cpu_and_back)
@@ -40,19 +39,10 @@ Test(sys_sched, no_such_cpu)
 	cpus_done(&all);
 }
 
-Test(sys_sched, slice_keeps_the_nice_value)
-{
-	cr_assert_eq(setpriority(PRIO_PROCESS, 0, 3), 0);
-	cr_expect_eq(sys_sched_slice(100000), 0);
-	cr_expect_eq(getpriority(PRIO_PROCESS, 0), 3);
-	cr_expect_eq(sched_getscheduler(0), SCHED_OTHER);
-}
-
 Test(sys_sched, idle)
 {
 	cr_expect_eq(sys_sched_idle(0, true), 0);
 	cr_expect_eq(sched_getscheduler(0), SCHED_IDLE);
-	cr_expect_eq(sys_sched_slice(100000), -EINVAL);
 }
 
 Test(sys_sched, tid)
