@@ -214,6 +214,13 @@ static void go_to(struct worker *w, int cpu)
 	cpus_done(&cpus);
 }
 
+void lead_without_idler(struct front *f)
+{
+	pthread_mutex_lock(&f->lead.lock);
+	f->lead.pace.may_idle = false;
+	pthread_mutex_unlock(&f->lead.lock);
+}
+
 bool lead_await(struct worker *w)
 {
 	struct front *f = w->front;

@@ -65,6 +65,8 @@ void lead_done(struct front *f);
 /* The workers have been started; under the lock. */
 void lead_started(struct front *f);
 
+/* For the idler: it is not under SCHED_IDLE, so it must not lead. */
+void lead_without_idler(struct front *f);
 /* For a worker: waits until it is to read; false: the loop has ended. */
 bool lead_await(struct worker *w);
 /* Around the service of a request. Before one that may take long, another thread goes to read. */

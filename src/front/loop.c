@@ -104,8 +104,8 @@ static void *worker_main(void *arg)
 	struct front *f = w->front;
 
 	atomic_store(&w->tid, sys_gettid());
-	if (w->idle_class)
-		sys_sched_idle(0, true);
+	if (w->idle_class && sys_sched_idle(0, true) < 0)
+		lead_without_idler(f);
 	serve(w);
 	lead_ended(w);
 	if (atomic_fetch_sub(&f->running, 1) == 1)
@@ -157,20 +157,6 @@ static void start_all(struct front *f)
 	pthread_mutex_unlock(&l->lock);
 }
 
-int loop_start(struct front *f)
-{
-	int r = lead_init(f);
-
-	if (r < 0)
-		return r;
-	/* One for this function, so that workers that end at once do not count as the last. */
-	atomic_store(&f->running, 1);
-	start_all(f);
-	if (atomic_fetch_sub(&f->running, 1) == 1)
-		eventfd_write(f->done_fd, 1);
-	return f->lead.n_workers > 0 ? 0 : -EAGAIN;
-}
-
 void loop_stop(struct front *f)
 {
 	struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
@@ -191,4 +177,21 @@ void loop_stop(struct front *f)
 	if (l->idler != NULL)
 		pthread_join(l->idler->thread, NULL);
 	lead_done(f);
+}
+
+int loop_start(struct front *f)
+{
+	int r = lead_init(f);
+
+	if (r < 0)
+		return r;
+	/* One for this function, so that workers that end at once do not count as the last. */
+	atomic_store(&f->running, 1);
+	start_all(f);
+	if (atomic_fetch_sub(&f->running, 1) == 1)
+		eventfd_write(f->done_fd, 1);
+	if (atomic_load(&f->lead.n_workers) > 0)
+		return 0;
+	loop_stop(f);
+	return -EAGAIN;
 }
