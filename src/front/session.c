@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/sys_sched.h"
 #include "front/private.h"
 
 /* What libfuse says while it serves goes where everything else goes. */
@@ -72,9 +73,31 @@ int front_open(struct fs *fs, const struct front_options *options, struct front 
 	return 0;
 }
 
+static void *await_init_idle(void *arg)
+{
+	sys_sched_idle(0, true);
+	return (void *)(intptr_t)control_await_init(arg);
+}
+
+/*
+ * libfuse starts its threads for io_uring while INIT is answered, and a thread has the class of the
+ * one that made it: under SCHED_IDLE each answer wakes its client where it is (doc/loop.md).
+ */
+static int await_init(struct front *f)
+{
+	pthread_t thread;
+	void *result;
+
+	if (!f->options->io_uring || f->options->loop != FRONT_LOOP_FOLLOW ||
+	    pthread_create(&thread, NULL, await_init_idle, f) != 0)
+		return control_await_init(f);
+	pthread_join(thread, &result);
+	return (int)(intptr_t)result;
+}
+
 static int handshake(struct front *f, struct err *err)
 {
-	int r = control_await_init(f);
+	int r = await_init(f);
 
 	switch (r) {
 	case 0:

@@ -204,8 +204,10 @@ for mode in "" ,loop=follow ,loop=threads; do
 	run_test "requests that hang$mode" hanging "$mode"
 done
 if [ "$(cat /sys/module/fuse/parameters/enable_uring 2>/dev/null)" = Y ]; then
-	run_test "mixed load,io_uring=1" mixed ",io_uring=1"
-	run_test "SIGTERM under load,io_uring=1" term_while_busy ",io_uring=1"
+	for mode in ,io_uring=1 ,io_uring=1,loop=follow; do
+		run_test "mixed load$mode" mixed "$mode"
+		run_test "SIGTERM under load$mode" term_while_busy "$mode"
+	done
 else
 	skip "io_uring=1" "the kernel's FUSE over io_uring is off"
 fi
