@@ -35,8 +35,12 @@ static enum pace_mode without_leader(const struct pace *p)
 
 void pace_init(struct pace *p, enum front_loop loop, bool may_idle, uint64_t now)
 {
-	*p = (struct pace){
-		.loop = loop, .may_idle = may_idle, .hold_ns = HOLD_MIN_NS, .ban_ns = BAN_MIN_NS};
+	/* The first glimpse at the load decides. */
+	*p = (struct pace){.loop = loop,
+			   .may_idle = may_idle,
+			   .crowded = CROWDED_TO + 1,
+			   .hold_ns = HOLD_MIN_NS,
+			   .ban_ns = BAN_MIN_NS};
 	p->mode = without_leader(p);
 	begin_window(p, now);
 }

@@ -139,8 +139,6 @@ Test(pace, a_full_machine_gets_a_leader_of_the_usual_class)
 Test(pace, a_full_machine_at_the_start)
 {
 	start(FRONT_LOOP_AUTO, true);
-	for (int i = 0; i < 5; i++)
-		window(1, 0, 1000 * PACE_MS, &full_machine);
 	cr_expect_eq(burst(&full_machine), PACE_FOLLOW);
 }
 
