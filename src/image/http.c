@@ -12,10 +12,11 @@
 
 #include "image/source.h"
 
-#define CONNECT_SECONDS 20L
-#define STALL_SECONDS	30L /* slower than STALL_BYTES a second for so long is no answer */
-#define STALL_BYTES	100L
-#define HEADER_MAX	16384u /* of one header that is kept */
+#define CONNECT_SECONDS	 20L
+#define STALL_SECONDS	 30L /* slower than STALL_BYTES a second for so long is no answer */
+#define STALL_BYTES	 100L
+#define DOCUMENT_SECONDS 120L	/* for a whole reply that is kept in memory */
+#define HEADER_MAX	 16384u /* of one header that is kept */
 
 struct http {
 	CURL *curl;			     /* owned */
@@ -288,6 +289,8 @@ int http_get(struct http *h, const struct http_request *q, const char *who, stru
 	}
 	curl_easy_setopt(h->curl, CURLOPT_URL, q->url);
 	curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
+	/* A layer may take as long as it comes; a document that trickles in is none. */
+	curl_easy_setopt(h->curl, CURLOPT_TIMEOUT, q->sink == NULL ? DOCUMENT_SECONDS : 0L);
 	curl_easy_setopt(h->curl, CURLOPT_RANGE, q->from > 0 ? range : NULL);
 	curl_easy_setopt(h->curl, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(h->curl, CURLOPT_HEADERDATA, &x);
