@@ -236,8 +236,11 @@ static int unite(struct image_stack *s, size_t i, struct err *err)
 	CLEANUP(stack) struct stack *stack = NULL;
 	struct apply_below below = {below_stat, below_readlink, below_xattrs, NULL};
 	struct item *it = &s->items[i];
-	int r = indexed_find_resolved(s->cache, &it->head, &it->chain, &it->united);
+	struct indexed_head head;
+	int r = indexed_find_resolved(s->cache, &it->head, &it->chain, &it->united, &head);
 
+	if (r == 0 && s->options->image_strict)
+		return indexed_check_strict(&head, it->name, err);
 	if (r != -ENOENT)
 		return r < 0 ? err_errno(err, -r, "%s: its index", it->name) : 0;
 	r = i > 0 ? stack_below(s, i, &stack, err) : 0;

@@ -261,12 +261,11 @@ static int find(struct indexed_cache *cache, const struct indexed_source *s, enu
 	return r == -EUCLEAN ? -ENOENT : r;
 }
 
-static int check_strict(const struct indexed_source *s, const struct indexed_head *head,
-			struct err *err)
+int indexed_check_strict(const struct indexed_head *head, const char *name, struct err *err)
 {
 	for (size_t i = 0; i < N_APPLY_FAULTS; i++)
 		if (head->faults[i] > 0)
-			return err_set(err, EBADMSG, "%s: %s", s->name,
+			return err_set(err, EBADMSG, "%s: %s", name,
 				       apply_fault_text((enum apply_fault)i));
 	return 0;
 }
@@ -295,7 +294,7 @@ int indexed_get(struct indexed_cache *cache, const struct indexed_source *source
 	if (r < 0)
 		return err_errno(err, -r, "%s: its index", source->name);
 	if (options->strict)
-		r = check_strict(source, ret_head, err);
+		r = indexed_check_strict(ret_head, source->name, err);
 	if (r == 0)
 		*ret_index = steal_ptr(&x);
 	return r;
@@ -325,7 +324,8 @@ static void name_resolved(const struct digest *chain, char name[NAME_MAX_LEN])
 }
 
 int indexed_find_resolved(struct indexed_cache *cache, const struct indexed_head *head,
-			  const struct digest *chain, struct index_file **ret_index)
+			  const struct digest *chain, struct index_file **ret_index,
+			  struct indexed_head *ret_head)
 {
 	CLEANUP(index_file) struct index_file *x = NULL;
 	struct indexed_head is;
@@ -339,8 +339,10 @@ int indexed_find_resolved(struct indexed_cache *cache, const struct indexed_head
 	if (r == 0 && ((is.flags & INDEXED_RESOLVED) == 0 || !digest_equal(&is.chain, chain) ||
 		       !digest_equal(&is.diff_id, &head->diff_id) || is.size != head->size))
 		r = -EUCLEAN;
-	if (r == 0)
+	if (r == 0) {
 		*ret_index = steal_ptr(&x);
+		*ret_head = is;
+	}
 	return r == -EUCLEAN ? -ENOENT : r;
 }
 

@@ -38,11 +38,15 @@ int indexed_get(struct indexed_cache *cache, const struct indexed_source *source
  * under it. Found (-ENOENT: there is none yet), or made over what BELOW shows (NULL: nothing).
  */
 int indexed_find_resolved(struct indexed_cache *cache, const struct indexed_head *head,
-			  const struct digest *chain, struct index_file **ret_index);
+			  const struct digest *chain, struct index_file **ret_index,
+			  struct indexed_head *ret_head);
 int indexed_make_resolved(struct indexed_cache *cache, struct index_file *alone,
 			  const struct indexed_head *head, const struct digest *chain,
 			  const struct apply_below *below, bool strict, const char *name,
 			  struct index_file **ret_index, struct err *err);
+
+/* Was anything put up with when the index was made? -EBADMSG and a sentence about it then. */
+int indexed_check_strict(const struct indexed_head *head, const char *name, struct err *err);
 
 /* The ChainID of a layer with DIFF_ID over those of BELOW (DIGEST_NONE: over none). */
 int indexed_chain(const struct digest *below, const struct digest *diff_id,
