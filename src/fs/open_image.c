@@ -15,10 +15,9 @@
 /* One layer of the part of the image that is mounted, bottom first. */
 struct item {
 	const struct image_layer *layer;
-	char *name;		   /* owned; "IMAGE, layer 3" */
-	struct index_file *alone;  /* owned; NULL: the layer is a directory */
-	struct index_file *united; /* owned; over the layers below; NULL: ALONE is enough */
-	struct indexed_head head;
+	char *name;		    /* owned; "IMAGE, layer 3" */
+	struct indexed_found alone; /* owned; empty: the layer is a directory */
+	struct index_file *united;  /* owned; over the layers below; NULL: ALONE is enough */
 	struct digest chain;
 };
 
@@ -34,7 +33,7 @@ static void image_stack_done(struct image_stack *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
 		free(s->items[i].name);
-		index_file_close(s->items[i].alone);
+		indexed_found_done(&s->items[i].alone);
 		index_file_close(s->items[i].united);
 	}
 	free(s->items);
@@ -121,16 +120,17 @@ static int open_item(const struct item *it, struct layer *below, struct layer **
 	struct indexed_parts parts = {0};
 	int r;
 
-	if (it->alone == NULL)
+	if (it->alone.index == NULL)
 		return open_directory_layer(it, ret_layer, err);
-	r = dup_index(it->united != NULL ? it->united : it->alone, it->name, &names, err);
+	r = dup_index(it->united != NULL ? it->united : it->alone.index, it->name, &names, err);
 	if (r == 0 && it->united != NULL)
-		r = dup_index(it->alone, it->name, &points, err);
+		r = dup_index(it->alone.index, it->name, &points, err);
 	if (r < 0)
 		return r;
 	parts.names = steal_ptr(&names);
 	parts.points = steal_ptr(&points);
-	parts.stored = blob_ref(it->layer->blob);
+	parts.stored = blob_ref(it->alone.bytes);
+	parts.compression = it->alone.compression;
 	parts.below = below;
 	return layer_open_indexed(&parts, it->name, ret_layer, err);
 }
@@ -150,7 +150,7 @@ static int open_items(const struct image_stack *s, size_t n, struct layer **v, s
 				layer_close(v[n - 1 - i]);
 			return r;
 		}
-		below = s->items[i].alone != NULL ? layer_indexed_root(*at) : *at;
+		below = s->items[i].alone.index != NULL ? layer_indexed_root(*at) : *at;
 	}
 	return 0;
 }
@@ -237,7 +237,7 @@ static int unite(struct image_stack *s, size_t i, struct err *err)
 	struct apply_below below = {below_stat, below_readlink, below_xattrs, NULL};
 	struct item *it = &s->items[i];
 	struct indexed_head head;
-	int r = indexed_find_resolved(s->cache, &it->head, &it->chain, &it->united, &head);
+	int r = indexed_find_resolved(s->cache, &it->alone.head, &it->chain, &it->united, &head);
 
 	if (r == 0 && s->options->image_strict)
 		return indexed_check_strict(&head, it->name, err);
@@ -247,7 +247,7 @@ static int unite(struct image_stack *s, size_t i, struct err *err)
 	if (r < 0)
 		return r;
 	below.arg = stack;
-	return indexed_make_resolved(s->cache, it->alone, &it->head, &it->chain,
+	return indexed_make_resolved(s->cache, it->alone.index, &it->alone.head, &it->chain,
 				     stack != NULL ? &below : NULL, s->options->image_strict,
 				     it->name, &it->united, err);
 }
@@ -277,14 +277,14 @@ static int index_item(struct image_stack *s, size_t i, struct err *err)
 	if (it->layer->missing || it->layer->blob == NULL)
 		return err_set(err, ENOENT, "%s is not in this image's files%s", it->name,
 			       it->layer->foreign ? ": it is to be had elsewhere" : "");
-	r = indexed_get(s->cache, &source, &options, &it->alone, &it->head, err);
+	r = indexed_get(s->cache, &source, &options, &it->alone, err);
 	if (r == 0)
-		r = indexed_chain(i > 0 ? &s->items[i - 1].chain : &none, &it->head.diff_id,
+		r = indexed_chain(i > 0 ? &s->items[i - 1].chain : &none, &it->alone.head.diff_id,
 				  &it->chain);
 	if (r < 0)
 		return r;
-	if ((it->head.flags & INDEXED_PENDING) != 0 ||
-	    (i > 0 && (it->head.flags & INDEXED_IMPLICIT) != 0))
+	if ((it->alone.head.flags & INDEXED_PENDING) != 0 ||
+	    (i > 0 && (it->alone.head.flags & INDEXED_IMPLICIT) != 0))
 		return unite(s, i, err);
 	return 0;
 }

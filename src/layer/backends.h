@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "image/compression.h"
 #include "layer/layer.h"
 
 struct layer_options {
@@ -47,13 +48,13 @@ int layer_open_auto(int fd, const char *path, const struct layer_options *option
 bool layer_is_upper(int fd);
 
 struct index_file;
-struct blob;
 
 /* What a layer of an image is opened from. All but `below` is taken over, on failure too. */
 struct indexed_parts {
 	struct index_file *names;  /* for this layer alone, or for it over those below (RESOLVED) */
 	struct index_file *points; /* NULL, or who has the restart points that NAMES has not */
-	struct blob *stored;	   /* the archive, as it is stored */
+	struct blob *stored;	   /* the archive, as it is stored, or anew in frames */
+	enum compression compression; /* of STORED */
 	struct layer
 		*below; /* the layer whose root this one's looks like when its archive says nothing
 				of it; NULL: none; must live as long */

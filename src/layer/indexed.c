@@ -366,7 +366,7 @@ int layer_open_indexed(const struct indexed_parts *parts, const char *path,
 	if (r < 0)
 		return err_errno(err, -r, "the index of layer %s", path);
 	x->id = identity_of(&head);
-	x->bytes.compression = head.compression;
+	x->bytes.compression = parts->compression;
 	x->bytes.size = head.size;
 	r = root_is_implicit(x);
 	if (r < 0)

@@ -94,20 +94,32 @@ const char *indexed_cache_dir(const struct indexed_cache *c)
 
 /* ---- finding ---- */
 
-static int open_index(const char *dir, const char *name, struct index_file **ret_index)
+/* Never waits for a fifo that somebody put there. */
+static int open_file(const char *dir, const char *name)
 {
 	CLEANUP(free) char *sub = path_of(dir, SUBDIR);
 	CLEANUP(free) char *path = sub != NULL ? path_of(sub, name) : NULL;
-	CLEANUP(err) struct err err = {0};
-	int fd, r;
 
-	if (path == NULL)
-		return -ENOMEM;
-	/* Never waits for a fifo that somebody put there. */
-	fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0);
+	return path != NULL ? sys_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0) : -ENOMEM;
+}
+
+int indexed_cache_file(struct indexed_cache *c, const char *name)
+{
+	int fd = c->dir != NULL ? open_file(c->dir, name) : -ENOENT;
+
+	for (size_t i = 0; fd < 0 && i < c->n_others; i++)
+		fd = open_file(c->others[i], name);
+	return fd;
+}
+
+static int open_index(const char *dir, const char *name, struct index_file **ret_index)
+{
+	CLEANUP(err) struct err err = {0};
+	int fd = open_file(dir, name), r;
+
 	if (fd < 0)
 		return fd;
-	r = index_file_open(fd, path, ret_index, &err);
+	r = index_file_open(fd, name, ret_index, &err);
 	if (r < 0 && r != -EPROTONOSUPPORT)
 		log_warn("%s; it is made anew", err_text(&err));
 	return r;
@@ -252,18 +264,26 @@ void indexed_draft_done(struct indexed_draft *d)
 	d->fd = d->dirfd = -1;
 }
 
-int indexed_draft_publish(struct indexed_draft *d, const char *name, struct index_file **ret_index,
-			  struct err *err)
+int indexed_draft_name(struct indexed_draft *d, const char *name)
 {
 	int r = 0;
 
 	if (d->dirfd >= 0) {
 		r = sys_renameat(d->dirfd, d->name, d->dirfd, name, 0);
-		if (r < 0)
-			return err_errno(err, -r, "the index %s", name);
-		d->name[0] = '\0';
-		/* A power cut may take the name away again: then it is made again. */
+		if (r == 0)
+			d->name[0] = '\0';
 	}
+	return r;
+}
+
+int indexed_draft_publish(struct indexed_draft *d, const char *name, struct index_file **ret_index,
+			  struct err *err)
+{
+	/* A power cut may take the name away again: then it is made again. */
+	int r = indexed_draft_name(d, name);
+
+	if (r < 0)
+		return err_errno(err, -r, "the index %s", name);
 	r = index_file_open(fcntl(d->fd, F_DUPFD_CLOEXEC, 3), name, ret_index, err);
 	indexed_draft_done(d);
 	return r;

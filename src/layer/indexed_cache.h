@@ -15,6 +15,7 @@
  * that writers need not know of each other. A draft whose writer died is removed by the next one.
  *
  *	DIR/index-1/sha256-HEX.idx	the index of a layer; doc/format.md says how it is named
+ *	DIR/index-1/sha256-HEX.idx.zst	the layer in frames, where its own compression cannot be entered
  *	DIR/index-1/draft-PID-RANDOM	one that is being written, locked by its writer
  *
  * Where nothing can be written drafts are private files, and are lost with their last user.
@@ -46,7 +47,12 @@ int indexed_draft_new(struct indexed_cache *c, struct indexed_draft *ret_draft, 
 void indexed_draft_done(struct indexed_draft *d); /* removes it, unless it was published */
 DEFINE_CLEANUP(struct indexed_draft, indexed_draft, indexed_draft_done)
 
-/* Gives the finished index its name, and opens it. */
+/* Another file that belongs to an index, for reading: its descriptor, or -errno. */
+int indexed_cache_file(struct indexed_cache *c, const char *name);
+
+/* Gives the finished file its name; a private one stays without. */
+int indexed_draft_name(struct indexed_draft *d, const char *name);
+/* The same of a finished index, and opens it. */
 int indexed_draft_publish(struct indexed_draft *d, const char *name, struct index_file **ret_index,
 			  struct err *err);
 

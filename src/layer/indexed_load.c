@@ -51,6 +51,7 @@ int indexed_read_head(struct index_file *x, struct indexed_head *ret_head)
 	head.blob_size = read_u64(&r);
 	head.size = read_u64(&r);
 	head.n_names = read_u64(&r);
+	head.frames_size = read_u64(&r);
 	if (read_digest(&r, &head.diff_id) < 0 || read_digest(&r, &head.blob) < 0 ||
 	    read_digest(&r, &head.chain) < 0 || read_faults(&r, &head) < 0)
 		return -EUCLEAN;

@@ -3,6 +3,7 @@
 #include "layer/indexed_scan.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "image/transcode.h"
 
 /* The longest name of an index in the cache. */
 #define NAME_MAX_LEN 256
@@ -117,15 +119,20 @@ static enum digest_alg alg_of(const struct digest *d)
 	return d->alg != DIGEST_NONE ? d->alg : DIGEST_SHA256;
 }
 
-static int scan(struct scanning *s, struct scan_result *ret_result)
+static struct scan_options options_of(struct scanning *s)
 {
-	const struct scan_options options = {
+	return (struct scan_options){
 		.blob_alg = alg_of(s->source->digest),
 		.diff_alg = alg_of(s->source->diff_id),
 		.progress = on_progress,
 		.progress_arg = s,
 		.cancel = s->options->cancel,
 	};
+}
+
+static int scan(struct scanning *s, struct scan_result *ret_result)
+{
+	const struct scan_options options = options_of(s);
 	const struct scan_sink sink = {
 		.tar = {.member = on_member, .arg = s},
 		.point = on_point,
@@ -160,13 +167,72 @@ static int check_result(const struct indexed_source *s, const struct scan_result
 {
 	int r = check_digest(s, "digest", s->digest, &result->blob_digest, err);
 
+	return r < 0 ? r : check_digest(s, "DiffID", s->diff_id, &result->diff_id, err);
+}
+
+/* ---- layers that cannot be entered in the middle ---- */
+
+/* The file of frames that belongs to the index NAME. */
+static void name_frames(const char *name, char frames[NAME_MAX_LEN + 8])
+{
+	snprintf(frames, NAME_MAX_LEN + 8, "%s.zst", name);
+}
+
+/* An index begun anew: the points of the scan are no use. */
+static int begin_again(struct scanning *s, struct indexed_draft *draft, const struct points *points)
+{
+	int r;
+
+	index_builder_free(s->b);
+	s->b = NULL;
+	r = sys_ftruncate(draft->fd, 0);
 	if (r == 0)
-		r = check_digest(s, "DiffID", s->diff_id, &result->diff_id, err);
-	if (r == 0 && result->compression != COMPRESSION_NONE && result->max_span > SPAN_MAX)
-		return err_set(err, EOPNOTSUPP,
-			       "%s: it is one frame of %s, which can only be read from its start",
-			       s->name, compression_name(result->compression));
+		r = index_builder_new(draft->fd, &s->b);
+	for (size_t i = 0; r == 0 && i < points->n; i++)
+		r = on_point(s, &points->at[i]);
+	return r < 0 ? err_errno(s->err, -r, "%s: its index", s->source->name) : 0;
+}
+
+static int blob_of_draft(const struct indexed_draft *d, struct blob **ret_b)
+{
+	CLEANUP(fd) int fd = fcntl(d->fd, F_DUPFD_CLOEXEC, 3);
+	int r = fd >= 0 ? blob_of_fd(fd, ret_b) : -errno;
+
+	if (r == 0)
+		steal_fd(&fd);
 	return r;
+}
+
+/* Writes the layer anew in frames, and names that file; RET_BYTES reads it. */
+static int make_frames(struct scanning *s, struct indexed_cache *cache, struct indexed_draft *draft,
+		       const char *name, struct indexed_head *head, struct blob **ret_bytes)
+{
+	const struct scan_options options = options_of(s);
+	CLEANUP(indexed_draft) struct indexed_draft frames = {.fd = -1, .dirfd = -1};
+	CLEANUP(points) struct points points = {0};
+	struct transcode_result result;
+	char file[NAME_MAX_LEN + 8];
+	int r = indexed_draft_new(cache, &frames, s->err);
+
+	if (r < 0)
+		return r;
+	r = transcode(s->source->blob, &options, frames.fd, &points, &result, s->err);
+	if (r < 0)
+		return err_wrap(s->err, "%s", s->source->name);
+	r = check_digest(s->source, "DiffID", &head->diff_id, &result.diff_id, s->err);
+	if (r == 0)
+		r = begin_again(s, draft, &points);
+	if (r < 0)
+		return r;
+	head->flags |= INDEXED_FRAMES;
+	head->frames_size = result.blob_size;
+	name_frames(name, file);
+	r = frames.dirfd >= 0 ? sys_fdatasync(frames.fd) : 0;
+	if (r == 0)
+		r = indexed_draft_name(&frames, file);
+	if (r == 0)
+		r = blob_of_draft(&frames, ret_bytes);
+	return r < 0 ? err_errno(s->err, -r, "%s: its frames", s->source->name) : 0;
 }
 
 static int publish(struct indexed_draft *draft, struct index_builder *b, const char *name,
@@ -201,7 +267,7 @@ static uint32_t flags_of(const struct apply *a)
 
 static int make(struct indexed_cache *cache, const struct indexed_source *source,
 		const struct indexed_scan_options *options, const char *name,
-		struct index_file **ret_index, struct err *err)
+		struct indexed_found *f, struct err *err)
 {
 	CLEANUP(indexed_draft) struct indexed_draft draft = {.fd = -1, .dirfd = -1};
 	CLEANUP(scanning)
@@ -222,10 +288,14 @@ static int make(struct indexed_cache *cache, const struct indexed_source *source
 	head.size = result.size;
 	head.diff_id = result.diff_id;
 	head.blob = result.blob_digest;
+	if (result.compression != COMPRESSION_NONE && result.max_span > SPAN_MAX)
+		r = make_frames(&s, cache, &draft, name, &head, &f->bytes);
+	if (r < 0)
+		return r;
 	r = indexed_write(s.a, &head, s.b);
 	if (r < 0)
 		return err_errno(err, -r, "%s: its index", source->name);
-	return publish(&draft, s.b, name, source->name, ret_index, err);
+	return publish(&draft, s.b, name, source->name, &f->index, err);
 }
 
 /* ---- finding ---- */
@@ -243,8 +313,31 @@ static bool is_of(const struct indexed_head *head, const struct indexed_source *
 	return s->diff_id->alg == DIGEST_NONE || digest_equal(&head->diff_id, s->diff_id);
 }
 
+/* The frames that the index says are there: -ENOENT also when they are others. */
+static int find_frames(struct indexed_cache *cache, const char *name,
+		       const struct indexed_head *head, struct blob **ret_bytes)
+{
+	CLEANUP(blob) struct blob *b = NULL;
+	char file[NAME_MAX_LEN + 8];
+	int fd, r;
+
+	name_frames(name, file);
+	fd = indexed_cache_file(cache, file);
+	if (fd < 0)
+		return -ENOENT;
+	r = blob_of_fd(fd, &b);
+	if (r < 0) {
+		close(fd);
+		return -ENOENT;
+	}
+	if (b->size != head->frames_size)
+		return -ENOENT;
+	*ret_bytes = steal_ptr(&b);
+	return 0;
+}
+
 static int find(struct indexed_cache *cache, const struct indexed_source *s, enum compression c,
-		const char *name, struct index_file **ret_index)
+		const char *name, struct indexed_found *f)
 {
 	CLEANUP(index_file) struct index_file *x = NULL;
 	struct indexed_head head;
@@ -256,8 +349,10 @@ static int find(struct indexed_cache *cache, const struct indexed_source *s, enu
 		r = -EUCLEAN;
 	if (r == -EUCLEAN)
 		log_warn("the index %s is not of %s; it is made anew", name, s->name);
+	if (r == 0 && (head.flags & INDEXED_FRAMES) != 0)
+		r = find_frames(cache, name, &head, &f->bytes);
 	if (r == 0)
-		*ret_index = steal_ptr(&x);
+		f->index = steal_ptr(&x);
 	return r == -EUCLEAN ? -ENOENT : r;
 }
 
@@ -270,11 +365,18 @@ int indexed_check_strict(const struct indexed_head *head, const char *name, stru
 	return 0;
 }
 
-int indexed_get(struct indexed_cache *cache, const struct indexed_source *source,
-		const struct indexed_scan_options *options, struct index_file **ret_index,
-		struct indexed_head *ret_head, struct err *err)
+void indexed_found_done(struct indexed_found *f)
 {
-	CLEANUP(index_file) struct index_file *x = NULL;
+	index_file_close(f->index);
+	blob_unref(f->bytes);
+	*f = (struct indexed_found){0};
+}
+
+int indexed_get(struct indexed_cache *cache, const struct indexed_source *source,
+		const struct indexed_scan_options *options, struct indexed_found *ret_found,
+		struct err *err)
+{
+	CLEANUP(indexed_found) struct indexed_found f = {0};
 	char name[NAME_MAX_LEN];
 	enum compression c;
 	int r = compression_detect(source->blob, &c);
@@ -283,21 +385,26 @@ int indexed_get(struct indexed_cache *cache, const struct indexed_source *source
 		r = name_of(source, c, name);
 	if (r < 0)
 		return err_errno(err, -r, "%s", source->name);
-	r = find(cache, source, c, name, &x);
+	r = find(cache, source, c, name, &f);
 	if (r == -ENOENT)
-		r = make(cache, source, options, name, &x, err);
+		r = make(cache, source, options, name, &f, err);
 	else if (r < 0)
 		return err_errno(err, -r, "%s: its index", source->name);
 	if (r < 0)
 		return r;
-	r = indexed_read_head(x, ret_head);
+	r = indexed_read_head(f.index, &f.head);
 	if (r < 0)
 		return err_errno(err, -r, "%s: its index", source->name);
+	f.compression = f.bytes != NULL ? COMPRESSION_ZSTD : f.head.compression;
+	if (f.bytes == NULL)
+		f.bytes = blob_ref(source->blob);
 	if (options->strict)
-		r = indexed_check_strict(ret_head, source->name, err);
-	if (r == 0)
-		*ret_index = steal_ptr(&x);
-	return r;
+		r = indexed_check_strict(&f.head, source->name, err);
+	if (r < 0)
+		return r;
+	*ret_found = f;
+	f = (struct indexed_found){0};
+	return 0;
 }
 
 /* ---- over the layers below ---- */

@@ -24,14 +24,25 @@ struct indexed_scan_options {
 	const atomic_bool *cancel; /* may be NULL */
 };
 
+/* What it takes to read a layer. Zeroed is empty. */
+struct indexed_found {
+	struct index_file *index; /* owned */
+	struct indexed_head head;
+	struct blob *
+		bytes; /* owned reference: the layer as it is stored, or a file of frames beside the index */
+	enum compression compression; /* of BYTES */
+};
+void indexed_found_done(struct indexed_found *f);
+DEFINE_CLEANUP(struct indexed_found, indexed_found, indexed_found_done)
+
 /*
- * 0 and RET_INDEX, with its head in RET_HEAD. A layer that is read is checked against its digests. Errors with a
+ * 0 and RET_FOUND. A layer that is read is checked against its digests. Errors with a
  * sentence: -EBADMSG: broken, not what its digest says, or (strict) breaks the specification; those of scan_layer()
  * and of the cache.
  */
 int indexed_get(struct indexed_cache *cache, const struct indexed_source *source,
-		const struct indexed_scan_options *options, struct index_file **ret_index,
-		struct indexed_head *ret_head, struct err *err);
+		const struct indexed_scan_options *options, struct indexed_found *ret_found,
+		struct err *err);
 
 /*
  * The index of a layer over those below it: HEAD is that of its own index ALONE, CHAIN names it and all layers

@@ -179,6 +179,7 @@ static int write_head(const struct indexed_head *head, struct index_builder *b)
 	buf_put_u64(&out, head->blob_size);
 	buf_put_u64(&out, head->size);
 	buf_put_u64(&out, head->n_names);
+	buf_put_u64(&out, head->frames_size);
 	put_digest(&out, &head->diff_id);
 	put_digest(&out, &head->blob);
 	put_digest(&out, &head->chain);

@@ -12,6 +12,7 @@ enum indexed_head_flags {
 		1 << 0,		  /* has implicit directories: not whole without the layers below */
 	INDEXED_PENDING = 1 << 1, /* has pending links: not even alone */
 	INDEXED_RESOLVED = 1 << 2, /* made for the layers below that `chain` names */
+	INDEXED_FRAMES = 1 << 3,   /* the points are those of a file of frames beside the index */
 };
 
 /* What an index says of itself. */
@@ -21,6 +22,7 @@ struct indexed_head {
 	uint64_t blob_size;	      /* as stored */
 	uint64_t size;		      /* of the uncompressed archive */
 	uint64_t n_names;
+	uint64_t frames_size; /* FRAMES: bytes of that file */
 	struct digest diff_id, blob;
 	struct digest chain; /* RESOLVED: of this layer and all below; else none */
 	uint64_t faults[N_APPLY_FAULTS];
