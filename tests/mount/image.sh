@@ -75,7 +75,7 @@ make_real() {
 	umoci raw add-layer --image real:t "$ARCHIVE"
 	umoci unpack --image real:t work
 	cd work/rootfs
-	chmod 700 etc
+	chmod 711 etc
 	chown 12:34 etc/hostname
 	rm -r usr/share/doc
 	rm etc/motd
@@ -118,11 +118,23 @@ make_bare() {
 	split -b 1M --filter='zstd -q' "$I/bare.tar" >"$I/bare.tar.zst"
 }
 
+# One frame cannot be entered in the middle: it is written once more, in many.
+one_frame() {
+	local frames
+	zstd -q -k "$I/bare.tar" -o "$I/one.tar.zst"
+	bare_layer "$I/one.tar.zst"
+	frames=$(ls "$INDEXES"/*.idx.zst)
+	zstd -dc "$frames" | cmp - "$I/bare.tar"
+	rm "$frames"
+	bare_layer "$I/one.tar.zst"
+	[[ -e $frames ]] || fail "the frames were not made again"
+}
+
 small_index() {
 	local size
 	image "$ARCHIVE" "$M"
 	unmounted "$M"
-	size=$(stat -c %s "$INDEXES"/file-*.idx | sort -n | tail -1)
+	size=$(stat -c %s "$INDEXES"/file-*.idx | sort -n | tail -n 1)
 	((size * 100 < $(stat -c %s "$ARCHIVE"))) || fail "the index has $size bytes"
 }
 
@@ -252,8 +264,8 @@ altered_layer() {
 	local blob
 	odd make whiteout "$I/altered"
 	blob=$(ls -S "$I/altered/blobs/sha256"/* | head -1)
-	printf X | dd of="$blob" bs=1 seek=1025 conv=notrunc status=none
-	refused "digest" --cache "$WORK/none" "oci:$I/altered:t" "$M"
+	printf X | dd of="$blob" bs=1 seek=1540 conv=notrunc status=none
+	refused "its digest is sha256:.* and the image says" --cache "$WORK/none" "oci:$I/altered:t" "$M"
 	eq "$(find "$WORK/none" -name 'draft-*')" "" "drafts left"
 }
 
@@ -301,7 +313,7 @@ read_only() {
 
 listed() {
 	image "$(plain)" "$M"
-	contains "$("$PLYFS" ps)" "$M  root  ro     $(plain)"
+	"$PLYFS" ps | grep -Eq "^$M +root +ro +$(plain)\$" || fail "not listed: $("$PLYFS" ps)"
 	kill -KILL "$(daemon_pids "$M")"
 	wait_until 10 dead_is_listed || fail "plyfs ps does not know that it is dead: $("$PLYFS" ps)"
 	"$PLYFS" ps --reap
@@ -354,6 +366,7 @@ make_bare
 run_test "a layer's tar" bare_layer "$I/bare.tar"
 run_test "a layer's tar, gzip" bare_layer "$I/bare.tar.gz"
 run_test "a layer's tar, zstd in frames" bare_layer "$I/bare.tar.zst"
+run_test "a layer's tar, zstd in one frame" one_frame
 run_test "an index is less than a hundredth" small_index
 run_test "single layers, and those up to one" parts_of_an_image
 run_test "130 layers" many_layers
