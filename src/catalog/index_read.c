@@ -118,10 +118,7 @@ int index_file_lookup(struct index_file *x, uint64_t parent, const char *name, s
 	return rc == -ENOENT ? -EUCLEAN : rc;
 }
 
-/*
- * Calls EACH for the records whose keys begin with the LEN bytes at PREFIX. Without the lock: it lets a whole
- * listing pass in one piece otherwise, so the cursor's steps are taken one by one under it.
- */
+/* Calls EACH, under the lock, for the records whose keys begin with the LEN bytes at PREFIX. */
 static int walk(struct index_file *x, const uint8_t *prefix, size_t len,
 		int (*each)(void *arg, const MDB_val *key, const MDB_val *value), void *arg)
 {

@@ -26,7 +26,7 @@ static const char *const fault_texts[N_APPLY_FAULTS] = {
 	[APPLY_UNKNOWN_META] = "a reserved name of unknown meaning",
 	[APPLY_DUPLICATE] = "a second member of the same name",
 	[APPLY_NOT_A_DIRECTORY] = "a member below something that is no directory",
-	[APPLY_LOOP] = "symbolic links among the parents lead in a circle",
+	[APPLY_LOOP] = "symbolic links among the parents lead in a circle, or too deep",
 	[APPLY_BAD_LINK] = "a hard link without a target, or to a directory",
 	[APPLY_LATE_LINK] = "a hard link before its target",
 	[APPLY_BAD_OWNER] = "an owner that no file can have",
@@ -166,7 +166,7 @@ static int walk_step(struct walk *w, struct apply_name **dir, const char *text, 
 			*dir = (*dir)->parent;
 		return 0;
 	}
-	if (len > NAME_MAX)
+	if (len > NAME_MAX || (*dir)->depth >= APPLY_DEPTH_MAX)
 		return -ENAMETOOLONG;
 	name = w->create ? apply_name_in(w->a, *dir, text, len) : apply_find(w->a, *dir, text, len);
 	if (name == NULL)

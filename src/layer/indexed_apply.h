@@ -40,12 +40,12 @@ enum apply_fault {
 	APPLY_UNKNOWN_META,    /* another `.wh..wh.*`; hidden */
 	APPLY_DUPLICATE,       /* a second member of a name; it wins */
 	APPLY_NOT_A_DIRECTORY, /* a parent is no directory; it becomes one */
-	APPLY_LOOP,	       /* symbolic links in the parents lead nowhere; left out */
-	APPLY_BAD_LINK,	       /* a hard link without a target, or to a directory; left out */
-	APPLY_LATE_LINK,       /* a hard link before its target; made all the same */
-	APPLY_BAD_OWNER,       /* an id that no file can have; 0 instead */
-	APPLY_BAD_XATTR,       /* an attribute whose name or value is too long; left out */
-	APPLY_BAD_TYPE,	       /* a member of no known type; left out */
+	APPLY_LOOP,	 /* symbolic links in the parents lead in circles, or too deep; left out */
+	APPLY_BAD_LINK,	 /* a hard link without a target, or to a directory; left out */
+	APPLY_LATE_LINK, /* a hard link before its target; made all the same */
+	APPLY_BAD_OWNER, /* an id that no file can have; 0 instead */
+	APPLY_BAD_XATTR, /* an attribute whose name or value is too long; left out */
+	APPLY_BAD_TYPE,	 /* a member of no known type; left out */
 	N_APPLY_FAULTS,
 };
 /* A sentence without the path: "a second member of the same name". */
@@ -73,12 +73,16 @@ struct apply_inode {
 	struct apply_inode *next; /* all of them, in the order of their making; owned */
 };
 
+/* Directories in one another: as many as a path can have. Deeper ones would be reached through links only. */
+#define APPLY_DEPTH_MAX 2048
+
 /* A name, whether it has an inode or not. Never freed before the whole. */
 struct apply_name {
 	struct table_node node; /* by parent and text */
 	struct apply_name *parent, *child, *sibling;
 	struct apply_inode *inode; /* NULL: nothing, or a whiteout */
 	uint64_t seq;		   /* of the member that put the inode */
+	uint32_t depth;		   /* 0: the root */
 	bool whiteout;
 	bool busy; /* for apply_resolve() */
 	uint16_t len;

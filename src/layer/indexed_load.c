@@ -189,7 +189,9 @@ static int load_name(struct loading *l, struct apply_name *dir, const char *text
 	if (r < 0)
 		return r;
 	apply_set(l->a, name, inode);
-	return apply_is_dir(name) ? later(l, name) : 0;
+	if (!apply_is_dir(name))
+		return 0;
+	return name->depth <= APPLY_DEPTH_MAX ? later(l, name) : -EUCLEAN;
 }
 
 static int add_text(void *arg, const struct index_name *name)

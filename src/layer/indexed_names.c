@@ -35,6 +35,7 @@ static struct apply_name *name_new(struct apply_name *parent, const char *text, 
 	n->len = (uint16_t)len;
 	memcpy(n->text, text, len);
 	if (parent != NULL) {
+		n->depth = parent->depth + 1;
 		n->sibling = parent->child;
 		parent->child = n;
 	}

@@ -60,7 +60,7 @@ static int below_readlink(const struct resolving *r, const char *path, char targ
 
 static int path_of(const struct apply_name *name, struct buf *out)
 {
-	const struct apply_name *up[PATH_MAX / 2];
+	const struct apply_name *up[2 * APPLY_DEPTH_MAX + 2];
 	size_t n = 0;
 
 	for (; name->parent != NULL; name = name->parent) {
@@ -201,6 +201,8 @@ static int step(struct resolving *r, struct ahead *w, const char *component,
 			*dir = from->parent;
 		return 0;
 	}
+	if (from->depth >= APPLY_DEPTH_MAX)
+		return -ENAMETOOLONG;
 	name = apply_name_in(r->a, from, component, strlen(component));
 	if (name == NULL)
 		return -ENOMEM;
@@ -268,6 +270,8 @@ static int move_into(struct resolving *r, struct apply_name *from, struct apply_
 
 		if (c->inode == NULL && !c->whiteout)
 			continue;
+		if (to->depth >= APPLY_DEPTH_MAX)
+			return -ENAMETOOLONG;
 		d = apply_name_in(r->a, to, c->text, c->len);
 		if (d == NULL)
 			return -ENOMEM;

@@ -67,32 +67,38 @@ odd_case() {
 
 # --- a real image -----------------------------------------------------------------------
 
-# Layers as umoci packs them, with gzip: files, then changes of every kind on top.
+# Layers as umoci packs them, with gzip: enough of Debian for a shell, then changes of every kind on top.
 make_real() {
 	cd "$I"
+	mkdir root
+	tar -C root --xattrs --numeric-owner --exclude='./usr/lib/x86_64-linux-gnu/perl*' -xf "$ARCHIVE" \
+		./etc ./usr/bin ./usr/sbin ./usr/lib/x86_64-linux-gnu ./bin ./sbin ./lib ./lib64 ./var/log ./tmp
+	mkdir root/{proc,sys,dev} root/usr/share{,/doc{,/old}}
+	tar -C root --xattrs --numeric-owner -cf root.tar .
 	umoci init --layout real
 	umoci new --image real:t
-	umoci raw add-layer --image real:t "$ARCHIVE"
+	umoci raw add-layer --image real:t root.tar
 	umoci unpack --image real:t work
 	cd work/rootfs
 	chmod 711 etc
 	chown 12:34 etc/hostname
 	rm -r usr/share/doc
-	rm etc/motd
+	rm etc/debian_version
 	mkdir -p usr/share/doc/new
 	echo new >usr/share/doc/new/file
+	rm -r var/log
+	ln -s ../tmp var/log
 	ln etc/passwd etc/passwd.link
 	setfattr -n user.test -v value etc/group
 	mknod dev/thing c 5 1 || true
 	truncate -s 1M var/sparse
 	cd ../..
 	umoci repack --image real:t work
-	rm -r work
-	umoci unpack --image real:t unpacked
+	rm -r work root.tar
 }
 
 real_gzip() {
-	make_real
+	umoci unpack --image "$I/real:t" "$I/unpacked"
 	image "oci:$I/real:t" "$M"
 	same_tree --no-root "$I/unpacked/rootfs" "$M"
 	unmounted "$M"
@@ -110,9 +116,7 @@ bare_layer() {
 }
 
 make_bare() {
-	BARE=$I/bare
-	mkdir -p "$BARE"
-	tar -C "$BARE" --xattrs --numeric-owner -xf "$ARCHIVE" ./etc ./usr/bin ./usr/sbin ./bin
+	BARE=$I/root
 	tar -C "$BARE" --xattrs --numeric-owner -cf "$I/bare.tar" .
 	gzip -k "$I/bare.tar"
 	split -b 1M --filter='zstd -q' "$I/bare.tar" >"$I/bare.tar.zst"
@@ -348,10 +352,10 @@ user_container() {
 		"$PLYFS" mount --upper up "oci:$REAL:t" m
 		cd bundle
 		crun spec --rootless
-		/usr/bin/python3 "$BUNDLE" . "$HOME/m" /bin/sh -ec "id -u; echo from-inside >/etc/inside; rm /etc/debian_version; cat /etc/inside"
+		/usr/bin/python3 "$BUNDLE" . "$HOME/m" /bin/sh -ec "id -u; echo from-inside >/etc/inside; rm /etc/issue; cat /etc/inside"
 		crun --root "$XDG_RUNTIME_DIR/crun" --cgroup-manager=disabled run plyfs-image
 		cat "$HOME/m/etc/inside"
-		test ! -e "$HOME/m/etc/debian_version"
+		test ! -e "$HOME/m/etc/issue"
 		cd
 		"$PLYFS" umount m')
 	eq "$out" $'0\nfrom-inside\nfrom-inside'
@@ -361,6 +365,7 @@ ARCHIVE=$(cached_archive base)
 while read -r name fault; do
 	run_test "odd layers: $name" odd_case "$name" "$fault"
 done < <(odd list)
+run_test "making a real image" make_real
 run_test "a real image is what umoci unpacks" real_gzip
 make_bare
 run_test "a layer's tar" bare_layer "$I/bare.tar"

@@ -283,6 +283,34 @@ Test(indexed_apply, parents_that_lead_in_a_circle)
 	check_tree(&w, "l a>b\nl b>a\n");
 }
 
+/* Each link leads to the end of what there is so far: without a limit this has no bottom. */
+Test(indexed_apply, deeper_than_any_path)
+{
+	CLEANUP(world) struct world w;
+	char path[4000], target[4100] = "";
+	size_t i;
+
+	for (i = 0; i < 1000; i++)
+		memcpy(path + 2 * i, "d/", 2);
+	memcpy(path + 2000, "f", 2);
+	world_begin(&w, false);
+	for (i = 0; i < 20; i++) {
+		char link[16], member[4100];
+
+		snprintf(link, sizeof(link), "l%zu", i);
+		snprintf(member, sizeof(member), "%s%s", target, path);
+		file(&w, member);
+		/* Of the directory that the file is in. */
+		memcpy(target + snprintf(target, sizeof(target), "%s", member) - 2, "", 1);
+		symlink_(&w, link, target);
+		snprintf(target, sizeof(target), "%s/", link);
+	}
+	cr_assert_gt(w.a->faults[APPLY_LOOP], 0);
+	for (struct apply_name *n = w.a->root; n != NULL; n = apply_next(w.a->root, n))
+		cr_assert_leq(n->depth, APPLY_DEPTH_MAX + 1);
+	cr_assert_eq(apply_resolve(w.a, NULL, &w.err), 0);
+}
+
 Test(indexed_apply, a_parent_that_is_a_file)
 {
 	CLEANUP(world) struct world w;
