@@ -72,7 +72,7 @@ make_real() {
 	cd "$I"
 	mkdir root
 	tar -C root --xattrs --numeric-owner --exclude='./usr/lib/x86_64-linux-gnu/perl*' -xf "$ARCHIVE" \
-		./etc ./usr/bin ./usr/sbin ./usr/lib/x86_64-linux-gnu ./bin ./sbin ./lib ./lib64 ./var/log ./tmp
+		./etc ./usr/bin ./usr/sbin ./usr/lib64 ./usr/lib/x86_64-linux-gnu ./bin ./sbin ./lib ./lib64 ./var/log ./tmp
 	mkdir root/{proc,sys,dev} root/usr/share{,/doc{,/old}}
 	tar -C root --xattrs --numeric-owner -cf root.tar .
 	umoci init --layout real
