@@ -16,7 +16,8 @@
  *
  * Reading decodes whole spans and checks each, -EIO when it is not what was scanned. Spans that were
  * decoded last are kept, for all blobs and threads together; two that want one wait for one
- * decoding. Who reads on from span to span finds the next one decoded ahead.
+ * decoding. Who reads on from span to span finds the next one decoded ahead, by a thread of its own: a
+ * process that forks and goes on as the child does so before it reads.
  */
 int decoded_open(struct blob *compressed, enum compression c, struct points *points, uint64_t size,
 		 struct blob **ret_b);
