@@ -108,7 +108,7 @@ static char *line_of(const struct apply_name *n)
 	return (char *)steal_ptr(&out.data);
 }
 
-void check_tree(struct world *w, const char *expected)
+void check_names(struct world *w, const char *expected)
 {
 	CLEANUP(buf) struct buf out = {0};
 	char *lines[256];

@@ -29,7 +29,7 @@ void hardlink(struct world *w, const char *path, const char *target);
  * Compares the tree with lines, sorted: "f path off", "d path [!] [w] [?]" (opaque, with a whiteout, implicit),
  * "l path>target", "w path" (a whiteout), "p path>target" (pending), "L path>path below nlink", "x path".
  */
-void check_tree(struct world *w, const char *expected);
+void check_names(struct world *w, const char *expected);
 void check_fault(const struct world *w, enum apply_fault fault, uint64_t n);
 
 #endif

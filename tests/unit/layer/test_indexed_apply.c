@@ -17,7 +17,7 @@ Test(indexed_apply, whiteout)
 	dir(&w, "d/");
 	file(&w, "d/.wh.gone");
 	file(&w, ".wh.top");
-	check_tree(&w, "d d\nw d/gone\nw top\n");
+	check_names(&w, "d d\nw d/gone\nw top\n");
 }
 
 Test(indexed_apply, whiteout_and_name_in_any_order)
@@ -29,7 +29,7 @@ Test(indexed_apply, whiteout_and_name_in_any_order)
 	file(&w, "x");
 	file(&w, "y");
 	file(&w, ".wh.y");
-	check_tree(&w, "f x 1536\nf y 2560\n");
+	check_names(&w, "f x 1536\nf y 2560\n");
 	check_fault(&w, APPLY_WHITEOUT_TWIN, 2);
 }
 
@@ -44,7 +44,7 @@ Test(indexed_apply, opaque_before_and_after)
 	dir(&w, "b/");
 	file(&w, "b/f");
 	file(&w, "b/.wh..wh..opq");
-	check_tree(&w, "d a !\nd b !\nf a/f 1536\nf b/f 2560\n");
+	check_names(&w, "d a !\nd b !\nf a/f 1536\nf b/f 2560\n");
 }
 
 Test(indexed_apply, opaque_of_an_absent_directory)
@@ -53,7 +53,7 @@ Test(indexed_apply, opaque_of_an_absent_directory)
 
 	world_begin(&w, true);
 	file(&w, "a/b/.wh..wh..opq");
-	check_tree(&w, "d a ?\nd a/b ! ?\n");
+	check_names(&w, "d a ?\nd a/b ! ?\n");
 }
 
 Test(indexed_apply, directory_deleted_and_made_anew)
@@ -64,7 +64,7 @@ Test(indexed_apply, directory_deleted_and_made_anew)
 	file(&w, ".wh.d");
 	dir(&w, "d/");
 	file(&w, "d/f");
-	check_tree(&w, "d d w\nf d/f 1536\n");
+	check_names(&w, "d d w\nf d/f 1536\n");
 }
 
 Test(indexed_apply, bare_whiteouts)
@@ -92,7 +92,7 @@ Test(indexed_apply, whiteout_of_any_type)
 	hardlink(&w, ".wh.a", "no/such/file");
 	dir(&w, ".wh.b/");
 	symlink_(&w, ".wh.c", "x");
-	check_tree(&w, "w a\nw b\nw c\n");
+	check_names(&w, "w a\nw b\nw c\n");
 	check_fault(&w, APPLY_WHITEOUT_TYPE, 3);
 }
 
@@ -103,7 +103,7 @@ Test(indexed_apply, member_below_a_whiteout)
 	world_begin(&w, false);
 	file(&w, ".wh.test");
 	file(&w, ".wh.test/x");
-	check_tree(&w, "w test\n");
+	check_names(&w, "w test\n");
 	check_fault(&w, APPLY_BELOW_WHITEOUT, 1);
 }
 
@@ -116,7 +116,7 @@ Test(indexed_apply, aufs_link_targets)
 	file(&w, ".wh..wh.plnk/12.34");
 	hardlink(&w, "a", ".wh..wh.plnk/12.34");
 	hardlink(&w, "b", "./.wh..wh.plnk/12.34");
-	check_tree(&w, "d .wh..wh.plnk\nf .wh..wh.plnk/12.34 512\nf a 512\nf b 512\n");
+	check_names(&w, "d .wh..wh.plnk\nf .wh..wh.plnk/12.34 512\nf a 512\nf b 512\n");
 }
 
 Test(indexed_apply, unknown_reserved_names)
@@ -146,7 +146,7 @@ Test(indexed_apply, kinds_replace_each_other)
 	dir(&w, "e/");
 	file(&w, "e/x");
 	symlink_(&w, "e", "c");
-	check_tree(&w, "d b !\nd c\nf a 1536\nf c/x 3584\nl e>c\n");
+	check_names(&w, "d b !\nd c\nf a 1536\nf c/x 3584\nl e>c\n");
 }
 
 Test(indexed_apply, last_duplicate_wins)
@@ -157,7 +157,7 @@ Test(indexed_apply, last_duplicate_wins)
 	file(&w, "x");
 	hardlink(&w, "old", "x");
 	file(&w, "x");
-	check_tree(&w, "f old 512\nf x 1536\n");
+	check_names(&w, "f old 512\nf x 1536\n");
 	check_fault(&w, APPLY_DUPLICATE, 1);
 }
 
@@ -182,7 +182,7 @@ Test(indexed_apply, names_are_normalised)
 	file(&w, ".//d/./x");
 	file(&w, "d/../y");
 	file(&w, "z/");
-	check_tree(&w, "d d ?\nf abs 512\nf d/x 1536\nf y 2560\nf z 3584\n");
+	check_names(&w, "d d ?\nf abs 512\nf d/x 1536\nf y 2560\nf z 3584\n");
 	cr_assert_eq(w.a->root->inode->rec.attr.mode, S_IFDIR | 0700);
 	cr_assert_eq(w.a->root->inode->rec.flags & INDEX_IMPLICIT, 0);
 }
@@ -198,7 +198,7 @@ Test(indexed_apply, names_that_leave_the_root)
 		world_begin(&lenient, false);
 		world_begin(&strict, true);
 		file(&lenient, names[i]);
-		check_tree(&lenient, "");
+		check_names(&lenient, "");
 		check_fault(&lenient, APPLY_OUTSIDE, 1);
 		cr_assert_eq(put(&strict, TAR_FILE, names[i], ""), -EBADMSG, "%s", names[i]);
 	}
@@ -220,7 +220,7 @@ Test(indexed_apply, bad_names)
 	file(&w, ".");
 	symlink_(&w, "./", "x");
 	check_fault(&w, APPLY_BAD_NAME, 4);
-	check_tree(&w, "");
+	check_names(&w, "");
 	file(&w, longest);
 	cr_assert_not_null(apply_find(w.a, w.a->root, longest, NAME_MAX));
 }
@@ -231,7 +231,7 @@ Test(indexed_apply, bytes_that_are_no_text)
 
 	world_begin(&w, true);
 	file(&w, "\xff\xfe/\x80\n");
-	check_tree(&w, "d \xff\xfe ?\nf \xff\xfe/\x80\n 512\n");
+	check_names(&w, "d \xff\xfe ?\nf \xff\xfe/\x80\n 512\n");
 }
 
 /* ---- parents ---- */
@@ -243,7 +243,7 @@ Test(indexed_apply, implicit_parents_become_explicit)
 	world_begin(&w, true);
 	file(&w, "a/b/x");
 	dir(&w, "a/");
-	check_tree(&w, "d a\nd a/b ?\nf a/b/x 512\n");
+	check_names(&w, "d a\nd a/b ?\nf a/b/x 512\n");
 	cr_assert(apply_has_implicit(w.a));
 	dir(&w, "a/b/");
 	cr_assert_not(apply_has_implicit(w.a));
@@ -265,10 +265,10 @@ Test(indexed_apply, parents_through_links_of_the_layer)
 	file(&w, "usr/up/c");
 	file(&w, "other/d");
 	file(&w, "lib/.wh.e");
-	check_tree(&w, "d not ?\nd not/there ?\nd usr\nd usr/lib\nf not/there/d 3584\n"
-		       "f usr/lib/a 512\nf usr/lib/b 1536\nf usr/lib/c 2560\n"
-		       "l abs>/usr/lib\nl lib>usr/lib\nl other>not/there\n"
-		       "l usr/up>../../../usr/./lib\nw usr/lib/e\n");
+	check_names(&w, "d not ?\nd not/there ?\nd usr\nd usr/lib\nf not/there/d 3584\n"
+			"f usr/lib/a 512\nf usr/lib/b 1536\nf usr/lib/c 2560\n"
+			"l abs>/usr/lib\nl lib>usr/lib\nl other>not/there\n"
+			"l usr/up>../../../usr/./lib\nw usr/lib/e\n");
 }
 
 Test(indexed_apply, parents_that_lead_in_a_circle)
@@ -280,7 +280,7 @@ Test(indexed_apply, parents_that_lead_in_a_circle)
 	symlink_(&w, "b", "a");
 	file(&w, "a/x");
 	check_fault(&w, APPLY_LOOP, 1);
-	check_tree(&w, "l a>b\nl b>a\n");
+	check_names(&w, "l a>b\nl b>a\n");
 }
 
 /* Each link leads to the end of what there is so far: without a limit this has no bottom. */
@@ -320,7 +320,7 @@ Test(indexed_apply, a_parent_that_is_a_file)
 	file(&w, "a");
 	file(&w, "a/x");
 	check_fault(&w, APPLY_NOT_A_DIRECTORY, 1);
-	check_tree(&w, "d a !\nf a/x 1536\n");
+	check_names(&w, "d a !\nf a/x 1536\n");
 	world_begin(&strict, true);
 	file(&strict, "a");
 	cr_assert_eq(put(&strict, TAR_FILE, "a/x", ""), -EBADMSG);
@@ -340,7 +340,7 @@ Test(indexed_apply, links_inside_the_layer)
 	hardlink(&w, "t", "/s");
 	put(&w, TAR_FIFO, "fifo", "");
 	hardlink(&w, "fifo2", "fifo");
-	check_tree(&w, "d d ?\nf a 512\nf c 512\nf d/b 512\nl s>a\nl t>a\nx fifo\nx fifo2\n");
+	check_names(&w, "d d ?\nf a 512\nf c 512\nf d/b 512\nl s>a\nl t>a\nx fifo\nx fifo2\n");
 	cr_assert_eq(apply_find(w.a, w.a->root, "a", 1)->inode->n_names, 3);
 }
 
@@ -354,7 +354,7 @@ Test(indexed_apply, link_to_a_directory_or_to_nowhere)
 	hardlink(&w, "b", "../x");
 	hardlink(&w, "c", "");
 	check_fault(&w, APPLY_BAD_LINK, 3);
-	check_tree(&w, "d d\n");
+	check_names(&w, "d d\n");
 }
 
 Test(indexed_apply, link_before_its_target)
@@ -367,10 +367,10 @@ Test(indexed_apply, link_before_its_target)
 	file(&w, "b");
 	hardlink(&w, "self", "self");
 	hardlink(&w, "lost", "no/where");
-	check_tree(&w, "f b 512\np a>b\np c>b\np lost>no/where\np self>self\n");
+	check_names(&w, "f b 512\np a>b\np c>b\np lost>no/where\np self>self\n");
 	cr_assert(apply_has_pending(w.a));
 	cr_assert_eq(apply_resolve(w.a, NULL, &w.err), 0);
-	check_tree(&w, "f a 512\nf b 512\nf c 512\n");
+	check_names(&w, "f a 512\nf b 512\nf c 512\n");
 	check_fault(&w, APPLY_BAD_LINK, 2);
 	check_fault(&w, APPLY_LATE_LINK, 2);
 	cr_assert_not(apply_has_pending(w.a));
