@@ -3,13 +3,13 @@
 #include "image/http.h"
 
 #include <ctype.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "image/libcurl.h"
 #include "image/source.h"
 
 #define CONNECT_SECONDS	 20L
@@ -33,37 +33,31 @@ struct exchange {
 	int failed; /* 0 or -errno: what ended it here */
 };
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static CURLcode global_status;
-
-static void init_global(void)
-{
-	global_status = curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 int http_new(const char *ca_file, const struct image_options *options, struct http **ret)
 {
 	struct http *h;
+	int r = libcurl_load();
 
-	pthread_once(&once, init_global);
+	if (r < 0)
+		return r;
 	h = calloc(1, sizeof(*h));
-	if (h == NULL || global_status != CURLE_OK || (h->curl = curl_easy_init()) == NULL) {
+	if (h == NULL || (h->curl = libcurl.easy_init()) == NULL) {
 		free(h);
 		return -ENOMEM;
 	}
 	h->options = options;
-	curl_easy_setopt(h->curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(h->curl, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(h->curl, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(h->curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	curl_easy_setopt(h->curl, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(h->curl, CURLOPT_SSL_VERIFYHOST, 2L);
-	curl_easy_setopt(h->curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
-	curl_easy_setopt(h->curl, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES);
-	curl_easy_setopt(h->curl, CURLOPT_LOW_SPEED_TIME, STALL_SECONDS);
-	curl_easy_setopt(h->curl, CURLOPT_USERAGENT, "plyfs");
+	libcurl.easy_setopt(h->curl, CURLOPT_NOSIGNAL, 1L);
+	libcurl.easy_setopt(h->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	libcurl.easy_setopt(h->curl, CURLOPT_FOLLOWLOCATION, 0L);
+	libcurl.easy_setopt(h->curl, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	libcurl.easy_setopt(h->curl, CURLOPT_SSL_VERIFYPEER, 1L);
+	libcurl.easy_setopt(h->curl, CURLOPT_SSL_VERIFYHOST, 2L);
+	libcurl.easy_setopt(h->curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
+	libcurl.easy_setopt(h->curl, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES);
+	libcurl.easy_setopt(h->curl, CURLOPT_LOW_SPEED_TIME, STALL_SECONDS);
+	libcurl.easy_setopt(h->curl, CURLOPT_USERAGENT, "plyfs");
 	if (ca_file != NULL)
-		curl_easy_setopt(h->curl, CURLOPT_CAINFO, ca_file);
+		libcurl.easy_setopt(h->curl, CURLOPT_CAINFO, ca_file);
 	*ret = h;
 	return 0;
 }
@@ -72,7 +66,7 @@ void http_free(struct http *h)
 {
 	if (h == NULL)
 		return;
-	curl_easy_cleanup(h->curl);
+	libcurl.easy_cleanup(h->curl);
 	free(h);
 }
 
@@ -139,7 +133,7 @@ static int take(struct exchange *x, const void *p, size_t len)
 	long status = 0;
 	int rc;
 
-	curl_easy_getinfo(x->http->curl, CURLINFO_RESPONSE_CODE, &status);
+	libcurl.easy_getinfo(x->http->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (sink == NULL || (status != 200 && status != 206)) {
 		if (x->reply->body.len + len > HTTP_BODY_MAX)
 			return -E2BIG;
@@ -186,7 +180,7 @@ static bool add_header(struct curl_slist **list, const char *name, const char *v
 		return true;
 	if (asprintf(&line, "%s: %s", name, value) < 0)
 		return false;
-	more = curl_slist_append(*list, line);
+	more = libcurl.slist_append(*list, line);
 	free(line);
 	if (more == NULL)
 		return false;
@@ -201,16 +195,16 @@ static void take_location(struct exchange *x)
 	char *text = NULL;
 	CURLU *u;
 
-	curl_easy_getinfo(x->http->curl, CURLINFO_REDIRECT_URL, &url);
-	if (url == NULL || (u = curl_url()) == NULL)
+	libcurl.easy_getinfo(x->http->curl, CURLINFO_REDIRECT_URL, &url);
+	if (url == NULL || (u = libcurl.url()) == NULL)
 		return;
-	if (curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
-	    curl_url_set(u, CURLUPART_USER, NULL, 0) == CURLUE_OK &&
-	    curl_url_set(u, CURLUPART_PASSWORD, NULL, 0) == CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_URL, &text, 0) == CURLUE_OK)
+	if (libcurl.url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+	    libcurl.url_set(u, CURLUPART_USER, NULL, 0) == CURLUE_OK &&
+	    libcurl.url_set(u, CURLUPART_PASSWORD, NULL, 0) == CURLUE_OK &&
+	    libcurl.url_get(u, CURLUPART_URL, &text, 0) == CURLUE_OK)
 		x->reply->location = strdup(text);
-	curl_free(text);
-	curl_url_cleanup(u);
+	libcurl.free(text);
+	libcurl.url_cleanup(u);
 }
 
 static int errno_of(CURLcode code)
@@ -248,7 +242,7 @@ static int explain(const struct exchange *x, CURLcode code, const char *text, co
 	if (x->failed < 0)
 		return err_errno(err, -x->failed, "%s", who);
 	return err_set(err, errno_of(code), "%s: %.200s", who,
-		       *text != '\0' ? text : curl_easy_strerror(code));
+		       *text != '\0' ? text : libcurl.easy_strerror(code));
 }
 
 static int perform(struct exchange *x, const char *who, struct err *err)
@@ -258,14 +252,14 @@ static int perform(struct exchange *x, const char *who, struct err *err)
 	const char *type = NULL;
 	CURLcode code;
 
-	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, text);
-	code = curl_easy_perform(curl);
-	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &x->reply->status);
+	libcurl.easy_setopt(curl, CURLOPT_ERRORBUFFER, text);
+	code = libcurl.easy_perform(curl);
+	libcurl.easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
+	libcurl.easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &x->reply->status);
 	x->reply->tls_failed = code == CURLE_SSL_CONNECT_ERROR;
 	if (code != CURLE_OK)
 		return explain(x, code, text, who, err);
-	curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
+	libcurl.easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
 	x->reply->content_type = type != NULL ? strndup(type, 200) : NULL;
 	if (x->reply->status >= 300 && x->reply->status < 400)
 		take_location(x);
@@ -284,24 +278,24 @@ int http_get(struct http *h, const struct http_request *q, const char *who, stru
 	snprintf(range, sizeof(range), "%" PRIu64 "-", q->from);
 	if (!add_header(&headers, "Accept", q->accept) ||
 	    !add_header(&headers, "Authorization", q->authorization)) {
-		curl_slist_free_all(headers);
+		libcurl.slist_free_all(headers);
 		return err_errno(err, ENOMEM, "%s", who);
 	}
-	curl_easy_setopt(h->curl, CURLOPT_URL, q->url);
-	curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
+	libcurl.easy_setopt(h->curl, CURLOPT_URL, q->url);
+	libcurl.easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
 	/* A layer may take as long as it comes; a document that trickles in is none. */
-	curl_easy_setopt(h->curl, CURLOPT_TIMEOUT, q->sink == NULL ? DOCUMENT_SECONDS : 0L);
-	curl_easy_setopt(h->curl, CURLOPT_RANGE, q->from > 0 ? range : NULL);
-	curl_easy_setopt(h->curl, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(h->curl, CURLOPT_HEADERDATA, &x);
-	curl_easy_setopt(h->curl, CURLOPT_WRITEFUNCTION, on_bytes);
-	curl_easy_setopt(h->curl, CURLOPT_WRITEDATA, &x);
-	curl_easy_setopt(h->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-	curl_easy_setopt(h->curl, CURLOPT_XFERINFODATA, &x);
-	curl_easy_setopt(h->curl, CURLOPT_NOPROGRESS, 0L);
+	libcurl.easy_setopt(h->curl, CURLOPT_TIMEOUT, q->sink == NULL ? DOCUMENT_SECONDS : 0L);
+	libcurl.easy_setopt(h->curl, CURLOPT_RANGE, q->from > 0 ? range : NULL);
+	libcurl.easy_setopt(h->curl, CURLOPT_HEADERFUNCTION, on_header);
+	libcurl.easy_setopt(h->curl, CURLOPT_HEADERDATA, &x);
+	libcurl.easy_setopt(h->curl, CURLOPT_WRITEFUNCTION, on_bytes);
+	libcurl.easy_setopt(h->curl, CURLOPT_WRITEDATA, &x);
+	libcurl.easy_setopt(h->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+	libcurl.easy_setopt(h->curl, CURLOPT_XFERINFODATA, &x);
+	libcurl.easy_setopt(h->curl, CURLOPT_NOPROGRESS, 0L);
 	rc = perform(&x, who, err);
-	curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, NULL);
-	curl_slist_free_all(headers);
+	libcurl.easy_setopt(h->curl, CURLOPT_HTTPHEADER, NULL);
+	libcurl.slist_free_all(headers);
 	if (rc < 0) {
 		const bool tls_failed = ret->tls_failed;
 
@@ -316,13 +310,21 @@ int http_get(struct http *h, const struct http_request *q, const char *who, stru
 /* A part of URL in libcurl's memory, or NULL. */
 static char *part_of(const char *url, CURLUPart part, unsigned int flags)
 {
-	CURLU *u = curl_url();
+	CURLU *u = libcurl_load() == 0 ? libcurl.url() : NULL;
 	char *text = NULL;
 
-	if (u != NULL && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK)
-		(void)curl_url_get(u, part, &text, flags);
-	curl_url_cleanup(u);
+	if (u == NULL)
+		return NULL;
+	if (libcurl.url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK)
+		(void)libcurl.url_get(u, part, &text, flags);
+	libcurl.url_cleanup(u);
 	return text;
+}
+
+static void part_free(char *part)
+{
+	if (part != NULL)
+		libcurl.free(part);
 }
 
 static bool same_part(const char *a, const char *b, CURLUPart part, unsigned int flags)
@@ -330,8 +332,8 @@ static bool same_part(const char *a, const char *b, CURLUPart part, unsigned int
 	char *x = part_of(a, part, flags), *y = part_of(b, part, flags);
 	bool same = x != NULL && y != NULL && strcasecmp(x, y) == 0;
 
-	curl_free(x);
-	curl_free(y);
+	part_free(x);
+	part_free(y);
 	return same;
 }
 
@@ -363,15 +365,18 @@ bool http_url_is_loopback(const char *url)
 	char *host = part_of(url, CURLUPART_HOST, 0);
 	bool is = host != NULL && http_is_loopback(host);
 
-	curl_free(host);
+	part_free(host);
 	return is;
 }
 
 char *http_escape(const char *text)
 {
-	char *escaped = curl_easy_escape(NULL, text, 0), *copy;
+	char *escaped, *copy;
 
+	if (libcurl_load() < 0)
+		return NULL;
+	escaped = libcurl.easy_escape(NULL, text, 0);
 	copy = escaped != NULL ? strdup(escaped) : NULL;
-	curl_free(escaped);
+	libcurl.free(escaped);
 	return copy;
 }

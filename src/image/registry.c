@@ -108,6 +108,12 @@ int source_open_registry(const struct reference *ref, const struct image_options
 	rc = fill(r, ref, options);
 	if (rc < 0) {
 		registry_close(&r->base);
+		if (rc == -ELIBACC)
+			return err_set(
+				err, ELIBACC,
+				"%s: registries need libcurl (libcurl.so.4), which cannot be loaded; "
+				"install it (Debian: libcurl4)",
+				ref->text);
 		return err_errno(err, -rc, "%s", ref->text);
 	}
 	*ret = &r->base;

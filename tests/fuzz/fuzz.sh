@@ -13,7 +13,7 @@ runs=${PLYFS_FUZZ_RUNS:-20000}
 seed=${PLYFS_FUZZ_SEED:-$((RANDOM * 32768 + RANDOM + 1))}
 work=$(mktemp -d "${TMPDIR:-/tmp}/plyfs-fuzz-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-libraries=(zlib libzstd jansson libcrypto libcurl libxxhash)
+libraries=(zlib libzstd jansson libcrypto libxxhash)
 read -ra links <<<"$(pkg-config --libs "${libraries[@]}")"
 read -ra flags <<<"$(pkg-config --cflags "${libraries[@]}")"
 flags+=(-std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O1 -g -pthread "-I$top/src"

@@ -203,14 +203,12 @@ for mode in "" ,loop=follow ,loop=threads; do
 	run_test "a burst$mode" burst "$mode"
 	run_test "requests that hang$mode" hanging "$mode"
 done
-if [ "$(cat /sys/module/fuse/parameters/enable_uring 2>/dev/null)" = Y ]; then
-	for mode in ,io_uring=1 ,io_uring=1,loop=follow; do
-		run_test "mixed load$mode" mixed "$mode"
-		run_test "SIGTERM under load$mode" term_while_busy "$mode"
-	done
-else
-	skip "io_uring=1" "the kernel's FUSE over io_uring is off"
-fi
+set_switch /sys/module/fuse/parameters/enable_uring Y
+for mode in ,io_uring=1 ,io_uring=1,loop=follow; do
+	run_test "mixed load$mode" mixed "$mode"
+	run_test "SIGTERM under load$mode" term_while_busy "$mode"
+done
+restore_switches
 run_test "the processors it was started with" own_cpus
 run_test "threads are free again" freed
 run_test "clients of another pid namespace" pid_namespace

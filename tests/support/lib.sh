@@ -196,10 +196,24 @@ started() {
 	echo "$1" >>"$WORK/started.pids"
 }
 
+# set_switch FILE VALUE: a setting of the whole machine, which goes back to what it was in the end.
+set_switch() {
+	echo "$1 $(cat "$1")" >>"$WORK/switches"
+	echo "$2" >"$1"
+}
+
+restore_switches() {
+	local file value
+	[[ -f $WORK/switches ]] || return 0
+	while read -r file value; do echo "$value" >"$file"; done < <(tac "$WORK/switches")
+	rm "$WORK/switches"
+}
+
 # Only what lies under the work directory and what was recorded is touched.
 cleanup() {
 	local mnt pid
 	trap - EXIT
+	restore_switches || true
 	if [[ -f $WORK/started.pids ]]; then
 		while read -r pid; do kill -KILL "$pid" 2>/dev/null || true; done <"$WORK/started.pids"
 	fi
