@@ -234,12 +234,11 @@ static int set_own_mtime(struct fs *fs, uint64_t ino, uint32_t set, const struct
 static int setattr(struct fs *fs, struct inode *inode, uint32_t set, const struct attr *attr,
 		   struct attr *ret_attr)
 {
-	CLEANUP(rwlock) pthread_rwlock_t *lock = NULL;
+	CLEANUP(data_lock) struct data_lock *lock = NULL;
 	int r = 0;
 
 	if (S_ISREG(inode->type)) {
-		lock = fs_data_lock(fs, inode->ino);
-		pthread_rwlock_wrlock(lock);
+		lock = data_lock_exclusive(&fs->data_locks, inode->ino);
 		r = fs->read_only ? 1 : set_own_mtime(fs, inode->ino, set, attr, ret_attr);
 		if (r <= 0)
 			return r;

@@ -50,7 +50,7 @@ ssize_t fs_read(struct fs *fs, uint64_t ino, void *bytes, size_t size, off_t off
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
 	CLEANUP(lower_held) struct lower_held held = {&fs->lower_files, NULL};
-	CLEANUP(rwlock) pthread_rwlock_t *lock = NULL;
+	CLEANUP(data_lock) struct data_lock *lock = NULL;
 	const struct data_source *src;
 	struct data_source source;
 	ssize_t n;
@@ -58,8 +58,7 @@ ssize_t fs_read(struct fs *fs, uint64_t ino, void *bytes, size_t size, off_t off
 
 	if (r < 0)
 		return r;
-	lock = fs_data_lock(fs, ino);
-	pthread_rwlock_rdlock(lock);
+	lock = data_lock_shared(&fs->data_locks, ino);
 	r = record_load(fs, ino, &rec);
 	if (r == -ENOENT) {
 		r = lower_file_get(&fs->lower_files, h.inode, &held.file);
@@ -82,11 +81,10 @@ static int write_in_place(struct fs *fs, uint64_t ino, const void *bytes, size_t
 			  bool kill)
 {
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
-	CLEANUP(rwlock) pthread_rwlock_t *lock = fs_data_lock(fs, ino);
+	CLEANUP(data_lock) struct data_lock *lock = data_lock_shared(&fs->data_locks, ino);
 	bool changed = false;
 	int r;
 
-	pthread_rwlock_rdlock(lock);
 	r = record_load(fs, ino, &rec);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
@@ -101,12 +99,12 @@ static int write_in_place(struct fs *fs, uint64_t ino, const void *bytes, size_t
 static int write_by_change(struct fs *fs, struct inode *inode, const void *bytes, size_t size,
 			   off_t off, bool kill)
 {
-	CLEANUP(rwlock) pthread_rwlock_t *lock = fs_data_lock(fs, inode->ino);
+	CLEANUP(data_lock)
+	struct data_lock *lock = data_lock_exclusive(&fs->data_locks, inode->ino);
 	CLEANUP(change) struct change ch = {0};
 	struct inode_rec *rec;
 	int r;
 
-	pthread_rwlock_wrlock(lock);
 	r = change_prepare(&ch, fs);
 	if (r == 0)
 		r = bytes_write(&ch, inode, bytes, size, off, &rec);
@@ -162,12 +160,12 @@ static int kill_caps_first(struct fs *fs, struct inode *inode)
 
 static int allocate(struct fs *fs, struct inode *inode, int mode, off_t off, off_t len)
 {
-	CLEANUP(rwlock) pthread_rwlock_t *lock = fs_data_lock(fs, inode->ino);
+	CLEANUP(data_lock)
+	struct data_lock *lock = data_lock_exclusive(&fs->data_locks, inode->ino);
 	CLEANUP(change) struct change ch = {0};
 	struct inode_rec *rec;
 	int r;
 
-	pthread_rwlock_wrlock(lock);
 	r = change_prepare(&ch, fs);
 	if (r == 0)
 		r = kill_caps_first(fs, inode);
@@ -231,7 +229,7 @@ off_t fs_lseek(struct fs *fs, uint64_t ino, off_t off, int whence)
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
 	CLEANUP(lower_held) struct lower_held held = {&fs->lower_files, NULL};
-	CLEANUP(rwlock) pthread_rwlock_t *lock = NULL;
+	CLEANUP(data_lock) struct data_lock *lock = NULL;
 	const struct data_source *src;
 	struct data_source source;
 	int r = check_regular(h.inode);
@@ -240,8 +238,7 @@ off_t fs_lseek(struct fs *fs, uint64_t ino, off_t off, int whence)
 		return r;
 	if (whence != SEEK_DATA && whence != SEEK_HOLE)
 		return -EINVAL;
-	lock = fs_data_lock(fs, ino);
-	pthread_rwlock_rdlock(lock);
+	lock = data_lock_shared(&fs->data_locks, ino);
 	r = record_load(fs, ino, &rec);
 	if (r == -ENOENT) {
 		r = lower_file_get(&fs->lower_files, h.inode, &held.file);
@@ -256,7 +253,7 @@ int fs_fsync(struct fs *fs, uint64_t ino, bool datasync)
 {
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
-	CLEANUP(rwlock) pthread_rwlock_t *lock = NULL;
+	CLEANUP(data_lock) struct data_lock *lock = NULL;
 	int r;
 
 	if (h.inode == NULL)
@@ -264,8 +261,7 @@ int fs_fsync(struct fs *fs, uint64_t ino, bool datasync)
 	if (fs->read_only || fs->options->no_sync)
 		return 0;
 	if (S_ISREG(h.inode->type)) {
-		lock = fs_data_lock(fs, ino);
-		pthread_rwlock_rdlock(lock);
+		lock = data_lock_shared(&fs->data_locks, ino);
 		r = record_load(fs, ino, &rec);
 		if (r == 0)
 			r = data_sync(fs->data, &rec, datasync);

@@ -29,14 +29,7 @@ static int fs_init(struct fs *fs)
 		r = lower_files_init(&fs->lower_files, descriptor_share());
 	if (r == 0)
 		r = -pthread_mutex_init(&fs->write_lock, NULL);
-	for (size_t i = 0; r == 0 && i < FS_DATA_LOCKS; i++)
-		r = -pthread_rwlock_init(&fs->data_locks[i], NULL);
-	return r;
-}
-
-pthread_rwlock_t *fs_data_lock(struct fs *fs, uint64_t ino)
-{
-	return &fs->data_locks[(ino ^ (ino >> 7)) % FS_DATA_LOCKS];
+	return r == 0 ? data_locks_init(&fs->data_locks) : r;
 }
 
 static int open_root(struct fs *fs, struct err *err)
@@ -178,8 +171,7 @@ void fs_close(struct fs *fs)
 	if (fs->upper_fd >= 0)
 		close(fs->upper_fd);
 	pthread_mutex_destroy(&fs->write_lock);
-	for (size_t i = 0; i < FS_DATA_LOCKS; i++)
-		pthread_rwlock_destroy(&fs->data_locks[i]);
+	data_locks_done(&fs->data_locks);
 	free(fs);
 }
 

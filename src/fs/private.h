@@ -7,6 +7,7 @@
 
 #include "catalog/catalog.h"
 #include "data/data.h"
+#include "fs/data_lock.h"
 #include "fs/fs.h"
 #include "fs/inode.h"
 #include "fs/lower.h"
@@ -15,7 +16,7 @@
 /*
  * Lock order, outermost first (doc/locking.md has the reasons):
  *
- *	1. a data lock (fs_data_lock): the bytes of an inode, shared to read and to write in place,
+ *	1. a data lock (data_lock.h): the bytes of an inode, shared to read and to write in place,
  *	   exclusive to move them or to change their length. Never two at once.
  *	2. write_lock: names, records, everything that reads the catalog in order to change it.
  *	   Nothing under it waits for bytes to be copied or for a disk to be flushed.
@@ -23,8 +24,6 @@
  *
  * Readers take none of 1 and 2 but the shared data lock for bytes.
  */
-#define FS_DATA_LOCKS 128
-
 struct fs {
 	const struct fs_options *options; /* borrowed */
 	struct stack *stack;		  /* owned */
@@ -40,7 +39,7 @@ struct fs {
 	atomic_size_t forgotten; /* inodes that went since memory was given back */
 	struct lower_files lower_files;
 	pthread_mutex_t write_lock;
-	pthread_rwlock_t data_locks[FS_DATA_LOCKS];
+	struct data_locks data_locks;
 	struct sum_keeper *sum_keeper; /* owned; NULL without the option `integrity` */
 };
 
@@ -60,14 +59,6 @@ static inline void held_put(struct held *h)
 	h->inode = NULL;
 }
 DEFINE_CLEANUP(struct held, held, held_put)
-
-pthread_rwlock_t *fs_data_lock(struct fs *fs, uint64_t ino);
-static inline void rwlock_release(pthread_rwlock_t **lock)
-{
-	if (*lock != NULL)
-		pthread_rwlock_unlock(*lock);
-}
-DEFINE_CLEANUP(pthread_rwlock_t *, rwlock, rwlock_release)
 
 /* Number of a directory of the union: the root of the union is FS_ROOT_INO. */
 uint64_t fs_dir_ino(const struct fs *fs, const struct union_dir *dir);

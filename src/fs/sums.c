@@ -79,11 +79,10 @@ static bool give_up(void *arg)
 /* [X] of data/sums.h: 1 when there is something to hash. */
 static int begin(struct fs *fs, uint64_t ino, struct data_sum_job *job)
 {
-	CLEANUP(rwlock) pthread_rwlock_t *lock = fs_data_lock(fs, ino);
+	CLEANUP(data_lock) struct data_lock *lock = data_lock_exclusive(&fs->data_locks, ino);
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
 	int r;
 
-	pthread_rwlock_wrlock(lock);
 	r = record_load(fs, ino, &rec);
 	if (r < 0 || !S_ISREG(rec.attr.mode) || rec.attr.nlink == 0)
 		return r;
@@ -92,20 +91,18 @@ static int begin(struct fs *fs, uint64_t ino, struct data_sum_job *job)
 
 static int make_durable(struct fs *fs, uint64_t ino)
 {
-	CLEANUP(rwlock) pthread_rwlock_t *lock = fs_data_lock(fs, ino);
+	CLEANUP(data_lock) struct data_lock *lock = data_lock_shared(&fs->data_locks, ino);
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
 	int r;
 
-	pthread_rwlock_rdlock(lock);
 	r = record_load(fs, ino, &rec);
 	return r < 0 ? r : data_sync(fs->data, &rec, false);
 }
 
 static int end(struct fs *fs, uint64_t ino, struct data_sum_job *job)
 {
-	CLEANUP(rwlock) pthread_rwlock_t *lock = fs_data_lock(fs, ino);
+	CLEANUP(data_lock) struct data_lock *lock = data_lock_exclusive(&fs->data_locks, ino);
 
-	pthread_rwlock_wrlock(lock);
 	return data_sum_end(fs->data, job);
 }
 

@@ -95,11 +95,11 @@ hanging() {
 	# All of them hang before the daemon is asked for other things.
 	wait_until 20 all_hang "${pids[@]}"
 	"$WORK/latency" stat mnt/own 2 300 >/dev/null
-	# Names only: another inode's bytes may share a lock with those of an inode that hangs (doc/locking.md).
-	for i in {1..30}; do
-		mkdir "mnt/own/d$i"
+	# More inodes than there are locks on their bytes.
+	for i in {1..600}; do
+		echo "$i" >"mnt/own/d$i"
 		mv "mnt/own/d$i" "mnt/own/e$i"
-		rmdir "mnt/own/e$i"
+		rm "mnt/own/e$i"
 	done
 	all_hang "${pids[@]}" || fail "a reader does not hang, so nothing was shown"
 	kill -CONT "${below[@]}"
