@@ -148,6 +148,10 @@ int fs_setxattr(struct fs *fs, uint64_t ino, const char *name, const void *value
 		int flags, bool kill_sgid);
 int fs_removexattr(struct fs *fs, uint64_t ino, const char *name);
 
+/* The layers, the topmost first, for tools that ask each of them; valid as long as FS. */
+struct stack;
+struct stack *fs_stack(struct fs *fs);
+
 /* Text for SIGUSR1 and bug reports: inodes held, layers, catalog, descriptors. */
 void fs_to_text(struct fs *fs, struct buf *out);
 

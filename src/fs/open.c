@@ -185,6 +185,11 @@ bool fs_is_snapshot(const struct fs *fs)
 	return fs->snapshot;
 }
 
+struct stack *fs_stack(struct fs *fs)
+{
+	return fs->stack;
+}
+
 void fs_to_text(struct fs *fs, struct buf *out)
 {
 	buf_printf(out, "inodes held: %zu\n", inodes_held(&fs->inodes));

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plyfs ls|cat|stat|find|du|which SOURCE PATH...: looking into a tree that is not mounted */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "image/reference.h"
+#include "tool/look.h"
+
+#define USAGE 16
+
+struct request;
+
+struct command {
+	const char *name;
+	int (*run)(struct look *l, const char *path, struct err *err);
+	const char *usage;
+	bool root; /* without a PATH the root is meant */
+};
+
+static const struct command commands[] = {
+	{"ls", look_ls, "[-l] [-R] [-d]", true}, {"cat", look_cat, "", false},
+	{"stat", look_stat, "", false},		 {"find", look_find, "", true},
+	{"du", look_du, "[-s] [-h]", true},	 {"which", look_which, "", false},
+};
+
+struct request {
+	const struct command *command;
+	const char *source;
+	struct strv paths, lower;
+	struct fs_options fs;
+	struct look look;
+};
+
+static void request_done(struct request *q)
+{
+	strv_done(&q->paths);
+	strv_done(&q->lower);
+	fs_options_done(&q->fs);
+}
+DEFINE_CLEANUP(struct request, request, request_done)
+
+static int usage(const struct command *c, const char *what, const char *word)
+{
+	fprintf(stderr, "plyfs: %s: %s%s\n", c->name, what, word);
+	fprintf(stderr,
+		"usage: plyfs %s %s%s[--json] [--upper DIR | --lower DIR]... [--layer N | --upto N]\n"
+		"             [--platform OS/ARCH] [--cache DIR] [--strict] SOURCE %s\n",
+		c->name, c->usage, *c->usage != '\0' ? " " : "",
+		!c->root		       ? "PATH..."
+		: strcmp(c->name, "find") == 0 ? "[PATH...] [-name PATTERN] [-path PATTERN]\n"
+						 "             [-type bcdflps] [-size [+-]N[ckMG]]"
+					       : "[PATH...]");
+	return USAGE;
+}
+
+/* ---- the command line ---- */
+
+static bool is(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0;
+}
+
+/* A word without an argument. False: it is none that C knows. */
+static bool parse_flag(struct request *q, const char *word)
+{
+	struct look *l = &q->look;
+	bool ls = is(q->command->name, "ls"), du = is(q->command->name, "du");
+
+	if (is(word, "--strict"))
+		q->fs.image_strict = true;
+	else if (is(word, "--json") && !is(q->command->name, "cat"))
+		l->json = true;
+	else if (ls && is(word, "-l"))
+		l->long_form = true;
+	else if (ls && is(word, "-R"))
+		l->recursive = true;
+	else if (ls && is(word, "-d"))
+		l->itself = true;
+	else if (du && is(word, "-s"))
+		l->summary = true;
+	else if (du && is(word, "-h"))
+		l->human = true;
+	else
+		return false;
+	return true;
+}
+
+/* Several letters after one dash. */
+static bool parse_flags(struct request *q, const char *word)
+{
+	char flag[3] = "-";
+
+	if (parse_flag(q, word))
+		return true;
+	if (word[0] != '-' || word[1] == '-' || strlen(word) < 3)
+		return false;
+	for (const char *p = word + 1; *p != '\0'; p++) {
+		flag[1] = *p;
+		if (!parse_flag(q, flag))
+			return false;
+	}
+	return true;
+}
+
+static int set_text(char **field, const char *value)
+{
+	free(*field);
+	*field = strdup(value);
+	return *field != NULL ? 0 : -ENOMEM;
+}
+
+static int set_number(uint32_t *field, const char *value)
+{
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+
+	if (*value < '0' || *value > '9' || *end != '\0' || n == 0 || n > UINT32_MAX)
+		return -EINVAL;
+	*field = (uint32_t)n;
+	return 0;
+}
+
+static int set_type(char *field, const char *value)
+{
+	if (value[0] == '\0' || value[1] != '\0' || strchr("bcdflps", value[0]) == NULL)
+		return -EINVAL;
+	*field = value[0];
+	return 0;
+}
+
+static int set_string(const char **field, const char *value)
+{
+	*field = value;
+	return 0;
+}
+
+/* A word and its argument (NULL: there is none). 1: no such word. */
+static int parse_value(struct request *q, const char *word, const char *value)
+{
+	static const char *const known[] = {"--upper", "--lower", "--layer", "--upto", "--platform",
+					    "--cache", "-name",	  "-path",   "-type",  "-size"};
+	bool find = is(q->command->name, "find");
+	size_t i = 0, n = find ? 10 : 6;
+
+	while (i < n && !is(word, known[i]))
+		i++;
+	if (i == n)
+		return 1;
+	if (value == NULL)
+		return -ENODATA;
+	switch (i) {
+	case 0:
+	case 1:
+		return strv_add(&q->lower, value);
+	case 2:
+		return set_number(&q->fs.image_layer, value);
+	case 3:
+		return set_number(&q->fs.image_upto, value);
+	case 4:
+		return set_text(&q->fs.platform, value);
+	case 5:
+		return set_text(&q->fs.cache, value);
+	case 6:
+		return set_string(&q->look.name, value);
+	case 7:
+		return set_string(&q->look.path, value);
+	case 8:
+		return set_type(&q->look.type, value);
+	default:
+		return look_size_parse(value, &q->look.size);
+	}
+}
+
+static int parse_option(struct request *q, int argc, char **argv, int *i)
+{
+	const char *word = argv[*i];
+	int r;
+
+	if (parse_flags(q, word))
+		return 0;
+	r = parse_value(q, word, *i + 1 < argc ? argv[*i + 1] : NULL);
+	if (r == 1)
+		return usage(q->command, "unknown option ", word);
+	if (r == -ENODATA)
+		return usage(q->command, word, " needs an argument");
+	if (r < 0)
+		return usage(q->command, word, " cannot be that");
+	++*i;
+	return 0;
+}
+
+static int parse(struct request *q, int argc, char **argv)
+{
+	bool words = true;
+	int status = 0, r = 0;
+
+	for (int i = 1; i < argc && status == 0 && r == 0; i++) {
+		if (words && is(argv[i], "--"))
+			words = false;
+		else if (words && argv[i][0] == '-' && argv[i][1] != '\0')
+			status = parse_option(q, argc, argv, &i);
+		else if (q->source == NULL)
+			q->source = argv[i];
+		else
+			r = strv_add(&q->paths, argv[i]);
+	}
+	if (status != 0 || r < 0)
+		return status != 0 ? status : usage(q->command, "out of memory", "");
+	if (q->source == NULL)
+		return usage(q->command, "no image, layer or directory is given", "");
+	if (q->paths.n == 0 && !q->command->root)
+		return usage(q->command, "no path is given", "");
+	if (q->paths.n == 0 && strv_add(&q->paths, "/") < 0)
+		return usage(q->command, "out of memory", "");
+	if (q->fs.image_layer > 0 && q->fs.image_upto > 0)
+		return usage(q->command, "--layer and --upto cannot both be given", "");
+	return 0;
+}
+
+/* ---- what is looked into ---- */
+
+/* A directory that is no image is a layer: a plain tree, or an upper. */
+static bool is_layer_dir(const char *source)
+{
+	static const char *const marks[] = {"oci-layout", "manifest.json"};
+	CLEANUP(reference) struct reference ref = {0};
+	struct stat st;
+
+	if (reference_parse(source, &ref, NULL) < 0 || ref.transport != TRANSPORT_PATH ||
+	    stat(source, &st) < 0 || !S_ISDIR(st.st_mode))
+		return false;
+	for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
+		CLEANUP(free) char *path = NULL;
+
+		if (asprintf(&path, "%s/%s", source, marks[i]) < 0)
+			path = NULL;
+		if (path != NULL && stat(path, &st) == 0)
+			return false;
+	}
+	return true;
+}
+
+static int choose_source(struct request *q, struct err *err)
+{
+	struct fs_options *o = &q->fs;
+	bool dir = is_layer_dir(q->source);
+	int r = dir ? strv_add(&q->lower, q->source) : set_text(&o->image, q->source);
+
+	if (r < 0)
+		return err_errno(err, -r, "%s", q->source);
+	if (dir && (o->image_layer > 0 || o->image_upto > 0))
+		return err_set(err, EINVAL,
+			       "%s is a directory: only an image has layers to choose from",
+			       q->source);
+	o->lower = q->lower.v;
+	o->n_lower = q->lower.n;
+	q->lower = (struct strv){0};
+	o->progress = progress_line_show;
+	return 0;
+}
+
+/* For the history: the documents once more. */
+static int open_image(struct request *q, struct image **ret_image, struct err *err)
+{
+	CLEANUP(platform) struct platform platform = {0};
+	struct image_options options = {.strict = q->fs.image_strict};
+	int r = 0;
+
+	if (q->fs.image == NULL || (q->command->run != look_which && q->command->run != look_stat))
+		return 0;
+	if (q->fs.platform != NULL) {
+		r = platform_parse(q->fs.platform, &platform, err);
+		options.platform = &platform;
+	}
+	if (r == 0)
+		r = image_open(q->fs.image, &options, ret_image, err);
+	if (r < 0)
+		return r;
+	q->look.image = *ret_image;
+	q->look.first_layer = q->fs.image_layer > 0 ? q->fs.image_layer - 1 : 0;
+	q->look.n_image = q->fs.image_layer > 0	 ? 1
+			  : q->fs.image_upto > 0 ? q->fs.image_upto
+						 : (*ret_image)->n_layers;
+	return 0;
+}
+
+static int run(struct request *q)
+{
+	CLEANUP(err) struct err err = {0};
+	CLEANUP(fs) struct fs *fs = NULL;
+	CLEANUP(image) struct image *image = NULL;
+	struct look *l = &q->look;
+	int r = choose_source(q, &err);
+
+	if (r == 0)
+		r = fs_open(&q->fs, &fs, &err);
+	progress_line_end();
+	if (r == 0)
+		r = open_image(q, &image, &err);
+	if (r < 0)
+		return complain(&err);
+	l->fs = fs;
+	l->out = stdout;
+	l->many = q->paths.n > 1;
+	look_begin(l);
+	for (size_t i = 0; i < q->paths.n; i++) {
+		CLEANUP(err) struct err one = {0};
+
+		if (q->command->run(l, q->paths.v[i], &one) < 0) {
+			complain(&one);
+			l->failed = true;
+		}
+	}
+	look_end(l);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		err_errno(&err, errno, "standard output");
+		return complain(&err);
+	}
+	return l->failed ? 1 : 0;
+}
+
+int cmd_look(const struct invocation *by, int argc, char **argv)
+{
+	CLEANUP(request) struct request q = {0};
+	int status;
+
+	fs_options_init(&q.fs);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		if (is(argv[0], commands[i].name))
+			q.command = &commands[i];
+	for (int i = 1; i < argc; i++)
+		if (is(argv[i], "--help"))
+			return cmd_help(by, 1, argv);
+	status = parse(&q, argc, argv);
+	return status != 0 ? status : run(&q);
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tests of tool/look: where paths lead, what a walk meets, which layers have a path. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support/tmpdir.h"
+#include "tool/look_private.h"
+
+/* A stack of two directories, "top" and "low", in a directory of its own. */
+struct world {
+	struct tmpdir tmp;
+	struct fs_options o;
+	struct fs *fs; /* owned */
+};
+
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+	cr_assert(fd >= 0, "%s: %m", path);
+	cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+}
+
+static void make_trees(void)
+{
+	static const char *const dirs[] = {"low",      "low/a",	     "low/a/b",	  "low/hidden",
+					   "low/o",    "top",	     "top/a",	  "top/o",
+					   "low/file", "low/merged", "top/merged"};
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++)
+		cr_assert_eq(mkdir(dirs[i], 0755), 0, "%s: %m", dirs[i]);
+	put("low/a/b/deep", "deep");
+	put("low/a/one", "low one");
+	put("top/a/one", "top");
+	put("low/hidden/x", "x");
+	put("top/.wh.hidden", "");
+	put("low/o/old", "old");
+	put("top/o/.wh..wh..opq", "");
+	put("top/o/new", "new");
+	put("low/file/x", "x");
+	put("top/file", "no directory");
+	cr_assert_eq(symlink("/a/b", "low/abs"), 0);
+	cr_assert_eq(symlink("../../../a", "low/a/out"), 0);
+	cr_assert_eq(symlink("loop", "low/loop"), 0);
+	cr_assert_eq(symlink("abs/deep", "low/chain"), 0);
+	cr_assert_eq(symlink("nowhere", "low/broken"), 0);
+	cr_assert_eq(link("low/a/one", "low/merged/link"), 0);
+}
+
+static void world_open(struct world *w)
+{
+	CLEANUP(err) struct err err = {0};
+
+	*w = (struct world){0};
+	tmpdir_make(&w->tmp);
+	cr_assert_eq(chdir(w->tmp.path), 0);
+	make_trees();
+	fs_options_init(&w->o);
+	w->o.lower = calloc(2, sizeof(*w->o.lower));
+	w->o.lower[0] = strdup("top");
+	w->o.lower[1] = strdup("low");
+	w->o.n_lower = 2;
+	cr_assert_eq(fs_open(&w->o, &w->fs, &err), 0, "%s", err_text(&err));
+}
+
+/* Everything that was looked up was given back. */
+static void world_close(struct world *w)
+{
+	CLEANUP(buf) struct buf text = {0};
+
+	fs_to_text(w->fs, &text);
+	cr_assert(strncmp(buf_cstr(&text), "inodes held: 1\n", 15) == 0, "%s", buf_cstr(&text));
+	fs_close(w->fs);
+	fs_options_done(&w->o);
+	tmpdir_done(&w->tmp);
+}
+
+/* PATH leads to WANTED, or fails with CODE; WANTED NULL: nothing is said of where. */
+static void leads(struct world *w, const char *path, bool follow, int code, const char *wanted)
+{
+	CLEANUP(look_place) struct look_place place = {0};
+	int r = look_resolve(w->fs, path, follow, &place);
+
+	cr_assert_eq(r, code, "%s: %d", path, r);
+	if (wanted != NULL)
+		cr_assert_str_eq(place.path, wanted);
+}
+
+Test(look, paths_stay_in_the_tree)
+{
+	struct world w;
+
+	world_open(&w);
+	leads(&w, "/", true, 0, "/");
+	leads(&w, "", true, 0, "/");
+	leads(&w, "..//../.", true, 0, "/");
+	leads(&w, "a/../../a/b/", true, 0, "/a/b");
+	leads(&w, "a/out", true, 0, "/a");
+	leads(&w, "a/out/out/./out/b/deep", false, 0, "/a/b/deep");
+	leads(&w, "abs/deep", true, 0, "/a/b/deep");
+	leads(&w, "chain", true, 0, "/a/b/deep");
+	leads(&w, "chain", false, 0, "/chain");
+	leads(&w, "abs/", false, 0, "/a/b");
+	leads(&w, "abs/..", false, 0, "/a");
+	leads(&w, "loop", true, -ELOOP, NULL);
+	leads(&w, "loop", false, 0, "/loop");
+	leads(&w, "a/one/", true, -ENOTDIR, NULL);
+	leads(&w, "chain/", true, -ENOTDIR, NULL);
+	leads(&w, "broken", true, -ENOENT, "/nowhere");
+	leads(&w, "hidden/x", true, -ENOENT, "/hidden/x");
+	leads(&w, "abs/no//such/", true, -ENOENT, "/a/b/no/such");
+	leads(&w, "a/no/./../gone/../../x/", true, -ENOENT, "/x");
+	leads(&w, "no/../../../..", true, -ENOENT, "/");
+	leads(&w, "a/one/x", true, -ENOTDIR, "/a/one/x");
+	world_close(&w);
+}
+
+Test(look, names_too_long_are_no_names)
+{
+	char name[300];
+	struct world w;
+
+	memset(name, 'n', sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	world_open(&w);
+	leads(&w, name, true, -ENAMETOOLONG, NULL);
+	name[255] = '\0';
+	leads(&w, name, true, -ENOENT, NULL);
+	world_close(&w);
+}
+
+/* What ran with L wrote this. */
+static void wrote(struct world *w, struct look *l,
+		  int (*run)(struct look *l, const char *path, struct err *err), const char *path,
+		  const char *wanted)
+{
+	CLEANUP(err) struct err err = {0};
+	char *out = NULL;
+	size_t len;
+
+	l->fs = w->fs;
+	l->out = open_memstream(&out, &len);
+	cr_assert_not_null(l->out);
+	l->began = false;
+	look_begin(l);
+	cr_assert_eq(run(l, path, &err), 0, "%s", err_text(&err));
+	look_end(l);
+	fclose(l->out);
+	cr_assert_str_eq(out, wanted);
+	cr_assert_not(l->failed);
+	free(out);
+}
+
+Test(look, lists_find_and_sums)
+{
+	struct look plain = {0}, recursive = {.recursive = true}, sum = {.summary = true},
+		    small = {.type = 'f', .size = {1, 4, -1}}, named = {.name = "*e*", .type = 'd'},
+		    by_path = {.path = "/a/*"}, itself = {.itself = true};
+	struct world w;
+
+	world_open(&w);
+	wrote(&w, &plain, look_ls, "a", "b\none\nout\n");
+	wrote(&w, &plain, look_ls, "abs", "deep\n");
+	wrote(&w, &plain, look_ls, "a/one", "a/one\n");
+	wrote(&w, &plain, look_ls, "o", "new\n");
+	wrote(&w, &itself, look_ls, "a", "a\n");
+	wrote(&w, &recursive, look_ls, "/a/", "/a/:\nb\none\nout\n\n/a/b:\ndeep\n");
+	wrote(&w, &small, look_find, "/", "/a/one\n/o/new\n");
+	wrote(&w, &named, look_find, "/", "/merged\n");
+	wrote(&w, &by_path, look_find, "/", "/a/b\n/a/b/deep\n/a/one\n/a/out\n");
+	wrote(&w, &plain, look_find, "abs", "abs\n");
+	wrote(&w, &plain, look_du, "a", "4\ta/b\n7\ta\n");
+	wrote(&w, &sum, look_du, "/", "29\t/\n");
+	wrote(&w, &sum, look_du, "file", "12\tfile\n");
+	wrote(&w, &plain, look_cat, "chain", "deep");
+	world_close(&w);
+}
+
+Test(look, du_counts_a_hard_link_once)
+{
+	struct look sum = {.summary = true};
+	struct world w;
+
+	world_open(&w);
+	fs_close(w.fs);
+	w.fs = NULL;
+	cr_assert_eq(link("low/a/b/deep", "low/a/b/again"), 0);
+	cr_assert_eq(link("low/a/b/deep", "low/merged/too"), 0);
+	cr_assert_eq(fs_open(&w.o, &w.fs, NULL), 0);
+	wrote(&w, &sum, look_du, "/", "29\t/\n");
+	wrote(&w, &sum, look_du, "a/b/again", "4\ta/b/again\n");
+	world_close(&w);
+}
+
+Test(look, sizes_of_find)
+{
+	struct look_size s;
+
+	cr_assert_eq(look_size_parse("5", &s), 0);
+	cr_assert(s.unit == 512 && s.n == 5 && s.sign == 0);
+	cr_assert_eq(look_size_parse("+1M", &s), 0);
+	cr_assert(s.unit == 1 << 20 && s.n == 1 && s.sign == 1);
+	cr_assert_eq(look_size_parse("-0c", &s), 0);
+	cr_assert(s.unit == 1 && s.n == 0 && s.sign == -1);
+	cr_assert_eq(look_size_parse("", &s), -EINVAL);
+	cr_assert_eq(look_size_parse("+", &s), -EINVAL);
+	cr_assert_eq(look_size_parse("-+1", &s), -EINVAL);
+	cr_assert_eq(look_size_parse("1x", &s), -EINVAL);
+	cr_assert_eq(look_size_parse("1kb", &s), -EINVAL);
+	cr_assert_eq(look_size_parse("99999999999999999999", &s), -EINVAL);
+}
+
+/* WANTED: one "LAYER WHAT AT" a line, from the top; "-" before it: it is hidden, "+": shown. */
+static void found(struct world *w, const char *path, const char *wanted)
+{
+	static const char *const words[] = {"has", "whiteout", "opaque", "replaced"};
+	CLEANUP(look_layers) struct look_layers f = {0};
+	CLEANUP(buf) struct buf text = {0};
+
+	cr_assert_eq(look_layers_find(w->fs, path, &f), 0);
+	for (size_t i = 0; i < f.n; i++) {
+		if (f.v[i].what == LOOK_HAS)
+			buf_put_str(&text, f.v[i].shown ? "+" : "-");
+		buf_printf(&text, "%zu %s %s\n", f.v[i].layer, words[f.v[i].what], f.v[i].at);
+		if (f.v[i].what == LOOK_HAS && !f.v[i].shown)
+			cr_assert_lt(f.v[i].hidden_by, i);
+	}
+	cr_assert_str_eq(buf_cstr(&text), wanted);
+}
+
+Test(look, layers_that_have_a_path)
+{
+	struct world w;
+
+	world_open(&w);
+	found(&w, "/", "+2 has \n+1 has \n");
+	found(&w, "/a", "+2 has a\n+1 has a\n");
+	found(&w, "/a/one", "+2 has a/one\n-1 has a/one\n");
+	found(&w, "/a/b/deep", "+1 has a/b/deep\n");
+	found(&w, "/hidden", "2 whiteout hidden\n-1 has hidden\n");
+	found(&w, "/hidden/x", "2 whiteout hidden\n-1 has hidden/x\n");
+	found(&w, "/o", "+2 has o\n-1 has o\n");
+	found(&w, "/o/old", "2 opaque o\n-1 has o/old\n");
+	found(&w, "/o/new", "2 opaque o\n+2 has o/new\n");
+	found(&w, "/file", "+2 has file\n-1 has file\n");
+	found(&w, "/file/x", "2 replaced file\n-1 has file/x\n");
+	found(&w, "/nowhere/at/all", "");
+	world_close(&w);
+}
