@@ -251,3 +251,56 @@ Test(look, layers_that_have_a_path)
 	found(&w, "/nowhere/at/all", "");
 	world_close(&w);
 }
+
+/* Changes names and attributes of the world through an upper, and then has that as its topmost layer. */
+static void put_upper_on_top(struct world *w)
+{
+	const struct fs_caller who = {0};
+	const struct attr mode = {.mode = 0600};
+	struct fs_entry merged, a, one;
+	struct attr attr;
+	CLEANUP(err) struct err err = {0};
+
+	fs_close(w->fs);
+	w->fs = NULL;
+	cr_assert_eq(mkdir("upper", 0755), 0);
+	w->o.upper = strdup("upper");
+	cr_assert_eq(fs_open(&w->o, &w->fs, &err), 0, "%s", err_text(&err));
+	cr_assert_eq(fs_rename(w->fs, &who, FS_ROOT_INO, "merged", FS_ROOT_INO, "moved", 0), 0);
+	cr_assert_eq(fs_lookup(w->fs, FS_ROOT_INO, "moved", &merged), 0);
+	cr_assert_eq(fs_lookup(w->fs, FS_ROOT_INO, "a", &a), 0);
+	cr_assert_eq(fs_lookup(w->fs, a.ino, "one", &one), 0);
+	cr_assert_eq(fs_setattr(w->fs, one.ino, FS_SET_MODE, &mode, &attr), 0);
+	cr_assert_eq(fs_unlink(w->fs, FS_ROOT_INO, "file"), 0);
+	fs_forget(w->fs, merged.ino, 1);
+	fs_forget(w->fs, one.ino, 1);
+	fs_forget(w->fs, a.ino, 1);
+	fs_close(w->fs);
+	w->fs = NULL;
+	free(w->o.upper);
+	w->o.upper = NULL;
+	w->o.lower = reallocarray(w->o.lower, 3, sizeof(*w->o.lower));
+	memmove(w->o.lower + 1, w->o.lower, 2 * sizeof(*w->o.lower));
+	w->o.lower[0] = strdup("upper");
+	w->o.n_lower = 3;
+	cr_assert_eq(fs_open(&w->o, &w->fs, &err), 0, "%s", err_text(&err));
+}
+
+Test(look, an_upper_is_a_layer_on_top)
+{
+	struct look plain = {0};
+	struct world w;
+
+	world_open(&w);
+	put_upper_on_top(&w);
+	wrote(&w, &plain, look_ls, "moved", "link\n");
+	wrote(&w, &plain, look_cat, "moved/link", "low one");
+	wrote(&w, &plain, look_cat, "a/one", "top");
+	found(&w, "/moved/link", "+1 has merged/link\n");
+	found(&w, "/moved", "+3 has moved\n+2 has merged\n+1 has merged\n");
+	/* Its mode is the upper's, its content that of the next one. */
+	found(&w, "/a/one", "+3 has a/one\n+2 has a/one\n-1 has a/one\n");
+	found(&w, "/file", "3 whiteout file\n-2 has file\n-1 has file\n");
+	found(&w, "/merged/link", "3 whiteout merged\n-1 has merged/link\n");
+	world_close(&w);
+}
