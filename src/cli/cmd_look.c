@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plyfs ls|cat|stat|find|du|which SOURCE PATH...: looking into a tree that is not mounted */
+/* plyfs ls|cat|stat|find|du|which|extract SOURCE PATH...: looking into a tree that is not mounted */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,13 +19,20 @@ struct command {
 	const char *name;
 	int (*run)(struct look *l, const char *path, struct err *err);
 	const char *usage;
-	bool root; /* without a PATH the root is meant */
+	const char *operands; /* in brackets: without a PATH the root is meant */
 };
 
+#define FIND_TESTS                                                                                 \
+	"[-name PATTERN] [-path PATTERN]\n             [-type bcdflps] [-size [+-]N[ckMG]]"
+
 static const struct command commands[] = {
-	{"ls", look_ls, "[-l] [-R] [-d]", true}, {"cat", look_cat, "", false},
-	{"stat", look_stat, "", false},		 {"find", look_find, "", true},
-	{"du", look_du, "[-s] [-h]", true},	 {"which", look_which, "", false},
+	{"ls", look_ls, "[-l] [-R] [-d]", "[PATH...]"},
+	{"cat", look_cat, "", "PATH..."},
+	{"stat", look_stat, "", "PATH..."},
+	{"find", look_find, "", "[PATH...] " FIND_TESTS},
+	{"du", look_du, "[-s] [-h]", "[PATH...]"},
+	{"which", look_which, "", "PATH..."},
+	{"extract", look_extract, "", "PATH... DEST"},
 };
 
 struct request {
@@ -50,11 +57,7 @@ static int usage(const struct command *c, const char *what, const char *word)
 	fprintf(stderr,
 		"usage: plyfs %s %s%s[--json] [--upper DIR | --lower DIR]... [--layer N | --upto N]\n"
 		"             [--platform OS/ARCH] [--cache DIR] [--strict] SOURCE %s\n",
-		c->name, c->usage, *c->usage != '\0' ? " " : "",
-		!c->root		       ? "PATH..."
-		: strcmp(c->name, "find") == 0 ? "[PATH...] [-name PATTERN] [-path PATTERN]\n"
-						 "             [-type bcdflps] [-size [+-]N[ckMG]]"
-					       : "[PATH...]");
+		c->name, c->usage, *c->usage != '\0' ? " " : "", c->operands);
 	return USAGE;
 }
 
@@ -73,7 +76,8 @@ static bool parse_flag(struct request *q, const char *word)
 
 	if (is(word, "--strict"))
 		q->fs.image_strict = true;
-	else if (is(word, "--json") && !is(q->command->name, "cat"))
+	else if (is(word, "--json") && q->command->run != look_cat &&
+		 q->command->run != look_extract)
 		l->json = true;
 	else if (ls && is(word, "-l"))
 		l->long_form = true;
@@ -213,7 +217,12 @@ static int parse(struct request *q, int argc, char **argv)
 		return status != 0 ? status : usage(q->command, "out of memory", "");
 	if (q->source == NULL)
 		return usage(q->command, "no image, layer or directory is given", "");
-	if (q->paths.n == 0 && !q->command->root)
+	if (q->command->run == look_extract) {
+		if (q->paths.n < 2)
+			return usage(q->command, "a path and a directory are needed", "");
+		q->look.dest = q->paths.v[q->paths.n - 1];
+	}
+	if (q->paths.n == 0 && *q->command->operands != '[')
 		return usage(q->command, "no path is given", "");
 	if (q->paths.n == 0 && strv_add(&q->paths, "/") < 0)
 		return usage(q->command, "out of memory", "");
@@ -296,6 +305,7 @@ static int run(struct request *q)
 	CLEANUP(image) struct image *image = NULL;
 	struct look *l = &q->look;
 	int r = choose_source(q, &err);
+	size_t n;
 
 	if (r == 0)
 		r = fs_open(&q->fs, &fs, &err);
@@ -306,9 +316,10 @@ static int run(struct request *q)
 		return complain(&err);
 	l->fs = fs;
 	l->out = stdout;
-	l->many = q->paths.n > 1;
+	n = q->paths.n - (l->dest != NULL);
+	l->many = n > 1;
 	look_begin(l);
-	for (size_t i = 0; i < q->paths.n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		CLEANUP(err) struct err one = {0};
 
 		if (q->command->run(l, q->paths.v[i], &one) < 0) {

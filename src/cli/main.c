@@ -9,11 +9,12 @@ static const struct {
 	const char *name;
 	int (*run)(const struct invocation *by, int argc, char **argv);
 } commands[] = {
-	{"mount", cmd_mount}, {"umount", cmd_umount},	{"unmount", cmd_umount},
-	{"help", cmd_help},   {"version", cmd_version}, {"fsck", cmd_fsck},
-	{"image", cmd_image}, {"ps", cmd_ps},		{"doctor", cmd_doctor},
-	{"ls", cmd_look},     {"cat", cmd_look},	{"stat", cmd_look},
-	{"find", cmd_look},   {"du", cmd_look},		{"which", cmd_look},
+	{"mount", cmd_mount},  {"umount", cmd_umount},	 {"unmount", cmd_umount},
+	{"help", cmd_help},    {"version", cmd_version}, {"fsck", cmd_fsck},
+	{"image", cmd_image},  {"ps", cmd_ps},		 {"doctor", cmd_doctor},
+	{"ls", cmd_look},      {"cat", cmd_look},	 {"stat", cmd_look},
+	{"find", cmd_look},    {"du", cmd_look},	 {"which", cmd_look},
+	{"extract", cmd_look},
 };
 
 static int dispatch(const struct invocation *by, int argc, char **argv)

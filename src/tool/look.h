@@ -38,6 +38,7 @@ struct look {
 	const char *name, *path;	   /* find: patterns, or NULL */
 	char type;			   /* find: one of bcdpfls, or 0 */
 	struct look_size size;		   /* find */
+	const char *dest;		   /* extract: where to, made when it is not there */
 	bool many;			   /* ls: several paths were given */
 	bool failed;			   /* out: something was left out; a line said what */
 	bool began;			   /* private: something was printed */
@@ -57,6 +58,12 @@ int look_cat(struct look *l, const char *path, struct err *err);
 int look_stat(struct look *l, const char *path, struct err *err);
 int look_find(struct look *l, const char *path, struct err *err);
 int look_du(struct look *l, const char *path, struct err *err);
+/*
+ * A copy of PATH and all below it into the directory l->dest, under PATH's last name; of the root what is in it. Nothing
+ * is written over, no link is followed. As root with owners, devices and all xattrs; else the files are the
+ * caller's own, without set-id bits and with xattrs of users only.
+ */
+int look_extract(struct look *l, const char *path, struct err *err);
 /* Which layers have PATH, whether one shows or not. -ENOENT: none has it. */
 int look_which(struct look *l, const char *path, struct err *err);
 

@@ -47,7 +47,10 @@ struct look_item {
 	size_t depth; /* 0: the path that was given */
 };
 
-/* ENTER is called for everything, parents first; LEAVE (may be NULL) for directories, when all in them was. */
+/*
+ * ENTER is called for everything, parents first: 0, -errno, or 1: not what is below it. LEAVE (may be NULL) for
+ * directories that were entered, when all in them was.
+ */
 struct look_visitor {
 	int (*enter)(void *arg, const struct look_item *item);
 	int (*leave)(void *arg, const struct look_item *item);

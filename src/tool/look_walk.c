@@ -153,7 +153,7 @@ static int visit_name(struct walk *w, const struct fs_entry *entry)
 		r = visit(w, w->visitor->leave, entry, depth);
 	if (begun <= 0 && depth > 0)
 		fs_forget(w->l->fs, entry->ino, 1);
-	return r;
+	return r > 0 ? 0 : r;
 }
 
 static int next_name(struct walk *w)

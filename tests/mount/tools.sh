@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# plyfs ls, cat, stat, find, du and which: an image that is not mounted, against what umoci unpacks of it, layers one by
+# plyfs ls, cat, stat, find, du, which and extract: an image that is not mounted, against what umoci unpacks of it, layers one by
 # one, directories and uppers, by an ordinary user who has no /dev/fuse.
 set -euo pipefail
 # shellcheck source=tests/support/lib.sh
@@ -10,6 +10,7 @@ need_packages umoci python3 attr libcap2-bin zstd
 in_private_ns "$@"
 make_user
 
+HERE=$(cd "$(dirname "$0")" && pwd)
 I=$WORK/images
 T=$WORK/tree
 export XDG_CACHE_HOME=$WORK/cache
@@ -27,7 +28,7 @@ refused() {
 
 # add_layer DIR WORDS: DIR as a layer on top of the image, made by WORDS.
 add_layer() {
-	tar -C "$1" --xattrs --xattrs-include='*' --numeric-owner -cf "$I/layer.tar" .
+	tar -C "$1" --sparse --xattrs --xattrs-include='*' --numeric-owner -cf "$I/layer.tar" .
 	umoci raw add-layer --image "$I/img:t" --history.created_by "$2" "$I/layer.tar"
 }
 
@@ -237,6 +238,64 @@ other_sources() {
 	refused 16 'needs an argument' find "$I/one" / -name
 }
 
+# All of it as umoci has it: contents, owners, xattrs, devices, hard links, holes.
+extracts() {
+	"$PLYFS" extract "oci:$I/img:t" / "$WORK/all"
+	/usr/bin/python3 "$HERE/_tree.py" --no-root "$T" "$WORK/all"
+	(($(stat -c %b "$WORK/all/var/sparse") < 100)) || fail "holes became blocks"
+	eq "$(getcap "$WORK/all/usr/bin/ping" | cut -d' ' -f2)" cap_net_admin,cap_net_raw=ep
+	mkdir "$WORK/parts"
+	"$PLYFS" extract --layer 1 "oci:$I/img:t" bin/prog etc dev/zero bin "$WORK/parts"
+	cmp "$I/one/usr/bin/prog" "$WORK/parts/prog"
+	eq "$(readlink "$WORK/parts/bin")" usr/bin
+	diff -r "$I/one/etc" "$WORK/parts/etc"
+	eq "$(stat -c '%F %t:%T' "$WORK/parts/zero")" 'character special file 1:5'
+}
+
+# Nothing that is in DEST is written to, entered or followed.
+extracts_into_dest_only() {
+	mkdir "$WORK/d" "$WORK/outside"
+	echo before >"$WORK/outside/conf"
+	ln -s ../outside "$WORK/d/etc"
+	ln -s ../outside/new "$WORK/d/prog"
+	mkdir "$WORK/d/var"
+	refused 1 '^plyfs: etc: File exists' extract "oci:$I/img:t" etc "$WORK/d"
+	refused 1 '^plyfs: prog: File exists' extract "oci:$I/img:t" usr/bin/prog "$WORK/d"
+	refused 1 '^plyfs: var: File exists' extract "oci:$I/img:t" var "$WORK/d"
+	eq "$(ls -A "$WORK/outside")" conf
+	eq "$(cat "$WORK/outside/conf")" before
+	eq "$(ls -A "$WORK/d/var")" ''
+	# The others are put beside what was there.
+	refused 1 'File exists' extract "oci:$I/img:t" etc usr/bin/ping "$WORK/d"
+	cmp "$T/usr/bin/ping" "$WORK/d/ping"
+	refused 1 'nope: No such file' extract "oci:$I/img:t" nope "$WORK/d"
+	refused 16 'a path and a directory are needed' extract "oci:$I/img:t" /
+	# A link of the image is never a way: its own tree goes below DEST, whatever is where it points to.
+	mkdir -p "$I/evil/sub"
+	ln -s "$WORK/outside" "$I/evil/away"
+	tar -C "$I/evil" -cf "$I/evil.tar" away sub
+	mkdir "$I/evil2"
+	mkdir "$I/evil2/away"
+	echo evil >"$I/evil2/away/conf"
+	tar -C "$I/evil2" --append -f "$I/evil.tar" away/conf
+	"$PLYFS" extract "$I/evil.tar" / "$WORK/e" || true
+	eq "$(cat "$WORK/outside/conf")" before
+}
+
+extracts_as_user() {
+	mkdir "$WORK/mine"
+	chown "$TEST_USER:" "$WORK/mine"
+	as_user env -u XDG_CACHE_HOME "$PLYFS" extract "oci:$I/img:t" usr etc "$WORK/mine"
+	eq "$(stat -c '%U %a' "$WORK/mine/usr/bin/prog")" "$TEST_USER 711"
+	cmp "$T/usr/bin/prog" "$WORK/mine/usr/bin/prog.link"
+	eq "$(getcap "$WORK/mine/usr/bin/ping")" ''
+	eq "$(stat -c %h "$WORK/mine/usr/bin/prog")" 2
+	as_user env -u XDG_CACHE_HOME "$PLYFS" extract "oci:$I/img:t" dev "$WORK/mine" 2>"$WORK/err" && fail "devices were made"
+	eq "$(sort "$WORK/err")" 'plyfs: dev/disk: Operation not permitted
+plyfs: dev/zero: Operation not permitted'
+	[[ -p $WORK/mine/dev/pipe ]]
+}
+
 # No /dev/fuse, no capability, one id; every owner is told as it is.
 ordinary_user() {
 	chmod -R a+rX "$I/img"
@@ -260,4 +319,7 @@ run_test "du counts a hard link once" sums
 run_test "which says which layer gives a path and which hides it" which_layer
 run_test "tars, directories and stacks are looked into alike" other_sources
 run_test "an ordinary user needs no /dev/fuse" ordinary_user
+run_test "extract copies what umoci unpacks" extracts
+run_test "extract writes nowhere but into new names of DEST" extracts_into_dest_only
+run_test "a user extracts files of his own" extracts_as_user
 finish
