@@ -296,6 +296,39 @@ plyfs: dev/zero: Operation not permitted'
 	[[ -p $WORK/mine/dev/pipe ]]
 }
 
+# completes LINE WORD…: what bash offers for LINE, sorted. The words after a colon are all that readline replaces.
+completes() {
+	local line=$1 got
+	shift
+	got=$(
+		# shellcheck source=completion/plyfs
+		. "$HERE/../../completion/plyfs"
+		COMP_LINE=$line COMP_POINT=${#line} COMP_WORDBREAKS=$' \t\n"\'><=;|&(:'
+		_plyfs
+		printf '%s\n' "${COMPREPLY[@]}" | sort | tr '\n' ' '
+	)
+	eq "${got% }" "$*" "what is offered for '$line'"
+}
+
+completion() {
+	local commands
+	# All commands that the help tells of.
+	mapfile -t commands < <({ echo help
+		"$PLYFS" help | sed -n '1,/^$/s/^.* plyfs \([a-z|]\+\)\( .*\)\?$/\1/p' | tr '|' '\n'; } | sort -u)
+	contains "${commands[*]}" 'extract find fsck'
+	completes "plyfs " "${commands[@]}"
+	completes "plyfs wh" which
+	completes "plyfs image hi" history
+	completes "plyfs du --u" --upper --upto
+	cd "$I"
+	completes "plyfs ls oci:im" img img.tar
+	completes "plyfs stat oc" oci-archive: oci:
+	completes "plyfs fsck fou" four
+	completes "$PLYFS cat oci:$I/img:t etc/" etc/conf etc/old
+	completes "$PLYFS ls -l --layer 1 oci:$I/img:t /usr/bin/p" /usr/bin/ping /usr/bin/prog /usr/bin/prog.link
+	completes "plyfs cat docker://host/name e"
+}
+
 # No /dev/fuse, no capability, one id; every owner is told as it is.
 ordinary_user() {
 	chmod -R a+rX "$I/img"
@@ -322,4 +355,5 @@ run_test "an ordinary user needs no /dev/fuse" ordinary_user
 run_test "extract copies what umoci unpacks" extracts
 run_test "extract writes nowhere but into new names of DEST" extracts_into_dest_only
 run_test "a user extracts files of his own" extracts_as_user
+run_test "bash completes commands, options, images and paths in them" completion
 finish
