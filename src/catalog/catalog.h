@@ -102,6 +102,13 @@ int catalog_commit(struct catalog *c, const struct batch *b);
 bool catalog_give_spare(struct catalog *c, int rc);
 void catalog_take_spare(struct catalog *c);
 
+/*
+ * True when room that is kept for deletions was needed for one and is not there again: what takes space has to wait
+ * until catalog_regain_spares() says true. Commits see to that themselves.
+ */
+bool catalog_lacks_spares(struct catalog *c);
+bool catalog_regain_spares(struct catalog *c);
+
 /* Waits until everything committed so far is on the disk. Concurrent callers share the flush. */
 int catalog_sync(struct catalog *c);
 

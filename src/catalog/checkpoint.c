@@ -292,10 +292,8 @@ int checkpoint(struct catalog *c, bool wait)
 		rc = gate_shut(&c->lock_file, wait ? GATE_WAIT_MS : GATE_BRIEFLY_MS);
 	if (rc == 0) {
 		rc = checkpoint_gated(c);
-		if (spare_give(c, rc)) {
+		while (spare_give(c, rc, SPARE_FOR_CHECKPOINT))
 			rc = checkpoint_gated(c);
-			(void)spare_take(c);
-		}
 		gate_open(&c->lock_file);
 	}
 	note_result(c, rc);

@@ -131,7 +131,7 @@ static int regain_reserve(struct catalog *c)
 
 int catalog_commit(struct catalog *c, const struct batch *b)
 {
-	bool checkpoint_now = false, gave;
+	bool checkpoint_now = false, gave = false;
 	struct body_info info;
 	int rc;
 
@@ -147,14 +147,15 @@ int catalog_commit(struct catalog *c, const struct batch *b)
 	if (rc < 0)
 		return rc;
 	rc = commit_once(c, &b->body, &info, &checkpoint_now);
-	gave = info.frees && spare_give(c, rc);
-	if (gave)
+	while (info.frees && spare_give(c, rc, SPARE_FOR_DELETION)) {
+		gave = true;
 		rc = commit_once(c, &b->body, &info, &checkpoint_now);
+	}
 	/* A checkpoint empties the journal, without which even removing would fail. */
 	if (sys_is_full(rc) && info.frees && checkpoint(c, true) == 0)
 		rc = commit_once(c, &b->body, &info, &checkpoint_now);
 	if (gave)
-		(void)spare_take(c);
+		spare_take(c);
 	/* The batch is committed whatever becomes of the checkpoint, which is tried again later. */
 	if (checkpoint_now)
 		checkpoint(c, false);

@@ -15,7 +15,7 @@
 
 #define CATALOG_FILE	 "catalog.mdb"
 #define CATALOG_FILE_NEW "catalog.mdb.new" /* a catalog being made; renamed when it is whole */
-#define SPARE_FILE	 "spare"
+#define SPARE_FILE	 "spare%u"
 #define SUM_FILE	 "catalog.sum"
 #define SUM_FILE_NEW	 "catalog.sum.new"
 #define JOURNAL_FILE	 "journal"

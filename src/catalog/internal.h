@@ -43,8 +43,8 @@ struct catalog {
 	_Atomic uint64_t next_ino;
 
 	pthread_mutex_t spare_lock; /* a leaf: under no other, and none under it */
-	bool wants_spare;	    /* constant after open */
-	bool has_spare;		    /* SPARE_FILE is there; spare_lock */
+	bool wants_spares;	    /* constant after open */
+	_Atomic unsigned int n_spares; /* so many SPARE_FILEs are there; changed under spare_lock */
 
 	pthread_mutex_t checkpoint_lock; /* one checkpoint at a time */
 	struct lock_file lock_file;	 /* protected by checkpoint_lock */
@@ -174,15 +174,17 @@ bool space_is_tight(const struct catalog *c);
 #define COMPACT_BYTES	    ((uint64_t)8 << 20)
 #define COMPACT_CLOSE_BYTES ((uint64_t)1 << 20)
 
-/* spare.c: room for a write that frees space, on btrfs; nothing on others. Without the lock. */
+/* spare.c: room for writes that free space, on btrfs; nothing on others. Without the lock. */
 /* The owner's first and last call; opening itself may need the room. */
 void spare_begin(struct catalog *c);
 void spare_close(struct catalog *c);
-/* Gives it back after the failure RC: true when there is room now that was not there. */
-bool spare_give(struct catalog *c, int rc);
-/* Takes it again; false when there is none. */
-bool spare_take(struct catalog *c);
-/* The same before a change that takes space: a small one is enough. */
+/* Who asks for one: the last ones are kept for deletions. */
+enum spare_for { SPARE_FOR_DELETION, SPARE_FOR_CHECKPOINT, SPARE_FOR_OTHERS };
+/* Gives one back after the failure RC: true when there is room now that was not there. */
+bool spare_give(struct catalog *c, int rc, enum spare_for what);
+/* Makes all of them again, as far as there is room. */
+void spare_take(struct catalog *c);
+/* Makes those that are for deletions; false when there is no room. Before a change that takes space. */
 bool spare_regain(struct catalog *c);
 
 /* sync.c; under the lock, which is released meanwhile. 0, or why something is not on the disk. */

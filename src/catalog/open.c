@@ -360,7 +360,7 @@ static int open_journals(struct catalog *c, const struct journal_bytes *bytes, s
 		return err_errno(err, -rc, "cannot open the journal in %s",
 				 dir_name_of(c->dirfd).text);
 	reserve_space(c);
-	(void)spare_take(c);
+	spare_take(c);
 	/* The disk may be full before the first commit, which may be to delete. */
 	(void)journal_has_reserve(&c->journals[c->current]);
 	return 0;

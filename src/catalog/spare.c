@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file without content that is deleted when there is no room to delete: for btrfs. */
+/* Files without content that are deleted when there is no room to delete: for btrfs. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/sys.h"
@@ -10,61 +12,82 @@
 /*
  * Elsewhere blocks that are allocated can be written, come what may. btrfs must have room free for what each write might
  * change in its trees, though it uses next to none of it; at a used-up quota the same. What it always allows is to
- * unlink a file. So this one is unlinked, the write is made, and the file made anew before anybody else has
- * noticed. Until it is there again only what frees space is written.
+ * unlink a file. So one of these is unlinked, the write is made, and the file made anew.
+ *
+ * Making it needs far more room than the write did, several times what it gives back. So there are many: one that cannot
+ * be had again now is made when the deleted files have left. Half of them only deletions get; until that half is there
+ * again only what frees space is written.
  */
-#define SPARE_BYTES ((off_t)1 << 20)
-/* A write that was made with its room may have left less. */
-#define SPARE_LEAST ((off_t)256 << 10)
+#define SPARES	    16
+#define SPARES_LOW  (SPARES / 2)
+#define SPARE_BYTES ((off_t)128 << 10)
 
-static bool make(const struct catalog *c, off_t size)
+struct spare_name {
+	char text[16];
+};
+
+static struct spare_name name_of(unsigned int i)
 {
-	CLEANUP(fd) int fd = sys_openat(c->dirfd, SPARE_FILE, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+	struct spare_name name;
 
-	if (fd < 0)
-		return false;
-	while (size >= SPARE_LEAST && sys_fallocate(fd, 0, 0, size) < 0)
-		size /= 2;
-	if (size < SPARE_LEAST)
-		sys_unlinkat(c->dirfd, SPARE_FILE, 0);
-	return size >= SPARE_LEAST;
+	snprintf(name.text, sizeof(name.text), SPARE_FILE, i);
+	return name;
 }
 
-static bool take(struct catalog *c, off_t size)
+static bool make(const struct catalog *c, unsigned int i)
 {
-	bool has;
+	struct spare_name name = name_of(i);
+	CLEANUP(fd)
+	int fd = sys_openat(c->dirfd, name.text, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+	bool made = fd >= 0 && sys_fallocate(fd, 0, 0, SPARE_BYTES) == 0;
 
-	if (!c->wants_spare)
+	if (fd >= 0 && !made)
+		sys_unlinkat(c->dirfd, name.text, 0);
+	return made;
+}
+
+/* Makes them until there are UPTO; false: there are fewer than deletions may need. */
+static bool take(struct catalog *c, unsigned int upto)
+{
+	unsigned int n;
+
+	if (!c->wants_spares)
+		return true;
+	if (atomic_load(&c->n_spares) >= upto)
 		return true;
 	pthread_mutex_lock(&c->spare_lock);
-	if (!c->has_spare)
-		c->has_spare = make(c, size);
-	has = c->has_spare;
+	while ((n = atomic_load(&c->n_spares)) < upto && make(c, n))
+		atomic_store(&c->n_spares, n + 1);
 	pthread_mutex_unlock(&c->spare_lock);
-	return has;
+	return n >= SPARES_LOW;
 }
 
-bool spare_take(struct catalog *c)
+void spare_take(struct catalog *c)
 {
-	return take(c, SPARE_BYTES);
+	(void)take(c, SPARES);
 }
 
 bool spare_regain(struct catalog *c)
 {
 	/* Not more: somebody may have deleted to have room for something else. */
-	return take(c, SPARE_LEAST);
+	return take(c, SPARES_LOW);
 }
 
-bool spare_give(struct catalog *c, int rc)
+bool spare_give(struct catalog *c, int rc, enum spare_for what)
 {
+	unsigned int keep = what == SPARE_FOR_DELETION	   ? 0
+			    : what == SPARE_FOR_CHECKPOINT ? SPARES_LOW / 2
+							   : SPARES_LOW;
 	bool given = false;
+	unsigned int n;
 
-	if ((rc != -ENOSPC && rc != -EDQUOT) || !c->wants_spare)
+	if (!sys_is_full(rc) || !c->wants_spares)
 		return false;
 	pthread_mutex_lock(&c->spare_lock);
-	if (c->has_spare) {
-		given = sys_unlinkat(c->dirfd, SPARE_FILE, 0) == 0;
-		c->has_spare = false;
+	n = atomic_load(&c->n_spares);
+	if (n > keep) {
+		given = sys_unlinkat(c->dirfd, name_of(n - 1).text, 0) == 0;
+		atomic_store(&c->n_spares, n - 1);
 	}
 	/* Only the file system's own commit makes room of it. */
 	if (given)
@@ -73,28 +96,57 @@ bool spare_give(struct catalog *c, int rc)
 	return given;
 }
 
+/* How many there are; one that is not whole is none. */
+static unsigned int count(const struct catalog *c)
+{
+	unsigned int n = 0;
+	struct stat st;
+
+	while (n < SPARES && sys_fstatat(c->dirfd, name_of(n).text, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_size == SPARE_BYTES)
+		n++;
+	return n;
+}
+
 void spare_begin(struct catalog *c)
 {
-	c->wants_spare = sys_is_btrfs(c->dirfd);
-	c->has_spare = c->wants_spare && faccessat(c->dirfd, SPARE_FILE, F_OK, 0) == 0;
-	if (c->has_spare && sys_cut_may_fail(c->dirfd))
-		(void)spare_give(c, -ENOSPC);
+	c->wants_spares = sys_is_btrfs(c->dirfd);
+	if (!c->wants_spares)
+		return;
+	atomic_store(&c->n_spares, count(c));
+	/* What an open writes is little, but in many places. */
+	for (unsigned int i = 0; i < 3 && sys_cut_may_fail(c->dirfd); i++)
+		(void)spare_give(c, -ENOSPC, SPARE_FOR_DELETION);
 }
 
 void spare_close(struct catalog *c)
 {
-	/* Where the disk may be full before the next mount, that one shall find it. */
-	if (c->wants_spare && !sys_cut_may_fail(c->dirfd))
-		sys_unlinkat(c->dirfd, SPARE_FILE, 0);
+	unsigned int n = atomic_load(&c->n_spares);
+
+	/* Where the disk may be full before the next mount, that one shall find them. */
+	if (!c->wants_spares || sys_cut_may_fail(c->dirfd))
+		return;
+	while (n > 0)
+		sys_unlinkat(c->dirfd, name_of(--n).text, 0);
 }
 
 bool catalog_give_spare(struct catalog *c, int rc)
 {
-	return c->options.mode == CATALOG_WRITE && spare_give(c, rc);
+	return c->options.mode == CATALOG_WRITE && spare_give(c, rc, SPARE_FOR_OTHERS);
 }
 
 void catalog_take_spare(struct catalog *c)
 {
 	if (c->options.mode == CATALOG_WRITE)
-		(void)spare_take(c);
+		spare_take(c);
+}
+
+bool catalog_lacks_spares(struct catalog *c)
+{
+	return c->wants_spares && atomic_load_explicit(&c->n_spares, memory_order_relaxed) < SPARES_LOW;
+}
+
+bool catalog_regain_spares(struct catalog *c)
+{
+	return !catalog_lacks_spares(c) || spare_regain(c);
 }

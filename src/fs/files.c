@@ -130,7 +130,9 @@ ssize_t fs_write(struct fs *fs, uint64_t ino, const void *bytes, size_t size, of
 	if (off < 0 || size > (size_t)(INT64_MAX - off))
 		return -EFBIG;
 	do {
-		r = write_in_place(fs, ino, bytes, size, off, kill);
+		r = catalog_regain_spares(fs->catalog)
+			    ? write_in_place(fs, ino, bytes, size, off, kill)
+			    : -ENOSPC;
 		if (r == 0)
 			r = write_by_change(fs, h.inode, bytes, size, off, kill);
 	} while (fs_made_room(fs, r, &tried));

@@ -141,12 +141,20 @@ static int remove_name(struct fs *fs, uint64_t parent, const char *name, bool di
 	return r;
 }
 
+/* Room that was needed to delete comes back from what was deleted, before somebody else has it. */
+static int removed(struct fs *fs, int r)
+{
+	if (r == 0 && catalog_lacks_spares(fs->catalog) && data_reclaim(fs->data))
+		catalog_take_spare(fs->catalog);
+	return r;
+}
+
 int fs_unlink(struct fs *fs, uint64_t parent, const char *name)
 {
-	return remove_name(fs, parent, name, false);
+	return removed(fs, remove_name(fs, parent, name, false));
 }
 
 int fs_rmdir(struct fs *fs, uint64_t parent, const char *name)
 {
-	return remove_name(fs, parent, name, true);
+	return removed(fs, remove_name(fs, parent, name, true));
 }

@@ -64,6 +64,11 @@ back() {
 		mkfs.btrfs -q --mixed "$image"
 		mount -o loop "$image" "$WORK/$1"
 		;;
+	btrfs-split)
+		truncate -s 400M "$image"
+		mkfs.btrfs -q "$image"
+		mount -o loop "$image" "$WORK/$1"
+		;;
 	# Kernels without CONFIG_QFMT_V2 have no other quotas.
 	quota)
 		truncate -s 500M "$image"
@@ -109,6 +114,7 @@ check ext4 "a full ext4" on ext4 "$SEED"
 check ext4-inodes "an ext4 without free inodes" on ext4-inodes "$SEED" inodes
 check xfs "a full xfs" on xfs "$SEED"
 check btrfs "a full btrfs" on btrfs "$SEED" grows
+check btrfs-split "a full btrfs with metadata apart" on btrfs-split "$SEED" grows
 check tmpfs "a full tmpfs" on tmpfs "$SEED"
 check quota "a used-up quota" on quota "$SEED" grows
 umount "$WORK/ext4" 2>/dev/null || true

@@ -26,6 +26,8 @@ static bool add(int dir, uint64_t size)
 	int fd, r;
 
 	name_of(name, last);
+	/* One that could not be deleted after it had failed. */
+	(void)unlinkat(dir, name, 0);
 	fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd >= 0) {
 		r = fallocate(fd, 0, 0, (off_t)size) < 0 ? errno : 0;
