@@ -150,3 +150,8 @@ bool catalog_regain_spares(struct catalog *c)
 {
 	return !catalog_lacks_spares(c) || spare_regain(c);
 }
+
+bool catalog_settle_space(struct catalog *c)
+{
+	return c->wants_spares && syncfs(c->dirfd) == 0;
+}

@@ -42,10 +42,13 @@ int change_commit(struct change *ch)
 
 bool fs_made_room(struct fs *fs, int result, bool *tried)
 {
+	bool made;
+
 	if ((result != -ENOSPC && result != -EDQUOT) || *tried || fs->data == NULL || fs->read_only)
 		return false;
 	*tried = true;
-	return data_reclaim(fs->data);
+	made = data_reclaim(fs->data);
+	return catalog_settle_space(fs->catalog) || made;
 }
 
 void change_done(struct change *ch)
