@@ -309,7 +309,8 @@ int journal_open(struct journal *j, int dirfd, const char *name, uint64_t seed, 
 		sys_set_in_place(fd);
 	if (len < JOURNAL_HEADER_SIZE || st.st_size < JOURNAL_HEADER_SIZE) {
 		rc = write_header(&opened, base);
-		if (rc < 0)
+		/* On a full btrfs the old one has to do: what is behind it is in the tables. */
+		if (rc < 0 && !(sys_is_full(rc) && st.st_size >= JOURNAL_HEADER_SIZE))
 			return rc;
 		opened.len = JOURNAL_HEADER_SIZE;
 	}

@@ -337,6 +337,17 @@ static int settle_replay(struct catalog *c, const struct replay *r, uint64_t ret
 	return 0;
 }
 
+static int open_journal(struct catalog *c, unsigned int i, uint64_t len)
+{
+	int rc;
+
+	do {
+		rc = journal_open(&c->journals[i], c->dirfd, journal_names[i], c->seed, c->applied,
+				  len);
+	} while (spare_give(c, rc, SPARE_FOR_CHECKPOINT));
+	return rc;
+}
+
 static int open_journals(struct catalog *c, const struct journal_bytes *bytes, struct err *err)
 {
 	uint64_t lens[N_JOURNALS];
@@ -352,8 +363,7 @@ static int open_journals(struct catalog *c, const struct journal_bytes *bytes, s
 	if (rc < 0)
 		return rc;
 	for (unsigned int i = 0; i < N_JOURNALS && rc == 0; i++)
-		rc = journal_open(&c->journals[i], c->dirfd, journal_names[i], c->seed, c->applied,
-				  lens[i]);
+		rc = open_journal(c, i, lens[i]);
 	if (rc == 0 && !c->options.no_sync && is_new)
 		rc = sys_fsync_dir(c->dirfd);
 	if (rc < 0)
