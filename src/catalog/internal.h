@@ -42,8 +42,8 @@ struct catalog {
 
 	_Atomic uint64_t next_ino;
 
-	pthread_mutex_t spare_lock; /* a leaf: under no other, and none under it */
-	bool wants_spares;	    /* constant after open */
+	pthread_mutex_t spare_lock;    /* a leaf: under no other, and none under it */
+	bool wants_spares;	       /* constant after open */
 	_Atomic unsigned int n_spares; /* so many SPARE_FILEs are there; changed under spare_lock */
 
 	pthread_mutex_t checkpoint_lock; /* one checkpoint at a time */

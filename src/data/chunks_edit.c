@@ -8,6 +8,8 @@
 /*
  * What a crash, or a commit that fails, can show of a change that was not acknowledged:
  *
+ *  - Zeros are not even that: of data_fallocate() the first call makes them where the record will show them,
+ *    and the second, when that is committed, everywhere, for which it needs no record.
  *  - Bytes of chunks that were in the map, and bytes past lower_size, are changed in place, so they
  *    may be new while those of other chunks are old: torn, as a write that a crash interrupts is.
  *  - A write past the end makes the file longer by writing, never by setting a length, so a new
@@ -65,9 +67,45 @@ static bool is_often_waited(const struct data *d, const struct inode_rec *next,
 	return !d->no_sync && ref->waits >= WAITS_MIN && ref->waits >= next->lower_size >> 22;
 }
 
+/* The part of E in [OFF, END). */
+static int edit_part(const struct edit *e, struct fdref *ref, uint64_t off, uint64_t end)
+{
+	struct edit part = *e;
+
+	part.off = off;
+	part.end = end;
+	return off < end ? edit_file(&part, ref) : 0;
+}
+
+/*
+ * Zeros only where nobody sees them before the record: in chunks that are not in the map, and past the
+ * end at LENGTH. All of E at once when no record is needed, not even for a LATE truncation.
+ */
+static int edit_unseen(struct data *d, const struct inode_rec *next, struct fdref *ref,
+		       const struct edit *e, uint64_t length, bool late)
+{
+	uint64_t limit = e->end < next->lower_size ? e->end : next->lower_size;
+	uint64_t pos = e->off, end = 0;
+	struct chunk_walk w = {.d = d, .rec = next};
+	bool ours, record = late;
+	int r = 0;
+
+	for (; r == 0 && pos < limit; pos = end) {
+		r = chunk_walk_run(&w, pos, limit, &ours, &end);
+		if (r == 0 && !ours)
+			r = edit_part(e, ref, pos, end);
+		record |= r == 0 && !ours;
+	}
+	if (r < 0)
+		return r;
+	return record ? edit_part(e, ref, e->off > length ? e->off : length, e->end)
+		      : edit_file(e, ref);
+}
+
 /* The bytes of a write, and what it takes of the lower file. */
 static int replace(struct data *d, struct inode_rec *next, const struct data_source *src,
-		   struct fdref *ref, const struct edit *e, uint64_t length, struct chunk_map *m)
+		   struct fdref *ref, const struct edit *e, uint64_t length, bool late,
+		   struct chunk_map *m)
 {
 	bool ahead = is_often_waited(d, next, ref);
 	uint64_t after = edit_size(e, length);
@@ -78,7 +116,8 @@ static int replace(struct data *d, struct inode_rec *next, const struct data_sou
 	if (r == 0)
 		r = chunk_map_fill(d, next, m, src, ref->fd, e->off, end);
 	if (r == 0)
-		r = edit_file(e, ref);
+		r = e->kind == EDIT_WRITE ? edit_file(e, ref)
+					  : edit_unseen(d, next, ref, e, length, late);
 	if (r < 0)
 		return r;
 	chunk_map_set(next, m, e->off, end);
@@ -135,7 +174,7 @@ int edit_chunks(struct data *d, struct inode_rec *next, const struct data_source
 	if (late)
 		r = catch_up(d, next, src, ref, length, after > length);
 	if (r == 0)
-		r = edit_replaces(e) ? replace(d, next, src, ref, e, length, &m)
+		r = edit_replaces(e) ? replace(d, next, src, ref, e, length, late, &m)
 				     : edit_file(e, ref);
 	if (r == 0 && (late || m.dirty))
 		r = wait_for_bytes(d, ref, length);

@@ -97,7 +97,9 @@ int data_truncate(struct data *d, struct inode_rec *rec, const struct data_sourc
 
 /*
  * [X] fallocate(2) with mode 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]; where the
- * backing file system has no such mode, zeros are written; others are -EOPNOTSUPP.
+ * backing file system has no such mode, zeros are written; others are -EOPNOTSUPP. When RET_CHANGED is true
+ * and REC was BYTES_CHUNKS it has made zeros only where nobody sees them yet: commit, and call it once
+ * more. So a commit that fails has changed nothing.
  */
 int data_fallocate(struct data *d, struct inode_rec *rec, const struct data_source *src, int mode,
 		   off_t off, off_t len, struct batch *b, bool *ret_changed);

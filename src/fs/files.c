@@ -160,14 +160,15 @@ static int kill_caps_first(struct fs *fs, struct inode *inode)
 	return change_commit(&ch);
 }
 
-static int allocate(struct fs *fs, struct inode *inode, int mode, off_t off, off_t len)
+/* Under the data lock; RET_AGAIN: a part of it was done, and is in the catalog. */
+static int allocate_step(struct fs *fs, struct inode *inode, int mode, off_t off, off_t len,
+			 bool *ret_again)
 {
-	CLEANUP(data_lock)
-	struct data_lock *lock = data_lock_exclusive(&fs->data_locks, inode->ino);
 	CLEANUP(change) struct change ch = {0};
 	struct inode_rec *rec;
 	int r;
 
+	*ret_again = false;
 	r = change_prepare(&ch, fs);
 	if (r == 0)
 		r = kill_caps_first(fs, inode);
@@ -182,7 +183,19 @@ static int allocate(struct fs *fs, struct inode *inode, int mode, off_t off, off
 	/* Set-id bits are the caller's business: front/ clears them first, with a setattr. */
 	rec->attr.mtime = rec->attr.ctime = ch.now;
 	change_kill_caps(&ch, rec);
-	return bytes_commit(&ch);
+	r = bytes_commit(&ch);
+	*ret_again = r == 0 && ch.before.where == BYTES_CHUNKS && ch.before.attr.ino != 0;
+	return r;
+}
+
+static int allocate(struct fs *fs, struct inode *inode, int mode, off_t off, off_t len)
+{
+	CLEANUP(data_lock)
+	struct data_lock *lock = data_lock_exclusive(&fs->data_locks, inode->ino);
+	bool again;
+	int r = allocate_step(fs, inode, mode, off, len, &again);
+
+	return r == 0 && again ? allocate_step(fs, inode, mode, off, len, &again) : r;
 }
 
 int fs_fallocate(struct fs *fs, uint64_t ino, int mode, off_t off, off_t len)

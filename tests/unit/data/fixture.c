@@ -291,14 +291,21 @@ int file_truncate(struct file *f, uint64_t size)
 
 int file_fallocate(struct file *f, int mode, uint64_t off, uint64_t len)
 {
-	CLEANUP(batch) struct batch b = {0};
-	bool changed = false;
+	bool again, changed;
 	int r;
 
-	batch_begin(&b, f->store->catalog);
-	r = data_fallocate(f->store->data, &f->rec, file_source(f), mode, (off_t)off, (off_t)len,
-			   &b, &changed);
-	return commit(f, r, &b, changed);
+	do {
+		CLEANUP(batch) struct batch b = {0};
+		bool chunks = f->rec.where == BYTES_CHUNKS;
+
+		changed = false;
+		batch_begin(&b, f->store->catalog);
+		r = data_fallocate(f->store->data, &f->rec, file_source(f), mode, (off_t)off,
+				   (off_t)len, &b, &changed);
+		r = commit(f, r, &b, changed);
+		again = r == 0 && chunks && changed;
+	} while (again);
+	return r;
 }
 
 uint64_t file_length(struct file *f)

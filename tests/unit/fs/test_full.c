@@ -165,6 +165,42 @@ Test(full, a_punch_is_done_or_not_done)
 	cr_assert_eq(umount2("upper", MNT_DETACH), 0);
 }
 
+/* One that needs a record changes nothing without it, not in chunks that were the file's own before either. */
+Test(full, a_punch_that_needs_a_record_is_done_or_not_done)
+{
+	const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	const size_t size = 1 << 20, chunk = 128 << 10;
+	CLEANUP(world) struct world w;
+	CLEANUP(free) uint8_t *bytes = malloc(size);
+	CLEANUP(free) uint8_t *is = malloc(size);
+	uint64_t ino;
+	int n;
+
+	world_init(&w, 1);
+	put_bytes("l0/big", size, 7);
+	fill(bytes, size, 7);
+	if (!small_upper("6m"))
+		cr_skip_test("mounting is not allowed");
+	world_open(&w);
+	ok(t_mkdir(&w, "full", 0755));
+	ok(t_pwrite(&w, "big", "own", 3, 10));
+	memcpy(bytes + 10, "own", 3);
+	n = fill_up(&w, "f", 100000);
+	fill_up(&w, "small", 10);
+	ino = hold(&w, "big");
+	fails(ENOSPC, fs_fallocate(w.fs, ino, mode, (off_t)chunk - 100, (off_t)chunk + 100));
+	cr_assert_eq(fs_read(w.fs, ino, is, size, 0), (ssize_t)size);
+	cr_assert_eq(memcmp(bytes, is, size), 0);
+	remove_files(&w, n);
+	ok(fs_fallocate(w.fs, ino, mode, (off_t)chunk - 100, (off_t)chunk + 100));
+	memset(bytes + chunk - 100, 0, chunk + 100);
+	cr_assert_eq(fs_read(w.fs, ino, is, size, 0), (ssize_t)size);
+	cr_assert_eq(memcmp(bytes, is, size), 0);
+	world_assert_lasting(&w);
+	world_close(&w);
+	cr_assert_eq(umount2("upper", MNT_DETACH), 0);
+}
+
 /* What was deleted and waits for a flush is room for whoever asks. */
 static void asks_for_room(int (*ask)(struct world *w))
 {
