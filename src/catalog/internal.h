@@ -42,7 +42,7 @@ struct catalog {
 
 	_Atomic uint64_t next_ino;
 
-	pthread_mutex_t spare_lock;    /* a leaf: under no other, and none under it */
+	pthread_mutex_t spare_lock;    /* see doc/locking.md */
 	bool wants_spares;	       /* constant after open */
 	_Atomic unsigned int n_spares; /* so many SPARE_FILEs are there; changed under spare_lock */
 

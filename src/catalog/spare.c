@@ -34,32 +34,33 @@ static struct spare_name name_of(unsigned int i)
 	return name;
 }
 
-static bool make(const struct catalog *c, unsigned int i)
+static int make(const struct catalog *c, unsigned int i)
 {
+	const int flags = O_RDWR | O_CREAT | O_NOFOLLOW;
 	struct spare_name name = name_of(i);
-	CLEANUP(fd)
-	int fd = sys_openat(c->dirfd, name.text, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-	bool made = fd >= 0 && sys_fallocate(fd, 0, 0, SPARE_BYTES) == 0;
+	CLEANUP(fd) int fd = sys_openat(c->dirfd, name.text, flags, 0600);
+	int rc = fd < 0 ? fd : sys_fallocate(fd, 0, 0, SPARE_BYTES);
 
-	if (fd >= 0 && !made)
+	if (fd >= 0 && rc < 0)
 		sys_unlinkat(c->dirfd, name.text, 0);
-	return made;
+	return rc;
 }
 
 /* Makes them until there are UPTO; false: there are fewer than deletions may need. */
 static bool take(struct catalog *c, unsigned int upto)
 {
 	unsigned int n;
+	int rc = 0;
 
-	if (!c->wants_spares)
-		return true;
-	if (atomic_load(&c->n_spares) >= upto)
+	if (!c->wants_spares || atomic_load(&c->n_spares) >= upto)
 		return true;
 	pthread_mutex_lock(&c->spare_lock);
-	while ((n = atomic_load(&c->n_spares)) < upto && make(c, n))
-		atomic_store(&c->n_spares, n + 1);
+	n = atomic_load(&c->n_spares);
+	while (n < upto && (rc = make(c, n)) == 0)
+		atomic_store(&c->n_spares, ++n);
 	pthread_mutex_unlock(&c->spare_lock);
-	return n >= SPARES_LOW;
+	/* Where they cannot be had for another reason, nothing is gained by refusing to write. */
+	return n >= SPARES_LOW || !sys_is_full(rc);
 }
 
 void spare_take(struct catalog *c)
@@ -102,7 +103,8 @@ static unsigned int count(const struct catalog *c)
 	unsigned int n = 0;
 	struct stat st;
 
-	while (n < SPARES && sys_fstatat(c->dirfd, name_of(n).text, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	while (n < SPARES &&
+	       sys_fstatat(c->dirfd, name_of(n).text, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       st.st_size == SPARE_BYTES)
 		n++;
 	return n;
@@ -143,7 +145,8 @@ void catalog_take_spare(struct catalog *c)
 
 bool catalog_lacks_spares(struct catalog *c)
 {
-	return c->wants_spares && atomic_load_explicit(&c->n_spares, memory_order_relaxed) < SPARES_LOW;
+	return c->wants_spares &&
+	       atomic_load_explicit(&c->n_spares, memory_order_relaxed) < SPARES_LOW;
 }
 
 bool catalog_regain_spares(struct catalog *c)
