@@ -34,7 +34,8 @@
 		errno = saved_errno_;                                                              \
 	}
 
-#define CLEANUP(name) __attribute__((cleanup(name##_cleanup_)))
+/* "Unused": some variables, of locks, are there for their end only. */
+#define CLEANUP(name) __attribute__((cleanup(name##_cleanup_), unused))
 
 /* free(3) for any pointer type. */
 static inline void free_cleanup_(void *p)
