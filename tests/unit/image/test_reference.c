@@ -103,7 +103,7 @@ Test(reference, bad_ones_are_refused_with_a_sentence)
 		"docker://x:",
 		"docker://x@",
 		"docker://x@sha256:1",
-		"docker://x:t@md5:" HEX64,
+		("docker://x:t@md5:" HEX64),
 		"docker://a//b",
 		"docker://a/",
 		"docker://a/../b",
