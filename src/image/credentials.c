@@ -85,7 +85,8 @@ int challenge_parse(const char *headers, struct challenge *ret)
 		if (strncasecmp(line, "Basic", 5) == 0)
 			ret->kind = CHALLENGE_BASIC;
 		line = strchr(line, '\n');
-		line += line != NULL;
+		if (line != NULL)
+			line++;
 	}
 	return 0;
 }
