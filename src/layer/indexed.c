@@ -29,7 +29,7 @@ static int shown(struct index_rec *rec)
 int indexed_find(struct indexed_layer *x, struct layer_dir *dir, const char *name,
 		 struct index_rec *ret_rec)
 {
-	uint64_t ino = indexed_node_of(dir)->ino;
+	uint64_t ino = ino_node_ino(dir);
 	struct index_rec rec;
 	int r;
 
@@ -47,43 +47,17 @@ int indexed_find(struct indexed_layer *x, struct layer_dir *dir, const char *nam
 	return r;
 }
 
-static struct layer_dir *node_new(uint64_t ino)
-{
-	struct indexed_node *n = malloc(sizeof(*n));
-
-	if (n == NULL)
-		return NULL;
-	atomic_init(&n->refs, 1);
-	n->ino = ino;
-	return (struct layer_dir *)n;
-}
-
-static void dir_ref(struct layer_dir *dir)
-{
-	atomic_fetch_add_explicit(&indexed_node_of(dir)->refs, 1, memory_order_relaxed);
-}
-
-static void dir_unref(struct layer_dir *dir)
-{
-	if (atomic_fetch_sub_explicit(&indexed_node_of(dir)->refs, 1, memory_order_acq_rel) == 1)
-		free(dir);
-}
-
 static int root(struct layer *l, struct layer_dir **ret_dir)
 {
-	struct layer_dir *dir = node_new(INDEX_ROOT_INO);
-
 	(void)l;
-	if (dir == NULL)
-		return -ENOMEM;
-	*ret_dir = dir;
-	return 0;
+	return ino_node_root(INDEX_ROOT_INO, ret_dir);
 }
 
-/* Is the question about a root that no member of the archive describes? Then the layer below answers. */
-static struct layer *asked_below(struct indexed_layer *x, struct layer_dir *dir, const char *name)
+/* A root that no member of the archive describes is answered for by the layer below. */
+static bool is_asked_below(const struct indexed_layer *x, const struct layer_dir *dir,
+			   const char *name)
 {
-	return name == NULL && indexed_node_of(dir)->ino == INDEX_ROOT_INO ? x->root_of : NULL;
+	return x->root_of != NULL && name == NULL && ino_node_ino(dir) == INDEX_ROOT_INO;
 }
 
 /* A reference to the root of L for the rest of the scope. */
@@ -98,23 +72,33 @@ static void held_root_done(struct held_root *h)
 }
 DEFINE_CLEANUP(struct held_root, held_root, held_root_done)
 
-static int getattr(struct layer *l, struct layer_dir *dir, const char *name, struct attr *ret_attr)
+/* 1: the question is for the layer below, whose root is held; 0: it is for this one; -errno. */
+static int hold_below(struct indexed_layer *x, struct layer_dir *dir, const char *name,
+		      struct held_root *h)
 {
-	struct layer *below = asked_below(indexed_of(l), dir, name);
-	CLEANUP(index_rec) struct index_rec rec = {0};
 	int r;
 
-	if (below != NULL) {
-		CLEANUP(held_root) struct held_root h = {.layer = below};
+	if (!is_asked_below(x, dir, name))
+		return 0;
+	h->layer = x->root_of;
+	r = layer_root(h->layer, &h->dir);
+	return r < 0 ? r : 1;
+}
 
-		r = layer_root(below, &h.dir);
-		if (r == 0)
-			r = layer_getattr(below, h.dir, NULL, ret_attr);
+static int getattr(struct layer *l, struct layer_dir *dir, const char *name, struct attr *ret_attr)
+{
+	CLEANUP(held_root) struct held_root below = {0};
+	CLEANUP(index_rec) struct index_rec rec = {0};
+	int r = hold_below(indexed_of(l), dir, name, &below);
+
+	if (r > 0) {
+		r = layer_getattr(below.layer, below.dir, NULL, ret_attr);
 		if (r == 0)
 			ret_attr->ino = INDEX_ROOT_INO;
 		return r;
 	}
-	r = indexed_find(indexed_of(l), dir, name, &rec);
+	if (r == 0)
+		r = indexed_find(indexed_of(l), dir, name, &rec);
 	if (r == 0)
 		*ret_attr = rec.attr;
 	return r;
@@ -136,7 +120,7 @@ static int fill_entry(struct index_rec *rec, bool handle, struct layer_entry *e)
 	}
 	if (!handle && !S_ISDIR(rec->attr.mode))
 		return 0;
-	e->dir = node_new(rec->attr.ino);
+	e->dir = ino_node_new(rec->attr.ino);
 	return e->dir != NULL ? 0 : -ENOMEM;
 }
 
@@ -145,7 +129,7 @@ static int lookup(struct layer *l, struct layer_dir *dir, const char *name,
 {
 	struct indexed_layer *x = indexed_of(l);
 	CLEANUP(index_rec) struct index_rec rec = {0};
-	int r = index_file_lookup(x->names, indexed_node_of(dir)->ino, name, strlen(name), &rec);
+	int r = index_file_lookup(x->names, ino_node_ino(dir), name, strlen(name), &rec);
 
 	if (r < 0)
 		return r;
@@ -164,7 +148,7 @@ static int dir_entry(struct layer *l, struct layer_dir *dir, struct layer_entry 
 
 	if (r == 0)
 		r = fill_entry(&rec, false, ret_entry);
-	if (r == 0 && asked_below(indexed_of(l), dir, NULL) != NULL)
+	if (r == 0 && is_asked_below(indexed_of(l), dir, NULL))
 		r = getattr(l, dir, NULL, &ret_entry->attr);
 	return r;
 }
@@ -201,7 +185,7 @@ static int list(struct layer *l, struct layer_dir *dir, struct layer_list *list)
 {
 	struct listing to = {indexed_of(l), list};
 
-	return index_file_list(to.layer->names, indexed_node_of(dir)->ino, add_name, &to);
+	return index_file_list(to.layer->names, ino_node_ino(dir), add_name, &to);
 }
 
 static ssize_t readlink_(struct layer *l, struct layer_dir *dir, const char *name, char *target,
@@ -226,17 +210,14 @@ static ssize_t getxattr_(struct layer *l, struct layer_dir *dir, const char *nam
 			 const char *xattr, void *value, size_t size)
 {
 	struct indexed_layer *x = indexed_of(l);
-	struct layer *below = asked_below(x, dir, name);
+	CLEANUP(held_root) struct held_root below = {0};
 	CLEANUP(index_rec) struct index_rec rec = {0};
-	int r;
+	int r = hold_below(x, dir, name, &below);
 
-	if (below != NULL) {
-		CLEANUP(held_root) struct held_root h = {.layer = below};
-
-		r = layer_root(below, &h.dir);
-		return r < 0 ? r : layer_getxattr(below, h.dir, NULL, xattr, value, size);
-	}
-	r = indexed_find(x, dir, name, &rec);
+	if (r > 0)
+		return layer_getxattr(below.layer, below.dir, NULL, xattr, value, size);
+	if (r == 0)
+		r = indexed_find(x, dir, name, &rec);
 	if (r < 0)
 		return r;
 	if ((rec.flags & INDEX_HAS_XATTRS) == 0)
@@ -247,17 +228,14 @@ static ssize_t getxattr_(struct layer *l, struct layer_dir *dir, const char *nam
 static int listxattr_(struct layer *l, struct layer_dir *dir, const char *name, struct buf *out)
 {
 	struct indexed_layer *x = indexed_of(l);
-	struct layer *below = asked_below(x, dir, name);
+	CLEANUP(held_root) struct held_root below = {0};
 	CLEANUP(index_rec) struct index_rec rec = {0};
-	int r;
+	int r = hold_below(x, dir, name, &below);
 
-	if (below != NULL) {
-		CLEANUP(held_root) struct held_root h = {.layer = below};
-
-		r = layer_root(below, &h.dir);
-		return r < 0 ? r : layer_listxattr(below, h.dir, NULL, out);
-	}
-	r = indexed_find(x, dir, name, &rec);
+	if (r > 0)
+		return layer_listxattr(below.layer, below.dir, NULL, out);
+	if (r == 0)
+		r = indexed_find(x, dir, name, &rec);
 	if (r < 0 || (rec.flags & INDEX_HAS_XATTRS) == 0)
 		return r;
 	return index_file_xattr_names(x->names, rec.attr.ino, out);
@@ -309,8 +287,8 @@ static const struct layer_ops indexed_ops = {
 	.statfs = statfs_,
 	.by_origin = by_origin,
 	.identity = identity,
-	.dir_ref = dir_ref,
-	.dir_unref = dir_unref,
+	.dir_ref = ino_node_ref,
+	.dir_unref = ino_node_unref,
 	.file_read = indexed_file_read,
 	.file_seek = indexed_file_seek,
 	.file_fd = indexed_file_fd,

@@ -4,12 +4,12 @@
 #define PLYFS_LAYER_INDEXED_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "catalog/index.h"
 #include "image/blob.h"
 #include "image/compression.h"
 #include "layer/backends.h"
+#include "layer/ino_node.h"
 
 /*
  * The uncompressed archive of a layer. What it takes to read a compressed one is got out of the index at the
@@ -35,20 +35,9 @@ struct indexed_layer {
 	struct hash128 id;
 };
 
-/* A handle on an inode: nothing but its number. */
-struct indexed_node {
-	atomic_uint refs;
-	uint64_t ino;
-};
-
 static inline struct indexed_layer *indexed_of(struct layer *l)
 {
 	return (struct indexed_layer *)l;
-}
-
-static inline struct indexed_node *indexed_node_of(struct layer_dir *dir)
-{
-	return (struct indexed_node *)dir;
 }
 
 /* The record of NAME in DIR (NULL: of DIR itself); -ENOENT also for a whiteout. */

@@ -20,7 +20,7 @@
 
 int upper_find(struct upper_layer *u, struct layer_dir *dir, const char *name, uint64_t *ret_ino)
 {
-	uint64_t ino = upper_node_of(dir)->ino;
+	uint64_t ino = ino_node_ino(dir);
 	struct entry_rec entry;
 	int r;
 
@@ -62,37 +62,10 @@ int upper_record(struct upper_layer *u, uint64_t ino, struct inode_rec *ret_rec)
 	return must_exist(read_record(u, ino, ret_rec));
 }
 
-static struct layer_dir *node_new(uint64_t ino)
-{
-	struct upper_node *n = malloc(sizeof(*n));
-
-	if (n == NULL)
-		return NULL;
-	atomic_init(&n->refs, 1);
-	n->ino = ino;
-	return (struct layer_dir *)n;
-}
-
-static void dir_ref(struct layer_dir *dir)
-{
-	atomic_fetch_add_explicit(&upper_node_of(dir)->refs, 1, memory_order_relaxed);
-}
-
-static void dir_unref(struct layer_dir *dir)
-{
-	if (atomic_fetch_sub_explicit(&upper_node_of(dir)->refs, 1, memory_order_acq_rel) == 1)
-		free(dir);
-}
-
 static int root(struct layer *l, struct layer_dir **ret_dir)
 {
-	struct layer_dir *dir = node_new(CATALOG_ROOT_INO);
-
 	(void)l;
-	if (dir == NULL)
-		return -ENOMEM;
-	*ret_dir = dir;
-	return 0;
+	return ino_node_root(CATALOG_ROOT_INO, ret_dir);
 }
 
 static bool is_above(uint64_t ino)
@@ -139,7 +112,7 @@ static int fill_entry(struct upper_layer *u, uint64_t ino, bool handle,
 	ret_entry->attr = rec.attr;
 	r = set_marks(ret_entry, &rec);
 	if (r == 0 && (handle || S_ISDIR(rec.attr.mode))) {
-		ret_entry->dir = node_new(ino);
+		ret_entry->dir = ino_node_new(ino);
 		r = ret_entry->dir != NULL ? 0 : -ENOMEM;
 	}
 	return r;
@@ -150,7 +123,7 @@ static int lookup(struct layer *l, struct layer_dir *dir, const char *name,
 {
 	struct upper_layer *u = upper_of(l);
 	struct entry_rec entry;
-	int r = catalog_entry(u->catalog, upper_node_of(dir)->ino, name, strlen(name), &entry);
+	int r = catalog_entry(u->catalog, ino_node_ino(dir), name, strlen(name), &entry);
 
 	if (r < 0)
 		return r;
@@ -182,7 +155,7 @@ static int bare_root(const struct upper_layer *u, struct attr *ret_attr)
 static int dir_entry(struct layer *l, struct layer_dir *dir, struct layer_entry *ret_entry)
 {
 	struct upper_layer *u = upper_of(l);
-	uint64_t ino = upper_node_of(dir)->ino;
+	uint64_t ino = ino_node_ino(dir);
 	int r;
 
 	r = fill_entry(u, ino, false, ret_entry);
@@ -219,7 +192,7 @@ static int list(struct layer *l, struct layer_dir *dir, struct layer_list *list)
 	int r = 0;
 
 	while (r == 0 && !piece.end) {
-		r = catalog_list(u->catalog, upper_node_of(dir)->ino, after, PIECE, &piece);
+		r = catalog_list(u->catalog, ino_node_ino(dir), after, PIECE, &piece);
 		for (size_t i = 0; r == 0 && i < piece.n; i++) {
 			const struct catalog_name *n = &piece.names[i];
 
@@ -326,8 +299,8 @@ static const struct layer_ops upper_ops = {
 	.statfs = statfs_,
 	.by_origin = by_origin,
 	.identity = identity,
-	.dir_ref = dir_ref,
-	.dir_unref = dir_unref,
+	.dir_ref = ino_node_ref,
+	.dir_unref = ino_node_unref,
 	.file_read = upper_file_read,
 	.file_seek = upper_file_seek,
 	.file_fd = upper_file_fd,

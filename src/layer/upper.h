@@ -2,12 +2,10 @@
 /* The inside of the backend for a plyfs upper that is used as a layer. */
 #ifndef PLYFS_LAYER_UPPER_H
 #define PLYFS_LAYER_UPPER_H
-
-#include <stdatomic.h>
-
 #include "catalog/catalog.h"
 #include "data/data.h"
 #include "layer/backends.h"
+#include "layer/ino_node.h"
 
 struct upper_layer {
 	struct layer base;
@@ -16,20 +14,9 @@ struct upper_layer {
 	struct data *data;	 /* owned */
 };
 
-/* A handle on an inode: of a directory, or of what by_origin() answered. Nothing but its number. */
-struct upper_node {
-	atomic_uint refs;
-	uint64_t ino;
-};
-
 static inline struct upper_layer *upper_of(struct layer *l)
 {
 	return (struct upper_layer *)l;
-}
-
-static inline struct upper_node *upper_node_of(struct layer_dir *dir)
-{
-	return (struct upper_node *)dir;
 }
 
 /* The number of NAME in DIR (NULL: of DIR itself); -ENOENT also for a whiteout. */
