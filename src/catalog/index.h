@@ -96,6 +96,8 @@ struct index_file;
  * -EPROTONOSUPPORT: of another version (older or newer), to be made anew.
  */
 int index_file_open(int fd, const char *path, struct index_file **ret_index, struct err *err);
+/* One more who uses X, and closes it; any thread. NULL is fine. */
+struct index_file *index_file_ref(struct index_file *x);
 void index_file_close(struct index_file *x); /* NULL is fine */
 DEFINE_CLEANUP_PTR(struct index_file, index_file, index_file_close)
 
@@ -124,10 +126,6 @@ int index_file_xattr_names(struct index_file *x, uint64_t ino, struct buf *out);
 
 /* Appends the stream of index_put_points(). */
 int index_file_points(struct index_file *x, struct buf *out);
-
-/* Opens the same index once more. */
-int index_file_dup(struct index_file *x, const char *path, struct index_file **ret_index,
-		   struct err *err);
 
 /* Bytes of the file. */
 uint64_t index_file_size(const struct index_file *x);

@@ -177,6 +177,7 @@ int index_file_open(int fd, const char *path, struct index_file **ret_index, str
 
 	if (x == NULL)
 		return err_set(err, ENOMEM, "out of memory");
+	atomic_init(&x->refs, 1);
 	x->fd = steal_fd(&own);
 	pthread_mutex_init(&x->lock, NULL);
 	rc = foreign ? take_copy(x, path, err) : 0;
@@ -194,19 +195,16 @@ int index_file_open(int fd, const char *path, struct index_file **ret_index, str
 	return 0;
 }
 
-int index_file_dup(struct index_file *x, const char *path, struct index_file **ret_index,
-		   struct err *err)
+struct index_file *index_file_ref(struct index_file *x)
 {
-	int fd = fcntl(x->fd, F_DUPFD_CLOEXEC, 3);
-
-	if (fd < 0)
-		return err_errno(err, errno, "index %s", path);
-	return index_file_open(fd, path, ret_index, err);
+	if (x != NULL)
+		atomic_fetch_add_explicit(&x->refs, 1, memory_order_relaxed);
+	return x;
 }
 
 void index_file_close(struct index_file *x)
 {
-	if (x == NULL)
+	if (x == NULL || atomic_fetch_sub_explicit(&x->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	if (x->txn != NULL)
 		mdb_txn_abort(x->txn);

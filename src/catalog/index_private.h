@@ -5,10 +5,12 @@
 
 #include <lmdb.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "catalog/index.h"
 
 struct index_file {
+	atomic_uint refs;
 	int fd; /* owned */
 	uint64_t size;
 	MDB_env *env;

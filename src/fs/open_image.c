@@ -105,33 +105,20 @@ static int open_directory_layer(const struct item *it, struct layer **ret_layer,
 	return layer_open_dir(fd, it->layer->dir, &options, ret_layer, err);
 }
 
-static int dup_index(struct index_file *x, const char *name, struct index_file **ret_index,
-		     struct err *err)
-{
-	return x != NULL ? index_file_dup(x, name, ret_index, err) : 0;
-}
-
 /* BELOW: the layer under it, or NULL. */
 static int open_item(const struct item *it, struct layer *below, struct layer **ret_layer,
 		     struct err *err)
 {
-	CLEANUP(index_file) struct index_file *names = NULL;
-	CLEANUP(index_file) struct index_file *points = NULL;
-	struct indexed_parts parts = {0};
-	int r;
+	struct indexed_parts parts = {
+		.compression = it->alone.compression,
+		.below = below,
+	};
 
 	if (it->alone.index == NULL)
 		return open_directory_layer(it, ret_layer, err);
-	r = dup_index(it->united != NULL ? it->united : it->alone.index, it->name, &names, err);
-	if (r == 0 && it->united != NULL)
-		r = dup_index(it->alone.index, it->name, &points, err);
-	if (r < 0)
-		return r;
-	parts.names = steal_ptr(&names);
-	parts.points = steal_ptr(&points);
+	parts.names = index_file_ref(it->united != NULL ? it->united : it->alone.index);
+	parts.points = it->united != NULL ? index_file_ref(it->alone.index) : NULL;
 	parts.stored = blob_ref(it->alone.bytes);
-	parts.compression = it->alone.compression;
-	parts.below = below;
 	return layer_open_indexed(&parts, it->name, ret_layer, err);
 }
 

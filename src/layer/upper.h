@@ -2,6 +2,7 @@
 /* The inside of the backend for a plyfs upper that is used as a layer. */
 #ifndef PLYFS_LAYER_UPPER_H
 #define PLYFS_LAYER_UPPER_H
+
 #include "catalog/catalog.h"
 #include "data/data.h"
 #include "layer/backends.h"
