@@ -22,7 +22,7 @@ struct name {
 	uint64_t hash;
 	uint64_t ino; /* 0: a look-up will tell */
 	uint8_t dtype;
-	bool in_catalog;
+	const struct union_name *listed; /* in the layers' stream; NULL: the catalog's */
 };
 
 struct walk {
@@ -136,15 +136,14 @@ static int walk_next(struct walk *w, struct name *ret_name)
 		if (order >= 0)
 			w->at_list++;
 		if (order > 0) {
-			*ret_name = (struct name){u->name, u->len,   u->hash,
-						  u->ino,  u->dtype, false};
+			*ret_name = (struct name){u->name, u->len, u->hash, u->ino, u->dtype, u};
 			return 1;
 		}
 		w->at_piece++;
 		if (entry_is_whiteout(&c->entry))
 			continue;
 		*ret_name = (struct name){text_of(w, c), c->name_len,	 c->hash,
-					  c->entry.ino,	 c->entry.dtype, true};
+					  c->entry.ino,	 c->entry.dtype, NULL};
 		return 1;
 	}
 }
@@ -164,6 +163,7 @@ int dir_check_empty(struct fs *fs, struct inode *dir)
 struct listing {
 	struct fs *fs;
 	struct inode *dir;
+	const struct union_list *list; /* the layers'; borrowed from the walk */
 	bool plus;
 	bool (*emit)(void *arg, const struct fs_dirent *entry);
 	void *arg;
@@ -217,14 +217,12 @@ static int emit_dots(const struct listing *l, uint64_t after)
 }
 
 /* Attributes of a name: by its entry where the catalog has one, else by the layers. */
-static int resolve_name(struct fs *fs, struct inode *dir, const struct name *name, char *text,
-			struct inode **ret_inode, struct attr *ret_attr)
+static int resolve_name(const struct listing *l, const struct name *name, struct inode **ret_inode,
+			struct attr *ret_attr)
 {
-	memcpy(text, name->text, name->len);
-	text[name->len] = '\0';
-	if (name->in_catalog)
-		return inode_of_entry(fs, name->ino, ret_inode, ret_attr);
-	return name_resolve(fs, dir, text, ret_inode, ret_attr);
+	if (name->listed == NULL)
+		return inode_of_entry(l->fs, name->ino, ret_inode, ret_attr);
+	return name_resolve_listed(l->fs, l->dir, l->list, name->listed, ret_inode, ret_attr);
 }
 
 static int emit_plus(const struct listing *l, const struct name *name, uint64_t cookie)
@@ -233,8 +231,10 @@ static int emit_plus(const struct listing *l, const struct name *name, uint64_t 
 	char text[NAME_MAX + 1];
 	struct attr attr;
 	struct fs_dirent e = {.cookie = cookie, .name = text, .len = name->len, .attr = &attr};
-	int r = resolve_name(l->fs, l->dir, name, text, &h.inode, &attr);
+	int r = resolve_name(l, name, &h.inode, &attr);
 
+	memcpy(text, name->text, name->len);
+	text[name->len] = '\0';
 	/* A name that cannot be looked at is listed without attributes: asking for it will tell
 	 * why. One that is gone by now is not listed. */
 	if (r == -ENOENT)
@@ -268,7 +268,7 @@ static int emit_name(const struct listing *l, const struct name *name, uint64_t 
 	memcpy(text, name->text, name->len);
 	text[name->len] = '\0';
 	if (name->ino == 0) {
-		r = name_resolve(l->fs, l->dir, text, &h.inode, &attr);
+		r = resolve_name(l, name, &h.inode, &attr);
 		if (r < 0)
 			return r == -ENOENT ? 1 : r;
 		e.dtype = attr_dtype(attr.mode);
@@ -277,7 +277,7 @@ static int emit_name(const struct listing *l, const struct name *name, uint64_t 
 	return l->emit(l->arg, &e) ? 1 : 0;
 }
 
-static int list(const struct listing *l, uint64_t after)
+static int list(struct listing *l, uint64_t after)
 {
 	CLEANUP(walk) struct walk w = {0};
 	struct name name, next;
@@ -287,6 +287,7 @@ static int list(const struct listing *l, uint64_t after)
 	if (r <= 0)
 		return r;
 	r = walk_start(&w, l->fs, l->dir, after > COOKIE_DOTDOT ? after : COOKIE_DOTDOT);
+	l->list = w.list;
 	more = r < 0 ? r : walk_next(&w, &name);
 	w.ended = more == 0;
 	while (more > 0) {

@@ -92,30 +92,28 @@ static int check_number_is_free(struct fs *fs, struct inode *dir, const char *na
 }
 
 /*
- * A lower name without an entry. Copying an inode up puts its name into the catalog, so what is
- * found here has no record, unless it is another name of a hard link that was copied up.
+ * What the layers have under a name without an entry. Copying an inode up puts its name into the
+ * catalog, so what is found here has no record, unless it is another name of a hard link that was
+ * copied up.
  */
-static int resolve_lower(struct fs *fs, struct inode *dir, const char *name,
-			 struct inode **ret_inode, struct attr *ret_attr)
+static int inode_of_ref(struct fs *fs, struct inode *dir, const char *name, struct union_ref *ref,
+			struct inode **ret_inode, struct attr *ret_attr)
 {
-	CLEANUP(union_ref) struct union_ref ref = {0};
 	struct inode *inode;
 	struct attr attr;
-	int r = union_lookup(dir->dir, name, &ref);
+	int r;
 
-	if (r < 0)
-		return r;
-	if (fs->catalog != NULL && ref.attr.nlink > 1 && !S_ISDIR(ref.attr.mode)) {
-		r = inode_of_number(fs, ref.attr.ino, ret_inode, ret_attr);
+	if (fs->catalog != NULL && ref->attr.nlink > 1 && !S_ISDIR(ref->attr.mode)) {
+		r = inode_of_number(fs, ref->attr.ino, ret_inode, ret_attr);
 		if (r != -ENOENT)
 			return r;
 	} else if (fs->catalog != NULL) {
-		r = check_number_is_free(fs, dir, name, ref.attr.ino);
+		r = check_number_is_free(fs, dir, name, ref->attr.ino);
 		if (r < 0)
 			return r;
 	}
-	attr = ref.attr;
-	inode = inodes_obtain(&fs->inodes, attr.ino, attr.mode, &ref, name);
+	attr = ref->attr;
+	inode = inodes_obtain(&fs->inodes, attr.ino, attr.mode, ref, name);
 	if (inode == NULL)
 		return -ENOMEM;
 	*ret_inode = inode;
@@ -123,8 +121,9 @@ static int resolve_lower(struct fs *fs, struct inode *dir, const char *name,
 	return 0;
 }
 
-int name_resolve(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,
-		 struct attr *ret_attr)
+/* By the catalog's entry: 0 or -errno; 1: there is none, and the layers are to be asked. */
+static int resolve_entry(struct fs *fs, struct inode *dir, const char *name,
+			 struct inode **ret_inode, struct attr *ret_attr)
 {
 	struct entry_rec entry;
 	int r = -ENOENT;
@@ -137,9 +136,32 @@ int name_resolve(struct fs *fs, struct inode *dir, const char *name, struct inod
 		return entry_is_whiteout(&entry)
 			       ? -ENOENT
 			       : inode_of_entry(fs, entry.ino, ret_inode, ret_attr);
-	if (r != -ENOENT || dir->dir == NULL || inode_removed(dir))
+	return r != -ENOENT || dir->dir == NULL || inode_removed(dir) ? r : 1;
+}
+
+int name_resolve(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,
+		 struct attr *ret_attr)
+{
+	CLEANUP(union_ref) struct union_ref ref = {0};
+	int r = resolve_entry(fs, dir, name, ret_inode, ret_attr);
+
+	if (r <= 0)
 		return r;
-	return resolve_lower(fs, dir, name, ret_inode, ret_attr);
+	r = union_lookup(dir->dir, name, &ref);
+	return r < 0 ? r : inode_of_ref(fs, dir, name, &ref, ret_inode, ret_attr);
+}
+
+int name_resolve_listed(struct fs *fs, struct inode *dir, const struct union_list *list,
+			const struct union_name *name, struct inode **ret_inode,
+			struct attr *ret_attr)
+{
+	CLEANUP(union_ref) struct union_ref ref = {0};
+	int r = resolve_entry(fs, dir, name->name, ret_inode, ret_attr);
+
+	if (r <= 0)
+		return r;
+	r = union_lookup_listed(dir->dir, list, name, &ref);
+	return r < 0 ? r : inode_of_ref(fs, dir, name->name, &ref, ret_inode, ret_attr);
 }
 
 void entry_fill(struct fs *fs, struct inode *inode, const struct attr *attr,

@@ -94,6 +94,10 @@ ssize_t xattr_load(struct fs *fs, struct inode *inode, const char *name, void *v
 /* A name that was resolved: the inode with a reference, and its attributes with stored ids. */
 int name_resolve(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,
 		 struct attr *ret_attr);
+/* As name_resolve(), of a name that LIST, the layers' listing of DIR, has. */
+int name_resolve_listed(struct fs *fs, struct inode *dir, const struct union_list *list,
+			const struct union_name *name, struct inode **ret_inode,
+			struct attr *ret_attr);
 /* 0, -EINVAL, -ENAMETOOLONG. */
 int name_check(const char *name);
 /* Fills RET_ENTRY and counts the look-up. */

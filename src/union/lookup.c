@@ -87,7 +87,9 @@ static int ref_of_file(struct union_dir *dir, const char *name, struct search *q
 	return 0;
 }
 
-int union_lookup(struct union_dir *dir, const char *name, struct union_ref *ret_ref)
+/* ONLY[1 .. ONLY[0]]: the parts that list the name; NULL: not known. */
+static int look_up(struct union_dir *dir, const char *name, const uint16_t *only,
+		   struct union_ref *ret_ref)
 {
 	struct budget budget = {.steps = BUDGET_STEPS};
 	struct union_dir *have = node_find(dir, name);
@@ -97,12 +99,26 @@ int union_lookup(struct union_dir *dir, const char *name, struct union_ref *ret_
 	search_begin(&q, dir->stack, &budget, dir->parts, dir->n_parts, name);
 	if (have != NULL)
 		return ref_of_dir(have, ret_ref);
+	if (only != NULL)
+		search_only(&q, only + 1, only[0]);
 	r = search_run(&q);
 	if (r < 0)
 		return r;
 	if (q.dirs.n > 0)
 		return ref_of_parts(dir, name, &q, ret_ref);
 	return ref_of_file(dir, name, &q, ret_ref);
+}
+
+int union_lookup(struct union_dir *dir, const char *name, struct union_ref *ret_ref)
+{
+	return look_up(dir, name, NULL, ret_ref);
+}
+
+int union_lookup_listed(struct union_dir *dir, const struct union_list *list,
+			const struct union_name *name, struct union_ref *ret_ref)
+{
+	return look_up(dir, name->name, list->parts != NULL ? list->parts + name->parts : NULL,
+		       ret_ref);
 }
 
 int union_exists(struct union_dir *dir, const char *name)

@@ -16,6 +16,7 @@ void merge_done(struct merge *m)
 	free(m->lists);
 	free(m->names);
 	free(m->slots);
+	free(m->parts);
 	*m = (struct merge){0};
 }
 
@@ -53,24 +54,31 @@ static int make_room(struct merge *m, size_t total)
 		n_slots *= 2;
 	m->mask = n_slots - 1;
 	m->slots = calloc(n_slots, sizeof(*m->slots));
-	return m->slots == NULL ? -ENOMEM : 0;
+	m->parts = malloc((total + 1) * sizeof(*m->parts));
+	return m->slots == NULL || m->parts == NULL ? -ENOMEM : 0;
 }
 
-/* Enters NAME, the next one, unless a part above has it. */
-static bool enter(struct merge *m, const struct union_name *name)
+/* Enters NAME, the next one, unless a part above has it: then that one is returned. */
+static struct union_name *enter(struct merge *m, const struct union_name *name)
 {
 	for (size_t i = name->hash & m->mask;; i = (i + 1) & m->mask) {
-		const struct union_name *have;
+		struct union_name *have;
 
 		if (m->slots[i] == 0) {
 			m->slots[i] = (uint32_t)m->n + 1;
-			return true;
+			return NULL;
 		}
 		have = &m->names[m->slots[i] - 1];
 		if (have->hash == name->hash && have->len == name->len &&
 		    memcmp(have->name, name->name, name->len) == 0)
-			return false;
+			return have;
 	}
+}
+
+static void note_part(struct merge *m, struct union_name *name, uint32_t part)
+{
+	m->parts[m->n_parts] = (struct merge_part){.next = name->parts, .index = (uint16_t)part};
+	name->parts = (uint32_t)++m->n_parts;
 }
 
 /*
@@ -108,13 +116,20 @@ static int add_part(struct union_dir *dir, struct merge *m, uint32_t i)
 			.len = from->len,
 			.dtype = from->dtype,
 		};
+		struct union_name *have = NULL;
 		int r = 1;
 
 		name.hash = catalog_name_hash(s->seed, name.name, name.len);
-		if (m->slots != NULL && !enter(m, &name))
+		if (m->slots != NULL)
+			have = enter(m, &name);
+		if (have != NULL) {
+			note_part(m, have, i);
 			continue;
+		}
 		if (from->ino != 0)
 			name.ino = stack_ino(s, p->layer, from->ino, from->above);
+		if (m->slots != NULL)
+			note_part(m, &name, i);
 		m->names[m->n++] = name;
 		if (name.dtype == DT_UNKNOWN)
 			r = resolve(dir, p, &m->names[m->n - 1]);

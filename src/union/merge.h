@@ -14,8 +14,16 @@ struct merge {
 	uint32_t n_lists;
 	struct union_name *names; /* owned; DT_WHT: a hidden one */
 	size_t n;
-	uint32_t *slots; /* owned; a hash table of indices + 1; NULL: one part, no need */
+	/* Of several parts: a hash table of indices + 1, and who lists each name. All owned. */
+	uint32_t *slots;
 	size_t mask;
+	struct merge_part *parts;
+	size_t n_parts;
+};
+/* A part that lists a name; chains from union_name.parts, indices + 1, the topmost part last. */
+struct merge_part {
+	uint32_t next;
+	uint16_t index;
 };
 void merge_done(struct merge *m);
 DEFINE_CLEANUP(struct merge, merge, merge_done)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Merged listings: made once a directory, kept while they are used. */
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,33 +36,63 @@ static time_t seconds_now(void)
 	return now.tv_sec;
 }
 
-/* The listing with its names and their texts, in one piece of memory. */
+/* A directory (what fails to be looked up may be one) merges with what is below it. */
+static size_t count_parts(const struct merge *m, const struct union_name *name)
+{
+	size_t n = 0;
+
+	for (uint32_t at = name->parts; at != 0; at = m->parts[at - 1].next)
+		n++;
+	return name->dtype == DT_DIR || name->dtype == DT_UNKNOWN ? n : 1;
+}
+
+/* Puts the parts of NAME to TO, topmost first, after their number; returns how many words. */
+static size_t put_parts(const struct merge *m, const struct union_name *name, uint16_t *to)
+{
+	size_t n = count_parts(m, name), left = n;
+	uint32_t at = name->parts;
+
+	to[0] = (uint16_t)n;
+	/* The chain begins with the lowest. */
+	for (; at != 0; at = m->parts[at - 1].next)
+		to[left > 1 ? left-- : 1] = m->parts[at - 1].index;
+	return n + 1;
+}
+
+/* The listing with its names, their parts and their texts, in one piece of memory. */
 static struct listing *listing_new(struct union_dir *dir, const struct merge *m)
 {
-	size_t names = m->n * sizeof(struct union_name), text = 0;
+	size_t names = m->n * sizeof(struct union_name), text = 0, n_parts = 0;
 	struct union_name *to;
+	uint16_t *parts;
 	struct listing *l;
 	char *p;
 
-	for (size_t i = 0; i < m->n; i++)
+	for (size_t i = 0; i < m->n; i++) {
 		text += m->names[i].len + (size_t)1;
-	l = malloc(sizeof(*l) + names + text);
+		n_parts += m->parts != NULL ? count_parts(m, &m->names[i]) + 1 : 0;
+	}
+	l = malloc(sizeof(*l) + names + n_parts * sizeof(*parts) + text);
 	if (l == NULL)
 		return NULL;
 	to = (struct union_name *)(l + 1);
-	p = (char *)to + names;
-	for (size_t i = 0; i < m->n; i++) {
+	parts = (uint16_t *)(to + m->n);
+	p = (char *)(parts + n_parts);
+	*l = (struct listing){
+		.list = {.names = to, .n = m->n, .parts = m->parts != NULL ? parts : NULL},
+		.dir = dir,
+		.bytes = sizeof(*l) + names + n_parts * sizeof(*parts) + text,
+	};
+	for (size_t i = 0, at = 0; i < m->n; i++) {
 		to[i] = m->names[i];
 		to[i].name = p;
 		memcpy(p, m->names[i].name, to[i].len);
 		p[to[i].len] = '\0';
 		p += to[i].len + 1;
+		to[i].parts = (uint32_t)at;
+		if (m->parts != NULL)
+			at += put_parts(m, &m->names[i], parts + at);
 	}
-	*l = (struct listing){
-		.list = {.names = to, .n = m->n},
-		.dir = dir,
-		.bytes = sizeof(*l) + names + text,
-	};
 	return l;
 }
 

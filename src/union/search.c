@@ -39,6 +39,24 @@ void search_done(struct search *q)
 	place_unref(q->child);
 }
 
+void search_only(struct search *q, const uint16_t *v, size_t n)
+{
+	q->only = v;
+	q->n_only = n;
+}
+
+/* The next part that may have the name; NULL at the end. */
+static const struct part *next_part(struct search *q)
+{
+	if (q->only != NULL && q->n_only == 0)
+		return NULL;
+	if (q->only != NULL) {
+		q->next = *q->only++;
+		q->n_only--;
+	}
+	return q->next < q->n ? &q->v[q->next++] : NULL;
+}
+
 static int too_much(const struct search *q, uint32_t layer)
 {
 	log_warn("layer %s: redirects on the way to \"%s\" lead through too many others",
@@ -61,10 +79,10 @@ static int look_up_in(struct search *q, const struct part *part, struct layer_en
 
 int search_next(struct search *q, const struct part **ret_part, struct layer_entry *ret_entry)
 {
-	while (q->next < q->n) {
-		const struct part *part = &q->v[q->next++];
-		int r;
+	const struct part *part;
+	int r;
 
+	while ((part = next_part(q)) != NULL) {
 		if (q->budget->depth > 0 && q->budget->steps-- == 0) {
 			q->budget->steps = 0;
 			return too_much(q, part->layer);
@@ -207,6 +225,7 @@ static void set_name(struct search *q, char *text, const char *last)
 	free(q->own_name);
 	q->own_name = text;
 	q->name = last;
+	q->only = NULL;
 }
 
 int search_follow(struct search *q, uint32_t layer, struct place *below, char *redirect)

@@ -28,6 +28,8 @@ struct search {
 	char *own_name; /* owned; what `name` points into after a redirect, or NULL */
 	const struct part *v;
 	size_t next, n;
+	const uint16_t *only; /* borrowed; the parts that are to be asked, ascending; NULL: all */
+	size_t n_only;
 	struct parts own;    /* what `v` is after a redirect to another directory */
 	struct place *from;  /* borrowed; the last place given a child, and that child: */
 	struct place *child; /* owned reference; so that the parts of a directory share it */
@@ -41,6 +43,8 @@ struct search {
 void search_begin(struct search *q, struct stack *s, struct budget *budget, const struct part *v,
 		  size_t n, const char *name);
 void search_done(struct search *q);
+/* For the name at hand only parts V[0 .. N) have an entry: the others are not asked. */
+void search_only(struct search *q, const uint16_t *v, size_t n);
 DEFINE_CLEANUP(struct search, search, search_done)
 
 /* The directory, or the file, that the name stands for; -ENOENT. */

@@ -123,11 +123,14 @@ struct union_name {
 	uint64_t ino; /* as union_ref.attr.ino; 0 when it takes a look-up */
 	const char *name;
 	uint16_t len;
-	uint8_t dtype; /* DT_UNKNOWN: look it up */
+	uint8_t dtype;	/* DT_UNKNOWN: look it up */
+	uint32_t parts; /* union_lookup_listed()'s */
 };
 struct union_list {
 	const struct union_name *names; /* visible names only, in order of (hash, name) */
 	size_t n;
+	/* Which parts of the directory list a name: from names[].parts on, their number and they. */
+	const uint16_t *parts; /* NULL: there is but one */
 };
 
 /* The listing of DIR, cached at the node. RET_LIST is valid until union_list_put(). */
@@ -135,6 +138,13 @@ int union_list_get(struct union_dir *dir, const struct union_list **ret_list);
 void union_list_put(struct union_dir *dir, const struct union_list *list);
 /* As union_list_put(), by who was told that there is nothing more: few will ask for it again soon. */
 void union_list_end(struct union_dir *dir, const struct union_list *list);
+
+/*
+ * As union_lookup(), of a name that LIST, the listing of DIR, has: asks only those layers that list it.
+ * With hundreds of layers most have a directory but not the name.
+ */
+int union_lookup_listed(struct union_dir *dir, const struct union_list *list,
+			const struct union_name *name, struct union_ref *ret_ref);
 
 /* Frees cached listings that nobody uses (memory pressure, tests). */
 void stack_trim(struct stack *s);
