@@ -42,6 +42,7 @@ void pace_init(struct pace *p, enum front_loop loop, bool may_idle, uint64_t now
 			   .hold_ns = HOLD_MIN_NS,
 			   .ban_ns = BAN_MIN_NS};
 	p->mode = without_leader(p);
+	trial_init(&p->trial, true);
 	begin_window(p, now);
 }
 
@@ -84,11 +85,15 @@ enum pace_mode pace_decide(struct pace *p, const struct pace_seen *seen, uint64_
 	bool burst = now - p->began <= BURST_NS;
 	bool slow = p->slow >= SLOW_OF_SLOW;
 
+	if (p->loop == FRONT_LOOP_AUTO && burst && p->turns < TURNS_OF_SEVERAL && !slow)
+		trial_window(&p->trial, p->mode != PACE_THREADS, now - p->began);
 	begin_window(p, now);
 	if (p->loop == FRONT_LOOP_THREADS)
 		p->mode = PACE_THREADS;
 	else if (!burst || several || slow || !seen->reachable || now < p->hold_until)
 		p->mode = without_leader(p);
+	else if (p->loop == FRONT_LOOP_AUTO && !trial_wants_leader(&p->trial))
+		p->mode = PACE_THREADS;
 	else if (!p->may_idle || crowded || now < p->ban_until)
 		p->mode = PACE_FOLLOW;
 	else

@@ -10,6 +10,7 @@
 
 #include "front/options.h"
 #include "front/request.h"
+#include "front/trial.h"
 
 enum pace_mode {
 	PACE_THREADS,	  /* all threads read: at rest, for several clients, for slow operations */
@@ -37,6 +38,8 @@ struct pace {
 	/* what the windows add up to */
 	unsigned int several; /* windows in a row with requests of several clients */
 	unsigned int crowded; /* 0: processors to spare ... PACE_CROWDED_MAX: none for long */
+
+	struct trial trial; /* whether a leader is faster at all */
 
 	/* A leader that was stuck: none before HOLD_UNTIL. One that starved: no SCHED_IDLE. */
 	uint64_t hold_until, hold_ns;

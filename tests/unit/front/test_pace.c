@@ -3,6 +3,7 @@
 #include "front/pace.h"
 
 #include <criterion/criterion.h>
+#include <limits.h>
 
 static const struct pace_seen idle_machine = {.reachable = true};
 static const struct pace_seen full_machine = {.reachable = true, .crowded = true};
@@ -116,6 +117,8 @@ Test(pace, a_full_machine_gets_a_leader_of_the_usual_class)
 	int windows = 0;
 
 	start(FRONT_LOOP_AUTO, true);
+	/* Of which class, not whether. */
+	p.trial.wait = UINT_MAX;
 	burst(&idle_machine);
 	/* Not for a glimpse. */
 	cr_expect_eq(burst(&full_machine), PACE_FOLLOW_IDLE);
@@ -190,6 +193,35 @@ Test(pace, a_leader_that_starves)
 	cr_expect_geq(first, 100 * PACE_MS);
 	pace_stuck(&p, true, now);
 	cr_expect_gt(until(PACE_FOLLOW_IDLE), first);
+}
+
+/* As much time as BY_LEADER says for a window with a leader, BY_THREADS without: windows led of 500. */
+static int led_of_500(uint64_t by_leader, uint64_t by_threads)
+{
+	int led = 0;
+
+	start(FRONT_LOOP_AUTO, true);
+	burst(&idle_machine);
+	for (int i = 0; i < 500; i++) {
+		led += p.mode != PACE_THREADS;
+		window(1, 0, p.mode != PACE_THREADS ? by_leader : by_threads, &idle_machine);
+	}
+	return led;
+}
+
+Test(pace, a_leader_leads_where_that_is_faster)
+{
+	cr_expect_geq(led_of_500(PACE_MS, 2 * PACE_MS), 400);
+	cr_expect_leq(led_of_500(2 * PACE_MS, PACE_MS), 100);
+}
+
+/* Who asks for a leader gets one. */
+Test(pace, loop_follow_compares_nothing)
+{
+	start(FRONT_LOOP_FOLLOW, true);
+	burst(&idle_machine);
+	for (int i = 0; i < 500; i++)
+		cr_expect_eq(window(1, 0, 7 * PACE_MS, &idle_machine), PACE_FOLLOW_IDLE);
 }
 
 Test(pace, rest)
