@@ -311,12 +311,17 @@ static int read_dir(struct fs *fs, uint64_t ino, uint64_t cookie, bool plus,
 {
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
 	struct listing l = {.fs = fs, .dir = h.inode, .plus = plus, .emit = emit, .arg = arg};
+	int r;
 
 	if (h.inode == NULL)
 		return -ESTALE;
 	if (!S_ISDIR(h.inode->type))
 		return -ENOTDIR;
-	return list(&l, cookie);
+	r = list(&l, cookie);
+	/* Many go down as soon as they see a directory, and come back for the rest of the names. */
+	if (r == 0 && plus && h.inode->dir != NULL)
+		union_walked(h.inode->dir);
+	return r;
 }
 
 int fs_readdir(struct fs *fs, uint64_t ino, uint64_t cookie,

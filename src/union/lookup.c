@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "union/bytes.h"
+#include "union/listing.h"
 #include "union/search.h"
 
 void union_ref_done(struct union_ref *r)
@@ -117,6 +118,13 @@ int union_lookup(struct union_dir *dir, const char *name, struct union_ref *ret_
 int union_lookup_listed(struct union_dir *dir, const struct union_list *list,
 			const struct union_name *name, struct union_ref *ret_ref)
 {
+	const struct listing_known *known = listing_find_known(list, name);
+
+	if (known != NULL) {
+		*ret_ref = (struct union_ref){
+			.attr = known->attr, .dir = union_dir_ref(dir), .part = known->part};
+		return 0;
+	}
 	return look_up(dir, name->name, list->parts != NULL ? list->parts + name->parts : NULL,
 		       ret_ref);
 }

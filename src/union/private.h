@@ -9,10 +9,11 @@
 #include <stdint.h>
 
 #include "base/table.h"
+#include "union/ahead.h"
 #include "union/place.h"
 #include "union/union.h"
 
-/* A directory of the union. Everything but refs, node and listing is constant. */
+/* A directory of the union. Everything but refs, node, listing and walked is constant. */
 struct union_dir {
 	struct table_node node;	  /* protected by the lock of its stripe */
 	atomic_uint refs;	  /* becomes 0 only under the lock of its stripe */
@@ -21,6 +22,7 @@ struct union_dir {
 	struct place *path;	  /* owned reference */
 	uint64_t ino;
 	struct listing *listing; /* owned; protected by stack.lists.lock */
+	atomic_uint walked;	 /* ahead.c's; when it was last listed with attributes; 0: never */
 	uint32_t n_parts;
 	struct part parts[]; /* topmost first; each owns its references */
 };
@@ -37,9 +39,10 @@ struct listings {
 	pthread_mutex_t lock;
 	struct listing *oldest, *newest; /* those that nobody uses */
 	size_t bytes;			 /* of those */
+	size_t unread;			 /* of those of them that were read ahead of a walk */
 };
 
-/* Everything but the nodes and the listings is constant. */
+/* Everything but the nodes, the listings and what is read ahead is constant. */
 struct stack {
 	struct layer **layers;	  /* owned; topmost first; the data-only ones last */
 	struct layer_dir **roots; /* owned references; one a layer */
@@ -50,6 +53,7 @@ struct stack {
 	struct union_dir *root; /* owned reference */
 	struct stripe stripes[STACK_STRIPES];
 	struct listings lists;
+	struct ahead ahead;
 };
 
 /* The union's number of a layer's inode. ABOVE: as LAYER_ABOVE. */

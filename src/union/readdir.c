@@ -6,27 +6,35 @@
 #include <string.h>
 #include <time.h>
 
+#include "union/listing.h"
 #include "union/merge.h"
 
 /*
  * A listing is read in pieces, and between two of them nobody holds it. So those that nobody holds
  * stay until they are too many, and old or read to their end: the kernel keeps what it has read.
  */
-#define KEEP_BYTES   (1 << 20)
-#define KEEP_SECONDS 5
+#define KEEP_BYTES (1 << 20)
 /* How many of the oldest are looked at for one that may go: few are in the middle of being read. */
 #define KEEP_LOOKS 8
 
 struct listing {
-	struct union_list list; /* first: what users hold */
-	struct union_dir *dir;	/* borrowed */
-	size_t bytes;
+	struct union_list list;		       /* first: what users hold */
+	struct union_dir *dir;		       /* borrowed */
+	size_t bytes;			       /* changes under the lock, while it is in use */
+	_Atomic(struct listing_known *) known; /* owned; one a name, or NULL */
 	/* The rest is protected by stack.lists.lock. */
 	uint32_t users;
 	bool ended;		       /* somebody has read it to its end */
 	time_t used;		       /* seconds; when it was last given back */
 	struct listing *older, *newer; /* in stack.lists while nobody uses it */
 };
+
+static void listing_free(struct listing *l)
+{
+	if (l != NULL)
+		free(atomic_load(&l->known));
+	free(l);
+}
 
 static time_t seconds_now(void)
 {
@@ -96,6 +104,12 @@ static struct listing *listing_new(struct union_dir *dir, const struct merge *m)
 	return l;
 }
 
+/* Bytes that wait for a walk. */
+static size_t unread_bytes(const struct listing *l)
+{
+	return l->ended || atomic_load(&l->known) == NULL ? 0 : l->bytes;
+}
+
 static void unused_add(struct listings *t, struct listing *l)
 {
 	l->older = t->newest;
@@ -106,6 +120,7 @@ static void unused_add(struct listings *t, struct listing *l)
 		t->oldest = l;
 	t->newest = l;
 	t->bytes += l->bytes;
+	t->unread += unread_bytes(l);
 }
 
 static void unused_del(struct listings *t, struct listing *l)
@@ -119,6 +134,7 @@ static void unused_del(struct listings *t, struct listing *l)
 	else
 		t->newest = l->older;
 	t->bytes -= l->bytes;
+	t->unread -= unread_bytes(l);
 }
 
 /* The oldest unused listing that may go; NULL. */
@@ -130,7 +146,7 @@ static struct listing *oldest_idle(const struct listings *t)
 	if (t->bytes <= KEEP_BYTES)
 		return NULL;
 	for (int i = 0; i < KEEP_LOOKS && l != NULL; i++, l = l->newer) {
-		if (l->ended || now - l->used >= KEEP_SECONDS)
+		if (l->ended || now - l->used >= LISTING_SECONDS)
 			return l;
 	}
 	return NULL;
@@ -181,7 +197,7 @@ static struct listing *listing_publish(struct listing *fresh)
 	pthread_mutex_unlock(&t->lock);
 	if (l == NULL)
 		return fresh;
-	free(fresh);
+	listing_free(fresh);
 	return l;
 }
 
@@ -218,7 +234,7 @@ static void put(struct union_dir *dir, bool ended)
 		old = evict_locked(t, false);
 	}
 	pthread_mutex_unlock(&t->lock);
-	free(old);
+	listing_free(old);
 }
 
 void union_list_put(struct union_dir *dir, const struct union_list *list)
@@ -244,7 +260,7 @@ void listing_drop(struct union_dir *dir)
 		unused_del(t, l);
 	dir->listing = NULL;
 	pthread_mutex_unlock(&t->lock);
-	free(l);
+	listing_free(l);
 }
 
 void stack_trim(struct stack *s)
@@ -255,6 +271,55 @@ void stack_trim(struct stack *s)
 		pthread_mutex_lock(&s->lists.lock);
 		l = evict_locked(&s->lists, true);
 		pthread_mutex_unlock(&s->lists.lock);
-		free(l);
+		listing_free(l);
 	} while (l != NULL);
+}
+
+bool listings_full(struct stack *s)
+{
+	bool full;
+
+	pthread_mutex_lock(&s->lists.lock);
+	full = s->lists.unread > KEEP_BYTES;
+	pthread_mutex_unlock(&s->lists.lock);
+	return full;
+}
+
+struct listing_known *listing_make_known(struct union_dir *dir, const struct union_list *list)
+{
+	struct listing *l = (struct listing *)(uintptr_t)list;
+	struct listings *t = &dir->stack->lists;
+	struct listing_known *known;
+
+	if (atomic_load(&l->known) != NULL)
+		return NULL;
+	known = calloc(list->n + 1, sizeof(*known));
+	if (known == NULL)
+		return NULL;
+	pthread_mutex_lock(&t->lock);
+	l->bytes += list->n * sizeof(*known);
+	pthread_mutex_unlock(&t->lock);
+	atomic_store(&l->known, known);
+	return known;
+}
+
+void listing_know(struct listing_known *k, const struct union_ref *ref)
+{
+	if (ref->data != NULL || attr_is_dir(&ref->attr))
+		return;
+	k->attr = ref->attr;
+	k->part = ref->part;
+	atomic_store_explicit(&k->ready, true, memory_order_release);
+}
+
+const struct listing_known *listing_find_known(const struct union_list *list,
+					       const struct union_name *name)
+{
+	const struct listing *l = (const struct listing *)list;
+	const struct listing_known *known = atomic_load(&l->known);
+
+	if (known == NULL)
+		return NULL;
+	known += name - list->names;
+	return atomic_load_explicit(&known->ready, memory_order_acquire) ? known : NULL;
 }

@@ -30,7 +30,10 @@ static struct stack *stack_alloc(struct layer **layers, size_t n)
 
 static int stack_init_locks(struct stack *s)
 {
-	int r = -pthread_mutex_init(&s->lists.lock, NULL);
+	int r = ahead_init(&s->ahead);
+
+	if (r == 0)
+		r = -pthread_mutex_init(&s->lists.lock, NULL);
 
 	for (size_t i = 0; r == 0 && i < STACK_STRIPES; i++) {
 		r = table_init(&s->stripes[i].nodes);
@@ -122,6 +125,7 @@ void stack_free(struct stack *s)
 {
 	if (s == NULL)
 		return;
+	ahead_done(&s->ahead);
 	union_dir_unref(s->root);
 	for (size_t i = 0; i < STACK_STRIPES; i++) {
 		table_done(&s->stripes[i].nodes);

@@ -146,6 +146,12 @@ void union_list_end(struct union_dir *dir, const struct union_list *list);
 int union_lookup_listed(struct union_dir *dir, const struct union_list *list,
 			const struct union_name *name, struct union_ref *ret_ref);
 
+/*
+ * A client was given DIR's listing, or a piece of it, with the attributes of its names. Who goes down from directory to
+ * directory like this finds what comes next in memory.
+ */
+void union_walked(struct union_dir *dir);
+
 /* Frees cached listings that nobody uses (memory pressure, tests). */
 void stack_trim(struct stack *s);
 

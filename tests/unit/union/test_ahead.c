@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading ahead of a walk. */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "union/listing.h"
+#include "unit/union/support.h"
+
+#define WIDTH 4
+#define DEPTH 5
+
+/* WIDTH directories and as many files in each directory, DEPTH deep. */
+static void describe(struct buf *text, const char *path, int depth)
+{
+	for (int i = 0; i < WIDTH; i++) {
+		char sub[64];
+
+		buf_printf(text, "file %s%sf%d 644 %d:%d\n", path, *path ? "/" : "", i, i, depth);
+		if (depth == DEPTH)
+			continue;
+		snprintf(sub, sizeof(sub), "%s%sd%d", path, *path ? "/" : "", i);
+		buf_printf(text, "dir %s 755 0:0\n", sub);
+		describe(text, sub, depth + 1);
+	}
+}
+
+static struct stack *make(void)
+{
+	CLEANUP(buf) struct buf text = {0};
+
+	describe(&text, "", 0);
+	cr_assert(buf_ok(&text));
+	return STACK("file f0 600 0:0\n", buf_cstr(&text));
+}
+
+/* What a client that lists DIR with attributes sees; sub-directories are kept for it in RET_SUBS. */
+static size_t list(struct union_dir *dir, struct union_dir **ret_subs)
+{
+	const struct union_list *l = NULL;
+	size_t n = 0;
+
+	cr_assert_eq(union_list_get(dir, &l), 0);
+	for (size_t i = 0; i < l->n; i++) {
+		CLEANUP(union_ref) struct union_ref ref = {0};
+
+		cr_assert_eq(union_lookup_listed(dir, l, &l->names[i], &ref), 0);
+		cr_assert_eq(attr_dtype(ref.attr.mode), l->names[i].dtype);
+		if (l->names[i].dtype == DT_DIR)
+			ret_subs[n++] = union_dir_ref(ref.dir);
+	}
+	union_list_end(dir, l);
+	union_walked(dir);
+	return n;
+}
+
+/* How many names of DIR are known beforehand. */
+static size_t count_known(struct union_dir *dir)
+{
+	const struct union_list *l = NULL;
+	size_t n = 0;
+
+	cr_assert_eq(union_list_get(dir, &l), 0);
+	for (size_t i = 0; i < l->n; i++) {
+		const struct listing_known *k = listing_find_known(l, &l->names[i]);
+		CLEANUP(union_ref) struct union_ref ref = {0};
+
+		if (k == NULL)
+			continue;
+		n++;
+		cr_assert_eq(union_lookup(dir, l->names[i].name, &ref), 0);
+		cr_assert_eq(ref.attr.ino, k->attr.ino);
+		cr_assert_eq(ref.attr.uid, k->attr.uid);
+		cr_assert_eq(ref.attr.gid, k->attr.gid);
+		cr_assert_eq(ref.part, k->part);
+	}
+	union_list_put(dir, l);
+	return n;
+}
+
+static void sleep_ms(long ms)
+{
+	struct timespec t = {.tv_nsec = ms * 1000000};
+
+	nanosleep(&t, NULL);
+}
+
+/* Down the first directory of each level; SUBS are those of the deepest that was listed. */
+static size_t go_down(struct union_dir *root, int levels, struct union_dir **subs)
+{
+	struct union_dir *dir = union_dir_ref(root);
+	size_t n = 0;
+
+	for (int i = 0; i < levels; i++) {
+		for (size_t k = 0; k < n; k++)
+			union_dir_unref(subs[k]);
+		n = list(dir, subs);
+		cr_assert_eq(n, WIDTH);
+		union_dir_unref(dir);
+		dir = union_dir_ref(subs[0]);
+	}
+	union_dir_unref(dir);
+	return n;
+}
+
+static void drop(struct union_dir **dirs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		union_dir_unref(dirs[i]);
+}
+
+Test(ahead, what_comes_next_is_known, .timeout = 60)
+{
+	struct stack *s = make();
+	CLEANUP(union_dir) struct union_dir *root = union_root(s);
+	struct union_dir *subs[WIDTH];
+	size_t n = go_down(root, 4, subs);
+
+	for (size_t i = 0; i < n; i++)
+		while (count_known(subs[i]) < WIDTH)
+			sleep_ms(1);
+	/* Directories are nodes, which their users keep. */
+	cr_expect_eq(count_known(subs[0]), WIDTH);
+	drop(subs, n);
+	union_dir_unref(steal_ptr(&root));
+	stack_free(s);
+}
+
+/* A look into a directory or two is no walk. */
+Test(ahead, nothing_is_read_without_a_walk)
+{
+	struct stack *s = make();
+	CLEANUP(union_dir) struct union_dir *root = union_root(s);
+	struct union_dir *subs[WIDTH];
+	size_t n = go_down(root, 2, subs);
+
+	sleep_ms(50);
+	for (size_t i = 0; i < n; i++)
+		cr_expect_eq(count_known(subs[i]), 0);
+	cr_expect_not(s->ahead.started);
+	drop(subs, n);
+	union_dir_unref(steal_ptr(&root));
+	stack_free(s);
+}
+
+static void walk(struct union_dir *dir)
+{
+	struct union_dir *subs[WIDTH];
+	size_t n = list(dir, subs);
+
+	for (size_t i = 0; i < n; i++)
+		walk(subs[i]);
+	drop(subs, n);
+}
+
+static void *walk_main(void *arg)
+{
+	walk(arg);
+	return NULL;
+}
+
+/* The end comes at any moment, and finds nothing that is still held. */
+Test(ahead, several_walks_and_the_end, .timeout = 120)
+{
+	for (int round = 0; round < 20; round++) {
+		struct stack *s = make();
+		struct union_dir *root = union_root(s);
+		pthread_t threads[3];
+
+		for (int i = 0; i < 3; i++)
+			cr_assert_eq(pthread_create(&threads[i], NULL, walk_main, root), 0);
+		for (int i = 0; i < 3; i++)
+			pthread_join(threads[i], NULL);
+		union_dir_unref(root);
+		stack_free(s);
+	}
+}
+
+/* Listings that nobody came for are not piled up. */
+Test(ahead, there_is_a_limit, .timeout = 60)
+{
+	struct stack *s = make();
+	CLEANUP(union_dir) struct union_dir *root = union_root(s);
+	struct union_dir *subs[WIDTH];
+	size_t n;
+
+	pthread_mutex_lock(&s->lists.lock);
+	s->lists.unread += SIZE_MAX / 2;
+	pthread_mutex_unlock(&s->lists.lock);
+	n = go_down(root, 4, subs);
+	for (bool busy = true; busy; sleep_ms(1)) {
+		pthread_mutex_lock(&s->ahead.lock);
+		busy = s->ahead.n > 0;
+		pthread_mutex_unlock(&s->ahead.lock);
+	}
+	for (size_t i = 0; i < n; i++)
+		cr_expect_eq(count_known(subs[i]), 0);
+	drop(subs, n);
+	union_dir_unref(steal_ptr(&root));
+	stack_free(s);
+}
