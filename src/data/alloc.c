@@ -5,6 +5,7 @@
 #include <linux/falloc.h>
 #include <unistd.h>
 
+#include "base/sys.h"
 #include "data/edit.h"
 
 static int mode_of(const struct edit *e)
@@ -66,7 +67,7 @@ static int edit_fallocate(const struct edit *e, int fd)
 	} while (r == -EINTR);
 	if (r == -EOPNOTSUPP || r == -ENOSYS)
 		r = write_instead(e, fd, size);
-	if ((r == -ENOSPC || r == -EDQUOT) && e->kind == EDIT_PUNCH)
+	if (sys_is_full(r) && e->kind == EDIT_PUNCH)
 		r = zero_instead(e, fd, size);
 	/* A large allocation may have come half the way. */
 	if (r < 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "attr/acl.h"
+#include "base/sys.h"
 #include "fs/change.h"
 
 int change_prepare(struct change *ch, struct fs *fs)
@@ -44,7 +45,7 @@ bool fs_made_room(struct fs *fs, int result, bool *tried)
 {
 	bool made;
 
-	if ((result != -ENOSPC && result != -EDQUOT) || *tried || fs->data == NULL || fs->read_only)
+	if (!sys_is_full(result) || *tried || fs->data == NULL || fs->read_only)
 		return false;
 	*tried = true;
 	made = data_reclaim(fs->data);
