@@ -48,7 +48,14 @@ struct catalog_options {
 	 * nothing else may be called. After an error (it has been told) the records stay in the journals.
 	 */
 	int (*replayed)(void *arg, struct catalog *c, struct batch *fixes);
-	void *replayed_arg;
+	/*
+	 * WRITE, may be NULL: called, after that one, during an open that has found changes of a damaged journal to be
+	 * lost, before the journal is put aside: behind that nobody can tell any more that what no record speaks of is
+	 * not merely left over. It is for the owner of the data files to keep them, durably. catalog_inode() may be
+	 * called, and nothing else. After an error the catalog is not opened, and the next open asks again.
+	 */
+	int (*lost)(void *arg, struct catalog *c);
+	void *arg; /* of both */
 };
 
 /*

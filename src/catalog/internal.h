@@ -152,6 +152,12 @@ int journals_read(int dirfd, struct journal_bytes *ret_bytes);
  * -ENOMEM. */
 int replay_journals(struct catalog *c, const struct journal_bytes *bytes,
 		    struct replay *ret_replay);
+/*
+ * settle.c: what was replayed goes into the tables before the journals are used again. On a full disk it cannot;
+ * then they are continued where their records end: RET_LENS. Damaged ones are put aside.
+ */
+int settle_replay(struct catalog *c, const struct replay *r, uint64_t ret_lens[N_JOURNALS],
+		  struct err *err);
 
 /* hooks.c: without the lock. */
 int hooks_before(struct catalog *c);

@@ -91,11 +91,11 @@ static int emit(const struct piece *p, int (*each)(void *arg, const struct catal
 	return 0;
 }
 
-int catalog_walk(struct catalog *c, enum catalog_table table,
-		 int (*each)(void *arg, const struct catalog_raw *raw), void *arg)
+int catalog_walk_tables(struct catalog *c, enum catalog_table table,
+			int (*each)(void *arg, const struct catalog_raw *raw), void *arg)
 {
 	CLEANUP(piece) struct piece p = {0};
-	int rc = catalog_checkpoint(c);
+	int rc = 0;
 
 	while (rc == 0 && !p.end) {
 		buf_clear(&p.bytes);
@@ -107,4 +107,12 @@ int catalog_walk(struct catalog *c, enum catalog_table table,
 			rc = emit(&p, each, arg);
 	}
 	return rc;
+}
+
+int catalog_walk(struct catalog *c, enum catalog_table table,
+		 int (*each)(void *arg, const struct catalog_raw *raw), void *arg)
+{
+	int rc = catalog_checkpoint(c);
+
+	return rc < 0 ? rc : catalog_walk_tables(c, table, each, arg);
 }

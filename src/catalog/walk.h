@@ -23,5 +23,8 @@ struct catalog_raw {
  */
 int catalog_walk(struct catalog *c, enum catalog_table table,
 		 int (*each)(void *arg, const struct catalog_raw *raw), void *arg);
+/* The same without a checkpoint: of what is in the tables, whatever later changes say of it. */
+int catalog_walk_tables(struct catalog *c, enum catalog_table table,
+			int (*each)(void *arg, const struct catalog_raw *raw), void *arg);
 
 #endif

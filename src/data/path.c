@@ -57,6 +57,17 @@ int data_path_open(int dirfd, uint64_t ino, bool read_only, int *ret_fd)
 	return open_at(dirfd, path, read_only ? O_RDONLY : O_RDWR, ret_fd);
 }
 
+int data_path_move(int from_dir, const char *from, int dirfd, uint64_t ino)
+{
+	char path[DATA_PATH_SIZE], dir[3];
+
+	data_path(ino, path);
+	data_path_dir_name(data_path_dir(ino), dir);
+	if (mkdirat(dirfd, dir, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	return renameat(from_dir, from, dirfd, path) < 0 ? -errno : 0;
+}
+
 int data_path_remove(int dirfd, uint64_t ino)
 {
 	char path[DATA_PATH_SIZE];

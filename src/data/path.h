@@ -31,6 +31,9 @@ int data_path_create(int dirfd, uint64_t ino, int *ret_fd);
 /* Opens INO's data file; -ENOENT when it has none. */
 int data_path_open(int dirfd, uint64_t ino, bool read_only, int *ret_fd);
 
+/* Makes the file FROM of FROM_DIR INO's data file, in the place of one that it may have. */
+int data_path_move(int from_dir, const char *from, int dirfd, uint64_t ino);
+
 /* Removes it; 0 also when there is none. */
 int data_path_remove(int dirfd, uint64_t ino);
 

@@ -54,6 +54,11 @@ void fs_recover(struct fs *fs);
  */
 int fs_recover_replayed(const struct fs_options *options, struct catalog *c, int data_dir,
 			struct batch *fixes);
+/*
+ * The same when changes are lost (catalog_options.lost), and later when the tables show that records are: moves data
+ * files that no record needs out of the way of those who delete and overwrite. DIR is `.plyfs`.
+ */
+int fs_keep_lost(const struct fs_options *options, struct catalog *c, int dir);
 
 /* Identities of the layers under an upper, as text, one line a layer, topmost first. */
 int stack_describe(const struct fs *fs, size_t n_own, struct buf *out, struct err *err);

@@ -83,6 +83,13 @@ static int replayed(void *arg, struct catalog *c, struct batch *fixes)
 	return r;
 }
 
+static int lost(void *arg, struct catalog *c)
+{
+	const struct opening *o = arg;
+
+	return fs_keep_lost(o->fs->options, c, o->dir);
+}
+
 static int open_catalog(struct fs *fs, int dir, enum catalog_mode mode, struct err *err)
 {
 	struct opening opening = {fs, dir};
@@ -92,7 +99,8 @@ static int open_catalog(struct fs *fs, int dir, enum catalog_mode mode, struct e
 		.no_sync = fs->options->no_sync,
 		.map = fs->options->catalog_map,
 		.replayed = replayed,
-		.replayed_arg = &opening,
+		.lost = lost,
+		.arg = &opening,
 	};
 	int r = catalog_open(dir, &co, &fs->catalog, err);
 

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a crash leaves in an upper: orphans, records without bytes, bytes without records. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/sys.h"
+#include "catalog/raw.h"
+#include "catalog/walk.h"
 #include "data/files.h"
+#include "data/lost.h"
 #include "fs/open.h"
 
 /* Inodes deleted by one commit. */
@@ -123,24 +128,47 @@ int fs_recover_replayed(const struct fs_options *options, struct catalog *c, int
 	return r;
 }
 
-struct leftovers {
-	struct fs *fs;
-	uint64_t *inos; /* owned */
-	size_t n, cap;
+int fs_keep_lost(const struct fs_options *options, struct catalog *c, int dir)
+{
+	struct lost_count n = {0};
+	int r = lost_keep(dir, c, options->no_sync, &n);
+
+	if (n.files > 0)
+		log_error("upper %s: %" PRIu64 " data files, %" PRIu64
+			  " bytes, have lost their records, and are kept in .plyfs/" LOST_DIR
+			  "; plyfs fsck --repair gives them names in lost+found",
+			  options->upper, n.files, n.bytes);
+	if (r < 0)
+		log_error("upper %s: data files without records cannot be moved to .plyfs/" LOST_DIR
+			  ": %s",
+			  options->upper, strerror(-r));
+	return r;
+}
+
+struct leftover {
+	uint64_t ino;
+	bool no_record;
 };
 
-static int add_leftover(struct leftovers *l, uint64_t ino)
+struct leftovers {
+	struct fs *fs;
+	struct leftover *v; /* owned */
+	size_t n, cap;
+	bool damaged; /* records of the tables are lost, and these may be what they were about */
+};
+
+static int add_leftover(struct leftovers *l, uint64_t ino, bool no_record)
 {
 	if (l->n == l->cap) {
 		size_t cap = l->cap == 0 ? 64 : l->cap * 2;
-		uint64_t *grown = reallocarray(l->inos, cap, sizeof(*grown));
+		struct leftover *grown = reallocarray(l->v, cap, sizeof(*grown));
 
 		if (grown == NULL)
 			return -ENOMEM;
-		l->inos = grown;
+		l->v = grown;
 		l->cap = cap;
 	}
-	l->inos[l->n++] = ino;
+	l->v[l->n++] = (struct leftover){ino, no_record};
 	return 0;
 }
 
@@ -151,11 +179,66 @@ static int look_at_file(void *arg, uint64_t ino)
 	int r = record_load(l->fs, ino, &rec);
 
 	/* A record that cannot be read may be the file's own. */
+	l->damaged = l->damaged || r == -EUCLEAN;
 	if (r < 0 && r != -ENOENT)
 		return r == -EUCLEAN ? 0 : r;
 	if (r == 0 && (rec.where == BYTES_FILE || rec.where == BYTES_CHUNKS))
 		return 0;
-	return add_leftover(l, ino);
+	return add_leftover(l, ino, r == -ENOENT);
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const struct leftover *x = a, *y = b;
+
+	return (x->ino > y->ino) - (x->ino < y->ino);
+}
+
+/* 1: the name leads to an inode without a record, and there are bytes of it. */
+static int look_at_name(void *arg, const struct catalog_raw *raw)
+{
+	struct leftovers *l = arg;
+	struct leftover want;
+	const struct leftover *have;
+	struct entry_key key;
+	struct entry_rec entry;
+
+	if (raw->value_len != ENTRY_VALUE_SIZE || !entry_key_of(raw->key, raw->key_len, &key))
+		return 0;
+	want.ino = get_le64(raw->value + 1);
+	have = bsearch(&want, l->v, l->n, sizeof(want), by_number);
+	if (have == NULL || !have->no_record)
+		return 0;
+	/* The journal may have taken the name away. */
+	return catalog_entry(l->fs->catalog, key.parent, key.name, key.len, &entry) == 0 &&
+	       entry.ino == want.ino;
+}
+
+/*
+ * An inode's record goes with its last name, and before its data file does. So a name that leads to no record says
+ * that the tables have lost it, and nobody knows what else.
+ */
+static int look_for_names(struct leftovers *l)
+{
+	bool any = false;
+	int r;
+
+	for (size_t i = 0; i < l->n; i++)
+		any |= l->v[i].no_record;
+	if (!any || l->damaged)
+		return 0;
+	qsort(l->v, l->n, sizeof(*l->v), by_number);
+	r = catalog_walk_tables(l->fs->catalog, TABLE_ENTRY, look_at_name, l);
+	l->damaged = r == 1;
+	return r < 0 ? r : 0;
+}
+
+static int keep_leftovers(const struct leftovers *l)
+{
+	CLEANUP(fd)
+	int dir = sys_openat(l->fs->upper_fd, ".plyfs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+
+	return dir < 0 ? dir : fs_keep_lost(l->fs->options, l->fs->catalog, dir);
 }
 
 static int remove_leftovers(struct fs *fs, const struct leftovers *l)
@@ -166,7 +249,7 @@ static int remove_leftovers(struct fs *fs, const struct leftovers *l)
 	if (l->n > 0 && !fs->options->no_sync)
 		r = catalog_sync(fs->catalog);
 	for (size_t i = 0; r == 0 && i < l->n; i++)
-		r = data_remove_file(fs->data, l->inos[i]);
+		r = data_remove_file(fs->data, l->v[i].ino);
 	return r;
 }
 
@@ -177,6 +260,10 @@ static void clear_leftovers(struct fs *fs)
 	int r = data_each_file(fs->data, look_at_file, &l);
 
 	if (r == 0)
+		r = look_for_names(&l);
+	if (r == 0 && l.damaged)
+		r = keep_leftovers(&l);
+	if (r == 0)
 		r = remove_leftovers(fs, &l);
 	if (r < 0)
 		log_warn("upper %s: left-over data files could not be removed (%s)",
@@ -184,7 +271,7 @@ static void clear_leftovers(struct fs *fs)
 	else if (l.n > 0)
 		log_info("upper %s: %zu left-over data files were removed", fs->options->upper,
 			 l.n);
-	free(l.inos);
+	free(l.v);
 }
 
 void fs_recover(struct fs *fs)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/sys.h"
+#include "data/lost.h"
 #include "tool/private.h"
 
 /* Later passes rely on what earlier ones have seen. */
@@ -26,6 +27,7 @@ void fsck_done(struct fsck *f)
 	nodes_free(f->nodes);
 	buf_done(&f->names);
 	batch_done(&f->batch);
+	free(f->adopted);
 	catalog_close(f->catalog);
 	if (f->data_fd >= 0)
 		close(f->data_fd);
@@ -200,12 +202,25 @@ static bool is_damage(int error)
 	return error == -EUCLEAN || error == -EBADMSG || error == -ESTALE;
 }
 
+/* As a mount does, should this end half-way. */
+static int keep_lost(void *arg, struct catalog *c)
+{
+	const struct fsck *f = arg;
+	struct lost_count n = {0};
+
+	return lost_keep(f->dirfd, c, false, &n);
+}
+
 /* The files, and the catalog opened. 1: it cannot be. */
 static int open_catalog(struct fsck *f, struct err *err)
 {
 	CLEANUP(catalog_files) struct catalog_files files = {0};
 	CLEANUP(err) struct err why = {0};
-	struct catalog_options options = {.mode = f->repair ? CATALOG_WRITE : CATALOG_SNAPSHOT};
+	struct catalog_options options = {
+		.mode = f->repair ? CATALOG_WRITE : CATALOG_SNAPSHOT,
+		.lost = keep_lost,
+		.arg = f,
+	};
 	int r = catalog_inspect(f->dirfd, &files, err);
 
 	if (r < 0)

@@ -177,6 +177,11 @@ static int find_lost_found(struct fsck *f)
 
 int mend_attach(struct fsck *f, struct node *n)
 {
+	return mend_attach_as(f, n, n->ino);
+}
+
+int mend_attach_as(struct fsck *f, struct node *n, uint64_t number)
+{
 	struct entry_rec entry;
 	struct node *dir;
 	char name[48];
@@ -185,9 +190,9 @@ int mend_attach(struct fsck *f, struct node *n)
 	if (r < 0)
 		return r;
 	dir = find_node(f, f->lost_found);
-	snprintf(name, sizeof(name), "#%" PRIu64, n->ino);
+	snprintf(name, sizeof(name), "#%" PRIu64, number);
 	for (int i = 1; catalog_entry(f->catalog, dir->ino, name, strlen(name), &entry) == 0; i++)
-		snprintf(name, sizeof(name), "#%" PRIu64 "-%d", n->ino, i);
+		snprintf(name, sizeof(name), "#%" PRIu64 "-%d", number, i);
 	if (!set_node_name(f, n, dir->ino, name, strlen(name)))
 		return -ENOMEM;
 	n->n_names = 1;

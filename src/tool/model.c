@@ -79,7 +79,8 @@ static void see_node(const struct node *n, void *arg)
 {
 	uint64_t *max = arg;
 
-	if ((n->has_record || n->has_data) && node_is_upper(n) && n->ino > *max)
+	/* A data file that was given away may not have been moved yet. */
+	if ((n->has_record || n->has_data || n->data_size > 0) && node_is_upper(n) && n->ino > *max)
 		*max = n->ino;
 }
 
@@ -100,16 +101,16 @@ static int highest_number(struct fsck *f, uint64_t *ret_max)
 
 int node_new_ino(struct fsck *f, uint64_t *ret_ino)
 {
-	uint64_t ino;
-	int r = highest_number(f, &ino);
+	uint64_t ino = f->last_new;
+	int r = ino == 0 ? highest_number(f, &ino) : 0;
 
 	if (r < 0)
 		return r;
-	if (++ino == CATALOG_FIRST_LOWER_INO) {
-		/* The last number is taken, by damage surely: a low one that nothing speaks of. */
-		for (ino = CATALOG_ROOT_INO + 1; find_node(f, ino) != NULL; ino++)
-			;
-	}
-	*ret_ino = ino;
+	/* The last number is taken, by damage surely: a low one that nothing speaks of. */
+	if (++ino == CATALOG_FIRST_LOWER_INO)
+		ino = CATALOG_ROOT_INO + 1;
+	while (find_node(f, ino) != NULL)
+		ino++;
+	*ret_ino = f->last_new = ino;
 	return 0;
 }

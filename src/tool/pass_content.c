@@ -22,10 +22,24 @@ static bool was_there(const struct fsck *f, const struct node *n)
 	return f->lost_changes && node_is_upper(n) && n->data_size > 0;
 }
 
+/* Where records are lost, what would be a left-over may have been theirs. */
+static int stray(struct fsck *f, struct node *n)
+{
+	char name[DATA_PATH_SIZE], path[sizeof("data/") + DATA_PATH_SIZE];
+	struct data_file file = {.ino = n->ino, .size = n->data_size, .path = path};
+
+	n->has_data = false;
+	data_path(n->ino, name);
+	snprintf(path, sizeof(path), "data/%s", name);
+	return lost_adopt(f, &file);
+}
+
 static int leftover(struct fsck *f, struct node *n)
 {
 	if (!n->has_data || f->in_use)
 		return 0;
+	if (f->keeps_strays && n->data_size > 0)
+		return stray(f, n);
 	f->n_leftover++;
 	f->leftover_bytes += n->data_size;
 	n->has_data = false;
@@ -259,8 +273,13 @@ int pass_content(struct fsck *f)
 {
 	int r = catalog_each_replayed(f->catalog, note_replayed, f);
 
+	f->keeps_strays = f->lost_changes || f->is_suspect || f->fixed + f->left > 0;
 	if (r == 0)
 		r = each_node(f, look);
+	if (r == 0)
+		r = lost_look(f);
+	if (r == 0)
+		r = lost_settle(f);
 	if (f->n_cut > 0)
 		note(f,
 		     "%" PRIu64

@@ -94,12 +94,27 @@ static int look_at_unmarked(struct fsck *f, struct node *n)
 	return found(f, &place, "remove it", "this directory is deleted, but not marked so");
 }
 
+/* One that was deleted may have been given a name again by what is lost. */
+static bool has_bytes(const struct node *n)
+{
+	return S_ISREG(n->mode) && ((n->has_data && n->data_size > 0) || n->inline_len > 0);
+}
+
+static int bring_back(struct fsck *f, struct node *n)
+{
+	n->is_dead = n->has_mark = false;
+	batch_del_orphan(&f->batch, n->ino);
+	return attach(f, n, "it is deleted, but changes that are lost may have given it a name");
+}
+
 static int look(struct fsck *f, struct node *n)
 {
 	int r;
 
 	if (!n->has_record)
 		return 0;
+	if (n->is_dead && n->has_mark && f->lost_changes && !f->in_use && has_bytes(n))
+		return bring_back(f, n);
 	if (n->nlink == 0 && n->n_names == 0 && n->has_mark && n->ino != CATALOG_ROOT_INO)
 		return give_back(f, n);
 	if (n->is_dead)

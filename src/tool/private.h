@@ -10,6 +10,7 @@
 #include "catalog/inspect.h"
 #include "catalog/raw.h"
 #include "catalog/walk.h"
+#include "data/walk.h"
 #include "tool/fsck.h"
 #include "tool/nodes.h"
 
@@ -21,19 +22,23 @@ struct fsck {
 	int data_fd;		 /* owned; .plyfs/data; -1: there is none */
 	bool in_use;		 /* by a mount; the catalog is a snapshot */
 	bool repair;		 /* the catalog may be changed */
-	bool keeps_data;       /* but no data file, and a file without its bytes stays (salvage) */
-	bool lost_changes;     /* a journal was damaged: data files may have lost their records */
-	bool is_suspect;       /* something in the tables has changed that may not be found */
-	const char *pass;      /* the name of the one that runs */
-	struct nodes *nodes;   /* owned */
-	struct buf names;      /* each: length u8, bytes */
-	struct batch batch;    /* what mends the finding at hand */
-	uint64_t lost_found;   /* the inode of that directory; 0: not looked for yet */
-	uint64_t fixed, left;  /* findings that are mended, and others */
-	uint64_t stepped;      /* records of this pass */
-	struct timespec shown; /* when progress was */
+	bool keeps_data;     /* but no data file, and a file without its bytes stays (salvage) */
+	bool lost_changes;   /* a journal was damaged: data files may have lost their records */
+	bool is_suspect;     /* something in the tables has changed that may not be found */
+	bool keeps_strays;   /* records may be lost: a data file that none needs gets a name */
+	const char *pass;    /* the name of the one that runs */
+	struct nodes *nodes; /* owned */
+	struct buf names;    /* each: length u8, bytes */
+	struct batch batch;  /* what mends the finding at hand */
+	uint64_t lost_found; /* the inode of that directory; 0: not looked for yet */
+	uint64_t last_new;   /* the last number that node_new_ino() gave; 0: none yet */
+	struct adopted *adopted; /* owned; data files that lie elsewhere than their new inodes say */
+	size_t n_adopted, cap_adopted;
+	uint64_t fixed, left;		    /* findings that are mended, and others */
+	uint64_t stepped;		    /* records of this pass */
+	struct timespec shown;		    /* when progress was */
 	uint64_t n_inodes, n_names, n_data; /* that there are */
-	uint64_t n_dead, n_leftover, leftover_bytes, n_cut, n_sums, n_stale;
+	uint64_t n_dead, n_leftover, leftover_bytes, n_cut, n_sums, n_stale, n_lost, lost_bytes;
 };
 
 /* fsck.c: runs all passes over an opened catalog; 0, -ECANCELED, -errno and a sentence. */
@@ -54,6 +59,22 @@ int pass_attached(struct fsck *f);
 int pass_content(struct fsck *f);
 int pass_links(struct fsck *f);
 int pass_sums(struct fsck *f);
+
+/* lost.c: data files whose records are lost */
+
+/* A data file that was given to an inode, and where it lies, below .plyfs. */
+struct adopted {
+	uint64_t ino;
+	char path[64];
+};
+/* Gives FILE, whose path is below .plyfs, to an inode in lost+found: to that of its number if there is none yet. */
+int lost_adopt(struct fsck *f, const struct data_file *file);
+/* Does that with all that a mount has put aside; or, without repair, tells of them. */
+int lost_look(struct fsck *f);
+/* Moves the files to where their inodes have them, once these are durable. */
+int lost_settle(struct fsck *f);
+/* Opens the data file of INO, wherever it lies. */
+int lost_open(const struct fsck *f, uint64_t ino, int *ret_fd);
 
 /* model.c */
 struct node *find_node(const struct fsck *f, uint64_t ino);
@@ -117,5 +138,7 @@ void mend_drop_name(struct fsck *f, uint64_t parent, const char *name, size_t le
 int mend_drop_names(struct fsck *f, struct node *n);
 /* Gives N, which has none, a name in lost+found, which is made when it is needed. */
 int mend_attach(struct fsck *f, struct node *n);
+/* The same, named after another NUMBER than it has. */
+int mend_attach_as(struct fsck *f, struct node *n, uint64_t number);
 
 #endif

@@ -13,7 +13,6 @@
 
 #include "base/sys.h"
 #include "data/data.h"
-#include "data/path.h"
 
 #define PIECE 1024
 
@@ -105,8 +104,7 @@ static int copy_data(struct writer *w, int fd, const struct inode_rec *rec)
 	CLEANUP(fd) int from = -1;
 	struct timespec times[2];
 	struct stat st;
-	int r = w->f->data_fd < 0 ? -ENOENT
-				  : data_path_open(w->f->data_fd, rec->attr.ino, true, &from);
+	int r = lost_open(w->f, rec->attr.ino, &from);
 
 	if (r == 0)
 		r = sys_fstat(from, &st);

@@ -227,6 +227,54 @@ salvage_killed() {
 	(cd "$WORK/out2.d" && find new second -type f -exec sha256sum {} + | LC_ALL=C sort) | diff - "$WORK/want"
 }
 
+# lose_record NAME: damages the record of a journal that first speaks of NAME.
+lose_record() {
+	local journal at
+	for journal in "$UP"/.plyfs/journal "$UP"/.plyfs/journal2; do
+		at=$(grep -abo -m1 "$1" "$journal" | head -1 | cut -d: -f1) || true
+		[[ -n $at ]] || continue
+		printf X | dd of="$journal" bs=1 seek="$at" conv=notrunc status=none
+		return
+	done
+	fail "no record has $1"
+}
+
+# A journal is damaged, and the next mount knows nothing of what was made after that: the bytes are kept.
+records_lost() {
+	local sum
+	fresh records
+	mount_it 12
+	umount_plyfs "$MNT"
+	mount_it 12
+	echo before >"$MNT/before"
+	head -c 300000 /dev/urandom >"$MNT/large-and-lost"
+	head -c 100000 /dev/urandom >"$MNT/other"
+	sync "$MNT/large-and-lost" "$MNT/other"
+	sum=$(sha256sum <"$MNT/large-and-lost")
+	kill_daemon
+	lose_record large-and-lost
+	fsck 4 "$UP"
+	says "changes behind that are lost"
+	mount_it 13
+	[[ ! -e $MNT/large-and-lost ]] || fail "its record is not lost"
+	for i in $(seq 10); do head -c 50000 /dev/urandom >"$MNT/new$i"; done
+	umount_plyfs "$MNT"
+	fsck 0 "$UP"
+	says "note: 2 data files, 400000 bytes, that a mount has put into .plyfs/lost"
+	fsck 4 --salvage "$WORK/lost.d" "$UP"
+	eq "$(find "$WORK/lost.d/lost+found" -size 300000c -exec sha256sum {} + | cut -c1-64)" "${sum%% *}" salvaged
+	fsck 1 --repair "$UP"
+	fsck 0 "$UP"
+	eq "$(wc -l <"$WORK/out")" 2 "lines ($(cat "$WORK/out"))"
+	[[ ! -e $UP/.plyfs/lost ]] || fail "lost is still there"
+	mount_it 14
+	eq "$(find "$MNT/lost+found" -type f | wc -l)" 2 files
+	eq "$(find "$MNT/lost+found" -size 300000c -exec sha256sum {} + | cut -c1-64)" "${sum%% *}" repaired
+	eq "$(cat "$MNT/before")" before
+	umount_plyfs "$MNT"
+	fsck 0 "$UP"
+}
+
 usage() {
 	fsck 16
 	contains "$(cat "$WORK/err")" "usage: plyfs fsck"
@@ -264,6 +312,7 @@ run_test "an upper in use is checked as it was, and not repaired" in_use
 run_test "a killed daemon leaves no errors" killed
 run_test "a lost data file is found, and moved out of the way" data_file_lost
 run_test "a flipped bit is found, and the upper can be mounted again" flipped_bit
+run_test "bytes whose records are lost are kept, and get names" records_lost
 run_test "salvage gets the files out of a catalog without its first pages" salvage_destroyed
 run_test "salvage gets the files out of what a killed daemon leaves" salvage_killed
 run_test "bad command lines say how" usage

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "catalog/raw.h"
 #include "unit/fs/support.h"
 
 #define LARGE 200000
@@ -264,4 +265,255 @@ Test(recover, orphan_that_cannot_be_erased_is_one_the_next_time)
 	world_open(&w);
 	cr_assert_eq(count_files(DATA), 0);
 	world_assert_lasting(&w);
+}
+
+/* ---- records that are lost ---- */
+
+#define LOST "upper/.plyfs/lost"
+
+/* Damages the first record of a journal in which TEXT is. */
+static void damage_record(const char *text)
+{
+	static const char *const journals[] = {"upper/.plyfs/journal", "upper/.plyfs/journal2"};
+	CLEANUP(free) char *bytes = malloc(1 << 20);
+
+	for (size_t i = 0; i < 2; i++) {
+		CLEANUP(fd) int fd = open(journals[i], O_RDWR | O_CLOEXEC);
+		ssize_t n = fd < 0 ? 0 : pread(fd, bytes, 1 << 20, 0);
+		char *at = n > 0 ? memmem(bytes, (size_t)n, text, strlen(text)) : NULL;
+
+		if (at == NULL)
+			continue;
+		cr_assert_eq(pwrite(fd, "X", 1, at - bytes), 1);
+		return;
+	}
+	cr_assert(false, "no record has %s", text);
+}
+
+static struct path lost_file(uint64_t ino)
+{
+	struct path path;
+
+	snprintf(path.text, sizeof(path.text), LOST "/%016llx", (unsigned long long)ino);
+	return path;
+}
+
+static void assert_lost(uint64_t ino, size_t size, unsigned int seed)
+{
+	CLEANUP(free) uint8_t *is = malloc(LARGE), *want = malloc(LARGE);
+	CLEANUP(fd) int fd = open(lost_file(ino).text, O_RDONLY | O_CLOEXEC);
+
+	cr_assert_geq(fd, 0, "%s: %s", lost_file(ino).text, strerror(errno));
+	cr_assert_eq(read(fd, is, LARGE), (ssize_t)size);
+	fill(want, size, seed);
+	cr_assert_eq(memcmp(is, want, size), 0);
+}
+
+static void lost_and_small(struct world *w)
+{
+	ok(t_write(w, "before", "before"));
+	put_large(w, "lost-name");
+	ok(t_write(w, "after", "after"));
+}
+
+/* Their numbers are given to the next new files, which must not find them in their way, nor overwrite them. */
+Test(recover, data_files_of_a_damaged_journal_are_kept)
+{
+	CLEANUP(world) struct world w;
+	uint64_t ino;
+
+	world_init(&w, 1);
+	world_open(&w);
+	ok(t_write(&w, "old", "old"));
+	ino = ino_of(&w, "old");
+	world_close(&w);
+	world_die(&w, lost_and_small);
+	cr_assert_eq(count_files(DATA), 1);
+	damage_record("lost-name");
+	world_open(&w);
+	assert_names(&w, "", "before old");
+	assert_lost(ino + 2, LARGE, 5);
+	cr_assert_eq(count_files(DATA), 0);
+	put_large(&w, "new");
+	cr_assert_eq(ino_of(&w, "new"), ino + 2);
+	world_assert_lasting(&w);
+	world_close(&w);
+	world_die(&w, small_file);
+	world_open(&w);
+	assert_lost(ino + 2, LARGE, 5);
+	assert_bytes(&w, "new", LARGE, 5);
+	assert_bytes(&w, "large", LARGE, 5);
+}
+
+/* The same number once more. */
+Test(recover, data_files_of_two_damaged_journals_are_kept)
+{
+	CLEANUP(world) struct world w;
+
+	world_init(&w, 1);
+	world_open(&w);
+	world_close(&w);
+	for (int i = 0; i < 2; i++) {
+		world_die(&w, lost_and_small);
+		damage_record("lost-name");
+		world_open(&w);
+		ok(t_unlink(&w, "before"));
+		world_close(&w);
+	}
+	cr_assert_eq(count_files(LOST), 2);
+	assert_lost(3, LARGE, 5);
+	cr_assert_eq(access(LOST "/0000000000000003-2", F_OK), 0);
+}
+
+static void outgrown(struct world *w)
+{
+	CLEANUP(free) uint8_t *bytes = malloc(9000);
+
+	fill(bytes, 9000, 6);
+	ok(t_write(w, "before", "before"));
+	ok(t_mkdir(w, "lost-name", 0755));
+	ok(t_pwrite(w, "small", bytes, 9000, 0));
+	ok(t_pwrite(w, "lower", "X", 1, 0));
+	ok(t_write(w, "after", "after"));
+}
+
+/* What the records say that are left is that these files need no data file. */
+Test(recover, data_files_beside_older_records_are_kept)
+{
+	CLEANUP(world) struct world w;
+	uint64_t small, lower;
+
+	world_init(&w, 1);
+	put_bytes("l0/lower", 5000, 7);
+	world_open(&w);
+	ok(t_write(&w, "small", "small"));
+	small = ino_of(&w, "small");
+	lower = ino_of(&w, "lower");
+	world_close(&w);
+	world_die(&w, outgrown);
+	cr_assert_eq(count_files(DATA), 2);
+	damage_record("lost-name");
+	world_open(&w);
+	assert_names(&w, "", "before lower small");
+	assert_text(&w, "small", "small");
+	assert_bytes(&w, "lower", 5000, 7);
+	assert_lost(small, 9000, 6);
+	cr_assert_eq(access(lost_file(lower).text, F_OK), 0);
+	cr_assert_eq(count_files(DATA), 0);
+	world_assert_lasting(&w);
+}
+
+static void named_later(struct world *w)
+{
+	CLEANUP(free) uint8_t *bytes = malloc(9000);
+	struct fs_entry e, linked;
+
+	fill(bytes, 9000, 6);
+	ok(fs_tmpfile(w->fs, &w->who, FS_ROOT_INO, 0666, &e));
+	cr_assert_eq(fs_write(w->fs, e.ino, bytes, 9000, 0, false), 9000);
+	ok(fs_link(w->fs, e.ino, FS_ROOT_INO, "lost-name", &linked));
+	ok(t_write(w, "after", "after"));
+}
+
+Test(recover, data_file_of_a_temporary_file_whose_name_is_lost_is_kept)
+{
+	CLEANUP(world) struct world w;
+
+	world_init(&w, 1);
+	world_open(&w);
+	world_close(&w);
+	world_die(&w, named_later);
+	damage_record("lost-name");
+	world_open(&w);
+	assert_names(&w, "", "");
+	assert_lost(2, 9000, 6);
+	world_assert_lasting(&w);
+}
+
+/* Nothing is lost when the header alone is damaged: what a crash leaves is what it always leaves. */
+Test(recover, damaged_header_loses_nothing)
+{
+	CLEANUP(world) struct world w;
+
+	world_init(&w, 1);
+	world_open(&w);
+	world_close(&w);
+	world_die(&w, small_file);
+	put_file(data_file(77).text, "left over");
+	for (int i = 1; i <= 2; i++) {
+		CLEANUP(fd)
+		int fd = open(i == 1 ? "upper/.plyfs/journal" : "upper/.plyfs/journal2",
+			      O_WRONLY | O_CLOEXEC);
+		struct stat st;
+
+		cr_assert_eq(fstat(fd, &st), 0);
+		if (st.st_size > 32)
+			cr_assert_eq(pwrite(fd, "X", 1, 17), 1);
+	}
+	world_open(&w);
+	assert_text(&w, "small", "small");
+	assert_bytes(&w, "large", LARGE, 5);
+	cr_assert_neq(access(data_file(77).text, F_OK), 0);
+	cr_assert_eq(access(LOST, F_OK), -1);
+}
+
+static void delete_record(uint64_t ino)
+{
+	struct catalog_options o = {.mode = CATALOG_WRITE};
+	CLEANUP(fd) int dir = open("upper/.plyfs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct catalog *c;
+	CLEANUP(batch) struct batch b = {0};
+	uint8_t key[8];
+
+	ok(catalog_open(dir, &o, &c, NULL));
+	batch_begin(&b, c);
+	put_be64(key, ino);
+	batch_del_raw(&b, TABLE_INODE, key, sizeof(key));
+	ok(catalog_commit(c, &b));
+	catalog_close(c);
+}
+
+/* A name leads to a record that is not there: something in the tables is lost, and who knows what. */
+Test(recover, data_files_of_damaged_tables_are_kept)
+{
+	CLEANUP(world) struct world w;
+	uint64_t ino;
+
+	world_init(&w, 1);
+	world_open(&w);
+	put_large(&w, "f");
+	ok(t_write(&w, "later", "has a higher number"));
+	ino = ino_of(&w, "f");
+	world_close(&w);
+	delete_record(ino);
+	world_die(&w, small_file);
+	put_file(data_file(77).text, "of no record and no name");
+	world_open(&w);
+	assert_lost(ino, LARGE, 5);
+	cr_assert_eq(access(lost_file(77).text, F_OK), 0);
+	cr_assert_eq(count_files(DATA), 1);
+	assert_text(&w, "small", "small");
+}
+
+static void delete_large(struct world *w)
+{
+	ok(t_unlink(w, "f"));
+}
+
+/* A name that the journal takes away leads nowhere. */
+Test(recover, data_file_whose_name_was_deleted_is_removed)
+{
+	CLEANUP(world) struct world w;
+	uint64_t ino;
+
+	world_init(&w, 1);
+	world_open(&w);
+	put_large(&w, "f");
+	ino = ino_of(&w, "f");
+	world_close(&w);
+	world_die(&w, delete_large);
+	put_file(data_file(ino).text, "not deleted yet");
+	world_open(&w);
+	cr_assert_eq(count_files(DATA), 0);
+	cr_assert_eq(access(LOST, F_OK), -1);
 }
