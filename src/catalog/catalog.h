@@ -116,8 +116,11 @@ void catalog_take_spare(struct catalog *c);
 bool catalog_lacks_spares(struct catalog *c);
 bool catalog_regain_spares(struct catalog *c);
 
-/* Has the file system give out what was freed, where it does so only with its own next commit: false elsewhere. */
-bool catalog_settle_space(struct catalog *c);
+/*
+ * Has the file system give out what was freed, where it does so only with its own next commit: false elsewhere. LENDS: together
+ * with the room that is kept for deletions beyond what they must have.
+ */
+bool catalog_settle_space(struct catalog *c, bool lends);
 
 /* Waits until everything committed so far is on the disk. Concurrent callers share the flush. */
 int catalog_sync(struct catalog *c);

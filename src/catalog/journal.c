@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 
 #include "base/cleanup.h"
@@ -15,6 +16,9 @@
 
 /* Blocks are reserved in steps, so that a system call is paid for every few thousand records. */
 #define RESERVE_STEP ((uint64_t)1 << 20)
+/* But what little comes free on a full disk is for whoever freed it. */
+#define SMALL_STEP  ((uint64_t)16 << 10)
+#define TIGHT_BYTES (4 * RESERVE_STEP)
 
 /* A journal is started anew at 32 MiB; while that fails it grows, but not to this. */
 #define JOURNAL_SIZE_MAX ((uint64_t)1 << 30)
@@ -159,6 +163,26 @@ static int allocate(struct journal *j, uint64_t upto)
 	return 0;
 }
 
+/* A quota that is nearly used up does not show, but a step that failed does. */
+static bool is_tight(const struct journal *j)
+{
+	struct statvfs st;
+
+	return j->step_failed || fstatvfs(j->fd, &st) < 0 ||
+	       (uint64_t)st.f_bavail * st.f_frsize < TIGHT_BYTES;
+}
+
+static int allocate_step(struct journal *j, uint64_t end)
+{
+	int rc;
+
+	if (is_tight(j))
+		return allocate(j, end + JOURNAL_RESERVE + SMALL_STEP);
+	rc = allocate(j, end + RESERVE_STEP);
+	j->step_failed = rc < 0;
+	return rc;
+}
+
 /* Makes sure that a record of SIZE bytes fits, and the reserve behind it unless FREES. */
 static int reserve(struct journal *j, size_t size, bool frees)
 {
@@ -167,7 +191,7 @@ static int reserve(struct journal *j, size_t size, bool frees)
 
 	if (j->no_reserve || j->allocated >= end + JOURNAL_RESERVE)
 		return 0;
-	if (allocate(j, end + RESERVE_STEP) == 0)
+	if (allocate_step(j, end) == 0)
 		return 0;
 	rc = allocate(j, end + JOURNAL_RESERVE);
 	/* What frees space is written all the same: there may be blocks under old records. */
@@ -251,7 +275,7 @@ void journal_fill(struct journal *j)
 	static const uint8_t zeros[65536];
 	struct stat st;
 
-	if (sys_fstat(j->fd, &st) < 0)
+	if (sys_fstat(j->fd, &st) < 0 || (uint64_t)st.st_size >= JOURNAL_KEEP || is_tight(j))
 		return;
 	for (uint64_t at = (uint64_t)st.st_size; at < JOURNAL_KEEP;) {
 		size_t n = JOURNAL_KEEP - at < sizeof(zeros) ? (size_t)(JOURNAL_KEEP - at)
@@ -286,7 +310,7 @@ int journal_reset(struct journal *j, uint64_t base, uint64_t keep)
 	if (rc < 0)
 		return rc;
 	j->len = JOURNAL_HEADER_SIZE;
-	j->unsynced = false;
+	j->unsynced = j->step_failed = false;
 	return 0;
 }
 

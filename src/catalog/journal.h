@@ -21,6 +21,7 @@ struct journal {
 	bool unsynced; /* something was written since the last flush */
 	uint64_t allocated; /* blocks are reserved up to here; at most `len`: unknown */
 	bool no_reserve;    /* the file system cannot reserve blocks */
+	bool step_failed; /* there was no room for a large step, since the journal was started anew */
 };
 
 /* There are two files: while the records of one are brought into the tables, new ones go to the other. */

@@ -16,7 +16,8 @@
  *
  * Making it needs far more room than the write did, several times what it gives back. So there are many: one that cannot
  * be had again now is made when the deleted files have left. Half of them only deletions get; until that half is there
- * again only what frees space is written.
+ * again only what frees space is written. The other half must not take what somebody has just deleted to have room: it is
+ * lent to a write that finds none.
  */
 #define SPARES	    16
 #define SPARES_LOW  (SPARES / 2)
@@ -154,7 +155,23 @@ bool catalog_regain_spares(struct catalog *c)
 	return !catalog_lacks_spares(c) || spare_regain(c);
 }
 
-bool catalog_settle_space(struct catalog *c)
+/* What only makes deleting easier goes back to whoever has just deleted. */
+static void lend(struct catalog *c)
 {
-	return c->wants_spares && syncfs(c->dirfd) == 0;
+	unsigned int n;
+
+	pthread_mutex_lock(&c->spare_lock);
+	for (n = atomic_load(&c->n_spares); n > SPARES_LOW; n--)
+		sys_unlinkat(c->dirfd, name_of(n - 1).text, 0);
+	atomic_store(&c->n_spares, n);
+	pthread_mutex_unlock(&c->spare_lock);
+}
+
+bool catalog_settle_space(struct catalog *c, bool lends)
+{
+	if (!c->wants_spares)
+		return false;
+	if (lends)
+		lend(c);
+	return syncfs(c->dirfd) == 0;
 }

@@ -256,14 +256,14 @@ int fs_setattr(struct fs *fs, uint64_t ino, uint32_t set, const struct attr *att
 {
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
 	struct attr out;
-	bool tried = false;
+	unsigned int tries = 0;
 	int r;
 
 	if (h.inode == NULL)
 		return -ESTALE;
 	do {
 		r = setattr(fs, h.inode, set, attr, &out);
-	} while (fs_made_room(fs, r, &tried));
+	} while (fs_made_room(fs, r, &tries));
 	/* What makes a file shorter frees space. */
 	if ((set & FS_SET_SIZE) && !fs->read_only && catalog_give_spare(fs->catalog, r)) {
 		r = setattr(fs, h.inode, set, attr, &out);

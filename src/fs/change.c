@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "attr/acl.h"
-#include "base/sys.h"
 #include "fs/change.h"
 
 int change_prepare(struct change *ch, struct fs *fs)
@@ -39,17 +38,6 @@ int change_commit(struct change *ch)
 	for (size_t i = 0; i < ch->n_recs; i++)
 		batch_put_inode(&ch->batch, ch->recs[i]);
 	return catalog_commit(ch->fs->catalog, &ch->batch);
-}
-
-bool fs_made_room(struct fs *fs, int result, bool *tried)
-{
-	bool made;
-
-	if (!sys_is_full(result) || *tried || fs->data == NULL || fs->read_only)
-		return false;
-	*tried = true;
-	made = data_reclaim(fs->data);
-	return catalog_settle_space(fs->catalog) || made;
 }
 
 void change_done(struct change *ch)
@@ -243,7 +231,7 @@ static void make_orphan(struct change *ch, struct inode *inode, struct inode_rec
 {
 	rec->attr.nlink = 0;
 	batch_put_orphan(&ch->batch, rec->attr.ino);
-	inode->orphan = true;
+	inode_set_orphan(ch->fs, inode, true);
 }
 
 static int copy_up(struct change *ch, struct inode *inode, struct inode_rec **ret_rec)

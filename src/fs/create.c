@@ -98,7 +98,7 @@ static int enter(struct fs *fs, const struct inode_rec *rec, struct fs_entry *re
 	if (h.inode == NULL)
 		return -ENOMEM;
 	if (rec->attr.nlink == 0)
-		h.inode->orphan = true;
+		inode_set_orphan(fs, h.inode, true);
 	entry_fill(fs, h.inode, &rec->attr, ret_entry);
 	return 0;
 }
@@ -135,12 +135,12 @@ static int try_make(struct fs *fs, uint64_t parent, const char *name, struct wan
 static int make(struct fs *fs, uint64_t parent, const char *name, struct wanted *w,
 		struct fs_entry *ret_entry)
 {
-	bool tried = false;
+	unsigned int tries = 0;
 	int r;
 
 	do {
 		r = try_make(fs, parent, name, w, ret_entry);
-	} while (fs_made_room(fs, r, &tried));
+	} while (fs_made_room(fs, r, &tries));
 	return r;
 }
 
@@ -215,12 +215,12 @@ static int try_tmpfile(struct fs *fs, const struct fs_caller *who, uint64_t pare
 int fs_tmpfile(struct fs *fs, const struct fs_caller *who, uint64_t parent, uint32_t mode,
 	       struct fs_entry *ret_entry)
 {
-	bool tried = false;
+	unsigned int tries = 0;
 	int r;
 
 	do {
 		r = try_tmpfile(fs, who, parent, mode, ret_entry);
-	} while (fs_made_room(fs, r, &tried));
+	} while (fs_made_room(fs, r, &tries));
 	return r;
 }
 
@@ -272,7 +272,7 @@ static int try_link(struct fs *fs, uint64_t ino, uint64_t new_parent, const char
 	r = change_commit(&ch);
 	if (r < 0)
 		return r;
-	h.inode->orphan = false;
+	inode_set_orphan(fs, h.inode, false);
 	attr = rec->attr;
 	r = data_attr(fs->data, rec, &attr);
 	if (r == 0)
@@ -283,11 +283,11 @@ static int try_link(struct fs *fs, uint64_t ino, uint64_t new_parent, const char
 int fs_link(struct fs *fs, uint64_t ino, uint64_t new_parent, const char *new_name,
 	    struct fs_entry *ret_entry)
 {
-	bool tried = false;
+	unsigned int tries = 0;
 	int r;
 
 	do {
 		r = try_link(fs, ino, new_parent, new_name, ret_entry);
-	} while (fs_made_room(fs, r, &tried));
+	} while (fs_made_room(fs, r, &tries));
 	return r;
 }

@@ -121,7 +121,7 @@ ssize_t fs_write(struct fs *fs, uint64_t ino, const void *bytes, size_t size, of
 {
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
 	int r = check_regular(h.inode);
-	bool tried = false;
+	unsigned int tries = 0;
 
 	if (r < 0)
 		return r;
@@ -135,7 +135,7 @@ ssize_t fs_write(struct fs *fs, uint64_t ino, const void *bytes, size_t size, of
 			    : -ENOSPC;
 		if (r == 0)
 			r = write_by_change(fs, h.inode, bytes, size, off, kill);
-	} while (fs_made_room(fs, r, &tried));
+	} while (fs_made_room(fs, r, &tries));
 	return r < 0 ? r : (ssize_t)size;
 }
 
@@ -202,7 +202,7 @@ int fs_fallocate(struct fs *fs, uint64_t ino, int mode, off_t off, off_t len)
 {
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
 	int r = check_regular(h.inode);
-	bool tried = false;
+	unsigned int tries = 0;
 
 	if (r < 0)
 		return r;
@@ -210,7 +210,7 @@ int fs_fallocate(struct fs *fs, uint64_t ino, int mode, off_t off, off_t len)
 		return -EINVAL;
 	do {
 		r = allocate(fs, h.inode, mode, off, len);
-	} while (fs_made_room(fs, r, &tried));
+	} while (fs_made_room(fs, r, &tries));
 	return r;
 }
 

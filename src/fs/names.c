@@ -202,6 +202,7 @@ static void inode_reap(struct fs *fs, struct inode *inode)
 	/* One that cannot be erased is an orphan at the next open. */
 	if (inode->orphan && fs->catalog != NULL && !fs->read_only)
 		(void)orphans_erase(fs, &inode->ino, 1);
+	inode_set_orphan(fs, inode, false);
 	inode_free(inode);
 }
 

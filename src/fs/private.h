@@ -36,6 +36,8 @@ struct fs {
 	bool snapshot;
 	struct inodes inodes;
 	atomic_uint unlinked;	 /* seconds; the latest `unlinked` of all inodes */
+	atomic_uint orphaned;	 /* seconds; when an inode last lost its last name; 0: never */
+	atomic_size_t n_orphans; /* inodes without a name that keep their records */
 	atomic_size_t forgotten; /* inodes that went since memory was given back */
 	struct lower_files lower_files;
 	pthread_mutex_t write_lock;
@@ -64,11 +66,19 @@ DEFINE_CLEANUP(struct held, held, held_put)
 uint64_t fs_dir_ino(const struct fs *fs, const struct union_dir *dir);
 
 /*
- * change.c: did an operation fail for want of room, and is there some now? Deleted files may wait
- * for a flush that allows to take their room. Once an operation (*TRIED, false at first); call it
- * without locks.
+ * room.c: did an operation fail for want of room, and may there be some now? Then it is worth another try. TRIES counts
+ * them, 0 at first; call it without locks. It waits for the disk, and a tenth of a second in all where something was
+ * deleted a moment ago.
  */
-bool fs_made_room(struct fs *fs, int result, bool *tried);
+bool fs_made_room(struct fs *fs, int result, unsigned int *tries);
+/* The first of its waits, in milliseconds; the others are longer. Tests change it. */
+extern unsigned int fs_room_wait_ms;
+/* Seconds on a clock that only goes forward, never 0; and whether WHEN, of that clock, is so near that the kernel may not
+ * be done yet with what was answered then. 0: never. */
+unsigned int fs_seconds(void);
+bool fs_is_recent(unsigned int when);
+/* INODE has lost its last name and keeps its record until it is forgotten, or has got a name again. */
+void inode_set_orphan(struct fs *fs, struct inode *inode, bool orphan);
 
 /* record.c: records of inodes, for reading. */
 

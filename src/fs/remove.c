@@ -2,44 +2,26 @@
 /* unlink and rmdir. */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "fs/remove.h"
 
-/* For how long an answer of ours may take to its end in the kernel: only a machine that stands still takes longer. */
-#define UNSETTLED_SECONDS 10
-
-/* Never 0. */
-static unsigned int seconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (unsigned int)now.tv_sec + 1;
-}
-
 static void unsettle(struct fs *fs, struct inode *inode)
 {
-	unsigned int now = seconds_now();
+	unsigned int now = fs_seconds();
 
 	atomic_store(&inode->unlinked, now);
 	atomic_store(&fs->unlinked, now);
 }
 
-static bool is_recent(unsigned int when)
-{
-	return when != 0 && seconds_now() - when <= UNSETTLED_SECONDS;
-}
-
 bool fs_unsettled(struct fs *fs, uint64_t ino)
 {
 	/* Hardly ever is there any such inode. */
-	if (!is_recent(atomic_load_explicit(&fs->unlinked, memory_order_relaxed)))
+	if (!fs_is_recent(atomic_load_explicit(&fs->unlinked, memory_order_relaxed)))
 		return false;
 
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
 
-	return h.inode != NULL && is_recent(atomic_load(&h.inode->unlinked));
+	return h.inode != NULL && fs_is_recent(atomic_load(&h.inode->unlinked));
 }
 
 /*
@@ -96,7 +78,7 @@ void removal_apply(struct fs *fs, struct inode *inode, enum removal removal)
 	if (removal == REMOVAL_GONE)
 		inode->gone = true;
 	if (removal == REMOVAL_ORPHAN)
-		inode->orphan = true;
+		inode_set_orphan(fs, inode, true);
 }
 
 static int check_type(struct fs *fs, struct inode *inode, bool dir)

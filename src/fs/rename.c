@@ -169,7 +169,7 @@ int fs_rename(struct fs *fs, const struct fs_caller *who, uint64_t parent, const
 	CLEANUP(held) struct held to_dir = {fs, inode_get(fs, new_parent)};
 	struct side from = {.dir = from_dir.inode, .name = name};
 	struct side to = {.dir = to_dir.inode, .name = new_name};
-	bool tried = false;
+	unsigned int tries = 0;
 	int r = name_check(name);
 
 	if (r == 0)
@@ -180,6 +180,6 @@ int fs_rename(struct fs *fs, const struct fs_caller *who, uint64_t parent, const
 		return r;
 	do {
 		r = try_rename(fs, who, &from, &to, flags);
-	} while (fs_made_room(fs, r, &tried));
+	} while (fs_made_room(fs, r, &tries));
 	return r;
 }

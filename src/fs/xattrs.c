@@ -223,12 +223,12 @@ static int try_setxattr(struct fs *fs, uint64_t ino, const char *name, const voi
 int fs_setxattr(struct fs *fs, uint64_t ino, const char *name, const void *value, size_t len,
 		int flags, bool kill_sgid)
 {
-	bool tried = false;
+	unsigned int tries = 0;
 	int r;
 
 	do {
 		r = try_setxattr(fs, ino, name, value, len, flags, kill_sgid);
-	} while (fs_made_room(fs, r, &tried));
+	} while (fs_made_room(fs, r, &tries));
 	return r;
 }
 
@@ -263,11 +263,11 @@ static int try_removexattr(struct fs *fs, uint64_t ino, const char *name)
 
 int fs_removexattr(struct fs *fs, uint64_t ino, const char *name)
 {
-	bool tried = false;
+	unsigned int tries = 0;
 	int r;
 
 	do {
 		r = try_removexattr(fs, ino, name);
-	} while (fs_made_room(fs, r, &tried));
+	} while (fs_made_room(fs, r, &tries));
 	return r;
 }
