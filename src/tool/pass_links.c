@@ -46,6 +46,10 @@ static int look_at_file(struct fsck *f, struct node *n)
 {
 	if (n->n_names == 0 && (node_is_upper(n) || n->n_seen > 0))
 		return attach(f, n, "it has no name");
+	if (n->n_names == 0 && (n->has_data || n->has_inline)) {
+		f->n_nameless++;
+		f->nameless_bytes += n->has_data ? n->data_size : n->inline_len;
+	}
 	if (node_is_upper(n) ? n->nlink != n->n_names : n->nlink < n->n_names)
 		return set_count(f, n, n->n_names);
 	return 0;
@@ -127,6 +131,12 @@ int pass_links(struct fsck *f)
 {
 	int r = each_node(f, look);
 
+	if (f->n_nameless > 0)
+		note(f,
+		     "%" PRIu64 " files of lower layers, %" PRIu64
+		     " bytes here, that names below may still lead to: those that were in the upper "
+		     "are deleted",
+		     f->n_nameless, f->nameless_bytes);
 	if (f->n_dead > 0)
 		note(f, "%" PRIu64 " deleted files were still in use; %s", f->n_dead,
 		     f->repair && !f->keeps_data ? "removed"

@@ -39,6 +39,7 @@ struct fsck {
 	struct timespec shown;		    /* when progress was */
 	uint64_t n_inodes, n_names, n_data; /* that there are */
 	uint64_t n_dead, n_leftover, leftover_bytes, n_cut, n_sums, n_stale, n_lost, lost_bytes;
+	uint64_t n_nameless, nameless_bytes;
 };
 
 /* fsck.c: runs all passes over an opened catalog; 0, -ECANCELED, -errno and a sentence. */

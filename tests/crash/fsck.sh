@@ -227,6 +227,21 @@ salvage_killed() {
 	(cd "$WORK/out2.d" && find new second -type f -exec sha256sum {} + | LC_ALL=C sort) | diff - "$WORK/want"
 }
 
+# A lower file has a name outside of the layer. Nobody can tell that from one that shows somewhere.
+hidden_link() {
+	fresh hidden
+	head -c 200000 /dev/urandom >"$LOW/linked"
+	ln "$LOW/linked" "$WORK/outside"
+	mount_it 15
+	truncate -s 150000 "$MNT/linked"
+	echo more >>"$MNT/linked"
+	rm "$MNT/linked"
+	umount_plyfs "$MNT"
+	fsck 0 "$UP"
+	says "links: note: 1 files of lower layers, 150005 bytes here, that names below may still lead to"
+	rm "$LOW/linked" "$WORK/outside"
+}
+
 # lose_record NAME: damages the record of a journal that first speaks of NAME.
 lose_record() {
 	local journal at
@@ -312,6 +327,7 @@ run_test "an upper in use is checked as it was, and not repaired" in_use
 run_test "a killed daemon leaves no errors" killed
 run_test "a lost data file is found, and moved out of the way" data_file_lost
 run_test "a flipped bit is found, and the upper can be mounted again" flipped_bit
+run_test "a file is told of that only names below may lead to" hidden_link
 run_test "bytes whose records are lost are kept, and get names" records_lost
 run_test "salvage gets the files out of a catalog without its first pages" salvage_destroyed
 run_test "salvage gets the files out of what a killed daemon leaves" salvage_killed
