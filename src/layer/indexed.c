@@ -292,6 +292,7 @@ static const struct layer_ops indexed_ops = {
 	.file_read = indexed_file_read,
 	.file_seek = indexed_file_seek,
 	.file_fd = indexed_file_fd,
+	.file_identity = indexed_file_identity,
 	.file_close = indexed_file_close,
 	.close = close_,
 };
@@ -344,6 +345,7 @@ int layer_open_indexed(const struct indexed_parts *parts, const char *path,
 	if (r < 0)
 		return err_errno(err, -r, "the index of layer %s", path);
 	x->id = identity_of(&head);
+	x->archive = hash128(&head.diff_id, sizeof(head.diff_id));
 	x->bytes.compression = parts->compression;
 	x->bytes.size = head.size;
 	r = root_is_implicit(x);

@@ -33,6 +33,7 @@ struct indexed_layer {
 	struct indexed_bytes bytes;
 	struct layer *root_of; /* borrowed; whose root ours looks like; NULL: ours says itself */
 	struct hash128 id;
+	struct hash128 archive; /* what identifies its uncompressed bytes */
 };
 
 static inline struct indexed_layer *indexed_of(struct layer *l)
@@ -60,6 +61,7 @@ int indexed_file_open(struct layer *l, struct layer_dir *dir, const char *name,
 ssize_t indexed_file_read(struct layer_file *f, void *bytes, size_t size, off_t off);
 off_t indexed_file_seek(struct layer_file *f, off_t off, int whence);
 int indexed_file_fd(struct layer_file *f);
+int indexed_file_identity(struct layer_file *f, struct hash128 *ret_id);
 void indexed_file_close(struct layer_file *f);
 
 #endif

@@ -6,6 +6,8 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/sys.h"
+
 /*
  * A name is one component. Callers promise it; it is checked because names also come out of
  * redirects, which an image's author writes, and "../../etc" must not leave the layer.
@@ -242,4 +244,24 @@ off_t layer_file_seek(struct layer_file *f, off_t off, int whence)
 int layer_file_fd(struct layer_file *f)
 {
 	return f->layer->ops->file_fd(f);
+}
+
+int layer_file_identity(struct layer_file *f, struct hash128 *ret_id)
+{
+	struct {
+		uint64_t dev, ino;
+	} id;
+	struct stat st;
+	int fd, r;
+
+	if (f->layer->ops->file_identity != NULL)
+		return f->layer->ops->file_identity(f, ret_id);
+	fd = layer_file_fd(f);
+	r = fd >= 0 ? sys_fstat(fd, &st) : fd;
+	if (r < 0)
+		return r;
+	id.dev = st.st_dev;
+	id.ino = st.st_ino;
+	*ret_id = hash128(&id, sizeof(id));
+	return 0;
 }

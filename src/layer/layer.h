@@ -158,6 +158,11 @@ struct layer_ops {
 	off_t (*file_seek)(struct layer_file *f, off_t off, int whence);
 	/* A borrowed descriptor; -EOPNOTSUPP when there is none. */
 	int (*file_fd)(struct layer_file *f);
+	/*
+	 * Optional. Files of one identity and one size have the same bytes; of others nothing is known without reading.
+	 * -EOPNOTSUPP: this one has none.
+	 */
+	int (*file_identity)(struct layer_file *f, struct hash128 *ret_id);
 	void (*file_close)(struct layer_file *f);
 
 	void (*close)(struct layer *l);
@@ -188,7 +193,8 @@ DEFINE_CLEANUP_PTR(struct layer_file, layer_file, layer_file_close)
 /*
  * Thin wrappers, so that callers read `layer_lookup(l, dir, name, &e)`. They check NAME, leave
  * outputs untouched on failure, and answer for what a backend lacks: layer_by_origin() -ENOENT,
- * layer_open_over() -EOPNOTSUPP, layer_lookup_bottom() as layer_lookup().
+ * layer_open_over() -EOPNOTSUPP, layer_lookup_bottom() as layer_lookup(), layer_file_identity() by
+ * the file behind the descriptor, if there is one.
  */
 int layer_root(struct layer *l, struct layer_dir **ret_dir);
 int layer_lookup(struct layer *l, struct layer_dir *dir, const char *name,
@@ -215,5 +221,6 @@ void layer_dir_unref(struct layer *l, struct layer_dir *dir); /* NULL is fine */
 ssize_t layer_file_read(struct layer_file *f, void *bytes, size_t size, off_t off);
 off_t layer_file_seek(struct layer_file *f, off_t off, int whence);
 int layer_file_fd(struct layer_file *f);
+int layer_file_identity(struct layer_file *f, struct hash128 *ret_id);
 
 #endif

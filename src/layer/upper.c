@@ -304,6 +304,7 @@ static const struct layer_ops upper_ops = {
 	.file_read = upper_file_read,
 	.file_seek = upper_file_seek,
 	.file_fd = upper_file_fd,
+	.file_identity = upper_file_identity,
 	.file_close = upper_file_close,
 	.close = close_,
 };

@@ -34,6 +34,7 @@ int upper_open_over(struct layer *l, struct layer_dir *dir, const char *name,
 ssize_t upper_file_read(struct layer_file *f, void *bytes, size_t size, off_t off);
 off_t upper_file_seek(struct layer_file *f, off_t off, int whence);
 int upper_file_fd(struct layer_file *f);
+int upper_file_identity(struct layer_file *f, struct hash128 *ret_id);
 void upper_file_close(struct layer_file *f);
 
 #endif

@@ -112,3 +112,13 @@ int upper_file_fd(struct layer_file *f)
 	(void)f;
 	return -EOPNOTSUPP;
 }
+
+/* Of what has no bytes of its own the file below knows. */
+int upper_file_identity(struct layer_file *f, struct hash128 *ret_id)
+{
+	const struct upper_file *file = file_of(f);
+
+	if (file->rec.where != BYTES_LOWER || file->below == NULL)
+		return -EOPNOTSUPP;
+	return layer_file_identity(file->below, ret_id);
+}

@@ -79,6 +79,26 @@ CONTRACT(files, descriptors, NULL)
 	cr_assert_lt(write(fd, "x", 1), 0, "a layer's file can be written");
 }
 
+/* Whoever has an identity: the same for the same file, and no other file has it. */
+CONTRACT(files, identities, NULL)
+{
+	CLEANUP(layer_file) struct layer_file *file = open_at(f, "d", "f");
+	CLEANUP(layer_file) struct layer_file *again = open_at(f, "d", "f");
+	CLEANUP(layer_file) struct layer_file *other = open_at(f, "", "sparse");
+	struct hash128 id, id_again, id_other;
+	int r = layer_file_identity(file, &id);
+
+	if (r == -EOPNOTSUPP) {
+		cr_assert_eq(f->layer->caps & LAYER_CAP_FD, 0);
+		return;
+	}
+	cr_assert_eq(r, 0);
+	cr_assert_eq(layer_file_identity(again, &id_again), 0);
+	cr_assert_eq(layer_file_identity(other, &id_other), 0);
+	cr_assert_eq(memcmp(&id, &id_again, sizeof(id)), 0);
+	cr_assert_neq(memcmp(&id, &id_other, sizeof(id)), 0);
+}
+
 CONTRACT(files, only_regular_ones_open, NULL)
 {
 	static const char *const others[] = {"sym", "dangling", "chr", "blk", "fifo", "sock"};
