@@ -51,6 +51,7 @@ static const char text[] =
 	"  --cache DIR          where pull keeps what it fetches\n"
 	"  --authfile FILE      the registry's user and password, as podman login writes them\n"
 	"  --plain-http         a registry without TLS\n"
+	"  --quiet              show no progress; also for mount and the commands below\n"
 	"\n"
 	"plyfs ls, cat, stat, find, du, which, extract: look into an image, a layer's tar,\n"
 	"                        a directory or an upper that is not mounted; which says what layer\n"

@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "image/image.h"
 #include "tool/image_show.h"
+#include "tool/progress.h"
 
 static volatile sig_atomic_t cancelled;
 
@@ -37,7 +38,7 @@ static int usage(const char *what, const char *word)
 	fprintf(stderr, "plyfs: image: %s%s\n", what, word);
 	fputs("usage: plyfs image ls|inspect|layers|history|pull [--json] [--raw]\n"
 	      "                   [--platform OS/ARCH] [--strict] [--cache DIR] [--authfile FILE]\n"
-	      "                   [--plain-http] IMAGE\n",
+	      "                   [--plain-http] [--quiet] IMAGE\n",
 	      stderr);
 	return 2;
 }
@@ -68,6 +69,8 @@ static int parse_option(struct request *q, int argc, char **argv, int *i)
 		q->raw = true;
 	else if (strcmp(option, "--strict") == 0)
 		q->options.strict = true;
+	else if (strcmp(option, "--quiet") == 0)
+		progress_line_off();
 	else if (strcmp(option, "--plain-http") == 0)
 		q->options.plain_http = true;
 	else if (strcmp(option, "--platform") == 0)
@@ -217,7 +220,9 @@ int cmd_image(const struct invocation *by, int argc, char **argv)
 {
 	CLEANUP(err) struct err err = {0};
 	const struct sigaction action = {.sa_handler = cancel};
-	struct request q = {.options.cancelled = &cancelled};
+	struct request q = {
+		.options = {.cancelled = &cancelled, .progress = progress_line_show},
+	};
 	int status, rc;
 
 	for (int i = 1; i < argc; i++)
@@ -228,6 +233,7 @@ int cmd_image(const struct invocation *by, int argc, char **argv)
 		sigaction(SIGINT, &action, NULL);
 		sigaction(SIGTERM, &action, NULL);
 		rc = run(&q, &err);
+		progress_line_end();
 		if (rc == 0 && fflush(stdout) != 0)
 			rc = err_errno(&err, errno, "standard output");
 		status = rc < 0 ? complain(&err) : 0;

@@ -4,12 +4,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/commands.h"
-#include "cli/progress.h"
-#include "image/reference.h"
+#include "cli/source.h"
 #include "tool/look.h"
+#include "tool/progress.h"
 
 #define USAGE 16
 
@@ -56,7 +55,7 @@ static int usage(const struct command *c, const char *what, const char *word)
 	fprintf(stderr, "plyfs: %s: %s%s\n", c->name, what, word);
 	fprintf(stderr,
 		"usage: plyfs %s %s%s[--json] [--upper DIR | --lower DIR]... [--layer N | --upto N]\n"
-		"             [--platform OS/ARCH] [--cache DIR] [--strict] SOURCE %s\n",
+		"             [--platform OS/ARCH] [--cache DIR] [--strict] [--quiet] SOURCE %s\n",
 		c->name, c->usage, *c->usage != '\0' ? " " : "", c->operands);
 	return USAGE;
 }
@@ -76,6 +75,8 @@ static bool parse_flag(struct request *q, const char *word)
 
 	if (is(word, "--strict"))
 		q->fs.image_strict = true;
+	else if (is(word, "--quiet"))
+		progress_line_off();
 	else if (is(word, "--json") && q->command->run != look_cat &&
 		 q->command->run != look_extract)
 		l->json = true;
@@ -111,24 +112,6 @@ static bool parse_flags(struct request *q, const char *word)
 	return true;
 }
 
-static int set_text(char **field, const char *value)
-{
-	free(*field);
-	*field = strdup(value);
-	return *field != NULL ? 0 : -ENOMEM;
-}
-
-static int set_number(uint32_t *field, const char *value)
-{
-	char *end;
-	unsigned long n = strtoul(value, &end, 10);
-
-	if (*value < '0' || *value > '9' || *end != '\0' || n == 0 || n > UINT32_MAX)
-		return -EINVAL;
-	*field = (uint32_t)n;
-	return 0;
-}
-
 static int set_type(char *field, const char *value)
 {
 	if (value[0] == '\0' || value[1] != '\0' || strchr("bcdflps", value[0]) == NULL)
@@ -162,13 +145,13 @@ static int parse_value(struct request *q, const char *word, const char *value)
 	case 1:
 		return strv_add(&q->lower, value);
 	case 2:
-		return set_number(&q->fs.image_layer, value);
+		return source_set_number(&q->fs.image_layer, value);
 	case 3:
-		return set_number(&q->fs.image_upto, value);
+		return source_set_number(&q->fs.image_upto, value);
 	case 4:
-		return set_text(&q->fs.platform, value);
+		return source_set_text(&q->fs.platform, value);
 	case 5:
-		return set_text(&q->fs.cache, value);
+		return source_set_text(&q->fs.cache, value);
 	case 6:
 		return set_string(&q->look.name, value);
 	case 7:
@@ -233,46 +216,6 @@ static int parse(struct request *q, int argc, char **argv)
 
 /* ---- what is looked into ---- */
 
-/* A directory that is no image is a layer: a plain tree, or an upper. */
-static bool is_layer_dir(const char *source)
-{
-	static const char *const marks[] = {"oci-layout", "manifest.json"};
-	CLEANUP(reference) struct reference ref = {0};
-	struct stat st;
-
-	if (reference_parse(source, &ref, NULL) < 0 || ref.transport != TRANSPORT_PATH ||
-	    stat(source, &st) < 0 || !S_ISDIR(st.st_mode))
-		return false;
-	for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
-		CLEANUP(free) char *path = NULL;
-
-		if (asprintf(&path, "%s/%s", source, marks[i]) < 0)
-			path = NULL;
-		if (path != NULL && stat(path, &st) == 0)
-			return false;
-	}
-	return true;
-}
-
-static int choose_source(struct request *q, struct err *err)
-{
-	struct fs_options *o = &q->fs;
-	bool dir = is_layer_dir(q->source);
-	int r = dir ? strv_add(&q->lower, q->source) : set_text(&o->image, q->source);
-
-	if (r < 0)
-		return err_errno(err, -r, "%s", q->source);
-	if (dir && (o->image_layer > 0 || o->image_upto > 0))
-		return err_set(err, EINVAL,
-			       "%s is a directory: only an image has layers to choose from",
-			       q->source);
-	o->lower = q->lower.v;
-	o->n_lower = q->lower.n;
-	q->lower = (struct strv){0};
-	o->progress = progress_line_show;
-	return 0;
-}
-
 /* For the history: the documents once more. */
 static int open_image(struct request *q, struct image **ret_image, struct err *err)
 {
@@ -304,7 +247,7 @@ static int run(struct request *q)
 	CLEANUP(fs) struct fs *fs = NULL;
 	CLEANUP(image) struct image *image = NULL;
 	struct look *l = &q->look;
-	int r = choose_source(q, &err);
+	int r = source_choose(q->source, &q->lower, &q->fs, &err);
 	size_t n;
 
 	if (r == 0)

@@ -8,10 +8,10 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/compat.h"
-#include "cli/progress.h"
 #include "cli/remount.h"
 #include "cli/tmp_upper.h"
 #include "front/session.h"
+#include "tool/progress.h"
 
 struct serving {
 	const struct invocation *by;
@@ -96,7 +96,8 @@ static int run(const struct invocation *by, struct mount_options *o)
 		if (status >= 0)
 			return status;
 	}
-	o->fs.progress = progress_line_show;
+	if (!o->quiet)
+		o->fs.progress = progress_line_show;
 	return serve_here(&s, o);
 }
 

@@ -21,7 +21,7 @@ int cmd_version(const struct invocation *by, int argc, char **argv);
 int cmd_ps(const struct invocation *by, int argc, char **argv);
 int cmd_fsck(const struct invocation *by, int argc, char **argv);
 int cmd_image(const struct invocation *by, int argc, char **argv);
-/* ls, cat, stat, find, du, which: by argv[0]. */
+/* ls, cat, stat, find, du, which, extract: by argv[0]. */
 int cmd_look(const struct invocation *by, int argc, char **argv);
 int cmd_doctor(const struct invocation *by, int argc, char **argv);
 

@@ -38,6 +38,7 @@ static const struct word words[] = {
 	{"--upto", "upto=", true},
 	{"--platform", "platform=", true},
 	{"--cache", "cache=", true},
+	{"--quiet", "quiet", true},
 	{"--strict-image", "image_strict", true},
 };
 

@@ -373,6 +373,7 @@ static const struct option options[] = {
 	{"remount", NO_VALUE, set_true, OWN(remount)},
 	{"debug", NO_VALUE, set_true, OWN(debug)},
 	{"strict", NO_VALUE, set_true, OWN(strict)},
+	{"quiet", NO_VALUE, set_true, OWN(quiet)},
 	/* true in any case: numbers, links and renames are kept by the catalog */
 	{"xino", VALUE, set_ignored},
 	{"index", VALUE, set_ignored},

@@ -16,6 +16,7 @@ struct mount_options {
 	bool foreground;
 	bool debug;
 	bool strict;	/* unknown options are refused */
+	bool quiet;	/* no progress is shown */
 	bool remount;	/* change the flags of a mount that is there */
 	bool tmp_upper; /* an upper of its own, which goes away with the mount */
 	enum owner_shown owner;

@@ -110,6 +110,51 @@ void json_out_text(struct json_out *j, const char *key, const char *text)
 	finish(j);
 }
 
+static bool is_utf8(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	size_t n = 1;
+
+	for (; *p != '\0' && n > 0; p += n)
+		n = utf8_length(p);
+	return n > 0;
+}
+
+/* RFC 4648, with padding. */
+static void put_base64(FILE *out, const char *text)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *p = (const unsigned char *)text;
+
+	for (size_t left = strlen(text); left > 0; left -= left < 3 ? left : 3, p += 3) {
+		uint32_t bits = (uint32_t)p[0] << 16;
+
+		if (left > 1)
+			bits |= (uint32_t)p[1] << 8;
+		if (left > 2)
+			bits |= p[2];
+		fputc(digits[bits >> 18], out);
+		fputc(digits[bits >> 12 & 63], out);
+		fputc(left > 1 ? digits[bits >> 6 & 63] : '=', out);
+		fputc(left > 2 ? digits[bits & 63] : '=', out);
+	}
+}
+
+void json_out_bytes(struct json_out *j, const char *key, const char *text)
+{
+	char bytes_key[64];
+
+	json_out_text(j, key, text);
+	if (text == NULL || is_utf8(text))
+		return;
+	snprintf(bytes_key, sizeof(bytes_key), "%s_base64", key);
+	begin(j, bytes_key);
+	fputc('"', j->out);
+	put_base64(j->out, text);
+	fputc('"', j->out);
+}
+
 void json_out_number(struct json_out *j, const char *key, int64_t n)
 {
 	begin(j, key);

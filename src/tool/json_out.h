@@ -29,6 +29,11 @@ void json_out_end(struct json_out *j, char close);
  * say text only.
  */
 void json_out_text(struct json_out *j, const char *key, const char *text);
+/*
+ * The same of what may be any bytes: a path, a link's target. When TEXT is no UTF-8 a member "KEY_base64" with its very
+ * bytes comes after it. KEY is not NULL.
+ */
+void json_out_bytes(struct json_out *j, const char *key, const char *text);
 void json_out_number(struct json_out *j, const char *key, int64_t n);
 void json_out_size(struct json_out *j, const char *key, uint64_t n);
 void json_out_bool(struct json_out *j, const char *key, bool b);

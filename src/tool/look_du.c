@@ -76,7 +76,7 @@ static void show(struct look *l, const char *path, const struct sum *sum)
 
 	if (l->json) {
 		json_out_object(&l->j, NULL);
-		json_out_text(&l->j, "path", path);
+		json_out_bytes(&l->j, "path", path);
 		json_out_size(&l->j, "size", sum->bytes);
 		json_out_size(&l->j, "files", sum->files);
 		json_out_end(&l->j, '}');

@@ -55,22 +55,17 @@ static bool type_fits(char type, uint32_t mode)
 static int match(void *arg, const struct look_item *item)
 {
 	struct look *l = arg;
-	int r;
 
 	if ((l->name != NULL && fnmatch(l->name, item->name, 0) != 0) ||
 	    (l->path != NULL && fnmatch(l->path, item->path, 0) != 0) ||
 	    !type_fits(l->type, item->attr->mode) || !size_fits(&l->size, item->attr->size))
 		return 0;
-	if (!l->json) {
-		print_clean(l->out, item->path);
-		fputc('\n', l->out);
+	if (l->json) {
+		look_put_json(l, item);
 		return 0;
 	}
-	json_out_object(&l->j, NULL);
-	r = look_json(l, item->path, item->ino, item->attr);
-	json_out_end(&l->j, '}');
-	if (r < 0)
-		look_complain(l, item->path, -r);
+	print_clean(l->out, item->path);
+	fputc('\n', l->out);
 	return 0;
 }
 

@@ -55,14 +55,9 @@ static int put_row(struct listing *g, const char *name, const struct look_item *
 static int put_name(struct listing *g, const char *name, const struct look_item *item)
 {
 	struct look *l = g->l;
-	int r = 0;
 
 	if (l->json) {
-		json_out_object(&l->j, NULL);
-		r = look_json(l, item->path, item->ino, item->attr);
-		json_out_end(&l->j, '}');
-		if (r < 0)
-			look_complain(l, item->path, -r);
+		look_put_json(l, item);
 		return 0;
 	}
 	if (l->long_form)

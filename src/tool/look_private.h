@@ -76,6 +76,10 @@ const char *look_type(uint32_t mode);
 int look_target(struct fs *fs, uint64_t ino, const struct attr *a, char *target);
 /* The members of the object that stands for it; the caller begins and ends the object. */
 int look_json(struct look *l, const char *path, uint64_t ino, const struct attr *a);
+/* Those of them that are not its name. TARGET is of a symlink. */
+void look_json_attr(struct json_out *j, const struct attr *a, const char *target);
+/* The whole object. What of it cannot be read gets a line. */
+void look_put_json(struct look *l, const struct look_item *item);
 
 /* ---- look_layers.c: which layers have a path ---- */
 

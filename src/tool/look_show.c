@@ -74,28 +74,46 @@ int look_target(struct fs *fs, uint64_t ino, const struct attr *a, char *target)
 	return len < 0 ? (int)len : 0;
 }
 
-int look_json(struct look *l, const char *path, uint64_t ino, const struct attr *a)
+void look_json_attr(struct json_out *j, const struct attr *a, const char *target)
 {
-	char target[PATH_MAX], time[LOOK_TIME_MAX], mode[16];
-	int r = look_target(l->fs, ino, a, target);
+	char time[LOOK_TIME_MAX], mode[16];
 
 	snprintf(mode, sizeof(mode), "%04o", a->mode & 07777);
-	json_out_text(&l->j, "path", path);
-	json_out_text(&l->j, "type", look_type(a->mode));
-	json_out_text(&l->j, "mode", mode);
-	json_out_size(&l->j, "uid", a->uid);
-	json_out_size(&l->j, "gid", a->gid);
-	json_out_size(&l->j, "size", a->size);
-	json_out_size(&l->j, "links", a->nlink);
-	json_out_size(&l->j, "inode", a->ino);
-	json_out_text(&l->j, "modified", look_time(&a->mtime, time));
+	json_out_text(j, "type", look_type(a->mode));
+	json_out_text(j, "mode", mode);
+	json_out_size(j, "uid", a->uid);
+	json_out_size(j, "gid", a->gid);
+	json_out_size(j, "size", a->size);
+	json_out_size(j, "links", a->nlink);
+	json_out_size(j, "inode", a->ino);
+	json_out_text(j, "modified", look_time(&a->mtime, time));
 	if (S_ISLNK(a->mode))
-		json_out_text(&l->j, "target", target);
+		json_out_bytes(j, "target", target);
 	if (S_ISCHR(a->mode) || S_ISBLK(a->mode)) {
-		json_out_size(&l->j, "major", a->rdev_major);
-		json_out_size(&l->j, "minor", a->rdev_minor);
+		json_out_size(j, "major", a->rdev_major);
+		json_out_size(j, "minor", a->rdev_minor);
 	}
+}
+
+int look_json(struct look *l, const char *path, uint64_t ino, const struct attr *a)
+{
+	char target[PATH_MAX];
+	int r = look_target(l->fs, ino, a, target);
+
+	json_out_bytes(&l->j, "path", path);
+	look_json_attr(&l->j, a, target);
 	return r;
+}
+
+void look_put_json(struct look *l, const struct look_item *item)
+{
+	int r;
+
+	json_out_object(&l->j, NULL);
+	r = look_json(l, item->path, item->ino, item->attr);
+	json_out_end(&l->j, '}');
+	if (r < 0)
+		look_complain(l, item->path, -r);
 }
 
 void look_begin(struct look *l)

@@ -217,7 +217,7 @@ static int put_layer(struct look *l, const char *path)
 		return r;
 	if (l->json) {
 		json_out_size(&l->j, "layer", look_layer_number(l, layers.v[i].layer));
-		json_out_text(&l->j, "layer_by", look_layer_by(l, layers.v[i].layer));
+		json_out_bytes(&l->j, "layer_by", look_layer_by(l, layers.v[i].layer));
 		return 0;
 	}
 	fprintf(l->out, "%-12s %zu, ", "Layer", look_layer_number(l, layers.v[i].layer));

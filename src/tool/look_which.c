@@ -92,7 +92,7 @@ static int table(struct look *l, const struct look_layers *f)
 static void object(struct look *l, const char *path, const struct look_layers *f)
 {
 	json_out_object(&l->j, NULL);
-	json_out_text(&l->j, "path", path);
+	json_out_bytes(&l->j, "path", path);
 	json_out_array(&l->j, "layers");
 	for (size_t i = 0; i < f->n; i++) {
 		const struct look_found *found = &f->v[i];
@@ -108,12 +108,12 @@ static void object(struct look *l, const char *path, const struct look_layers *f
 				      look_layer_number(l, f->v[found->hidden_by].layer));
 		if (asprintf(&at, "/%s", found->at) < 0)
 			at = NULL;
-		json_out_text(&l->j, "path", at);
+		json_out_bytes(&l->j, "path", at);
 		if (found->what == LOOK_HAS) {
 			json_out_text(&l->j, "type", look_type(found->attr.mode));
 			json_out_size(&l->j, "size", found->attr.size);
 		}
-		json_out_text(&l->j, "by", look_layer_by(l, found->layer));
+		json_out_bytes(&l->j, "by", look_layer_by(l, found->layer));
 		json_out_end(&l->j, '}');
 	}
 	json_out_end(&l->j, ']');

@@ -37,6 +37,34 @@ Test(json_out, every_byte_becomes_text)
 	json_of(NULL, "null\n");
 }
 
+static void bytes_of(const char *text, const char *wanted)
+{
+	struct json_out j = {0};
+	char *out = NULL;
+	size_t len;
+
+	j.out = open_memstream(&out, &len);
+	cr_assert_not_null(j.out);
+	json_out_object(&j, NULL);
+	json_out_bytes(&j, "k", text);
+	json_out_end(&j, '}');
+	fclose(j.out);
+	cr_assert_str_eq(out, wanted);
+	free(out);
+}
+
+Test(json_out, what_is_no_text_comes_as_bytes_too)
+{
+	bytes_of("plain \xc3\xa4", "{\n  \"k\": \"plain \xc3\xa4\"\n}\n");
+	/* The character that stands for others is one itself. */
+	bytes_of("\xef\xbf\xbd", "{\n  \"k\": \"\xef\xbf\xbd\"\n}\n");
+	bytes_of("\xff", "{\n  \"k\": \"\xef\xbf\xbd\",\n  \"k_base64\": \"/w==\"\n}\n");
+	bytes_of("a\xff", "{\n  \"k\": \"a\xef\xbf\xbd\",\n  \"k_base64\": \"Yf8=\"\n}\n");
+	bytes_of("ab\xff", "{\n  \"k\": \"ab\xef\xbf\xbd\",\n  \"k_base64\": \"YWL/\"\n}\n");
+	bytes_of("ab\xc3", "{\n  \"k\": \"ab\xef\xbf\xbd\",\n  \"k_base64\": \"YWLD\"\n}\n");
+	bytes_of(NULL, "{\n  \"k\": null\n}\n");
+}
+
 Test(json_out, values_nest)
 {
 	struct json_out j = {0};

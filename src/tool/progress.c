@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A line that tells how far long work is, on a terminal. */
-#include "cli/progress.h"
+#include "tool/progress.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #define INTERVAL_NSEC 100000000
 
 /* One process has one terminal. */
-static bool shown;
+static bool shown, off;
 static int64_t last_nsec;
 
 static bool is_due(void)
@@ -34,7 +34,7 @@ static bool is_due(void)
 void progress_line_show(void *arg, const char *what, uint64_t done, uint64_t total)
 {
 	(void)arg;
-	if (!is_due() || !isatty(STDERR_FILENO))
+	if (off || !is_due() || !isatty(STDERR_FILENO))
 		return;
 	fputs("\r\033[K", stderr);
 	print_clean(stderr, what);
@@ -45,6 +45,11 @@ void progress_line_show(void *arg, const char *what, uint64_t done, uint64_t tot
 		fprintf(stderr, ": %ju MB", (uintmax_t)(done / 1000000));
 	fflush(stderr);
 	shown = true;
+}
+
+void progress_line_off(void)
+{
+	off = true;
 }
 
 void progress_line_end(void)
