@@ -326,6 +326,9 @@ completion() {
 	completes "plyfs fsck fou" four
 	completes "$PLYFS cat oci:$I/img:t etc/" etc/conf etc/old
 	completes "$PLYFS ls -l --layer 1 oci:$I/img:t /usr/bin/p" /usr/bin/ping /usr/bin/prog /usr/bin/prog.link
+	completes "$PLYFS diff --layer 2 oci:$I/img:t usr/b" usr/bin
+	completes "$PLYFS diff oci:$I/img:t oci:$I/img:t et" etc
+	completes "plyfs diff oci:$I/img:t fou" four
 	completes "plyfs cat docker://host/name e"
 }
 
