@@ -24,6 +24,7 @@ int cmd_image(const struct invocation *by, int argc, char **argv);
 /* ls, cat, stat, find, du, which, extract: by argv[0]. */
 int cmd_look(const struct invocation *by, int argc, char **argv);
 int cmd_diff(const struct invocation *by, int argc, char **argv);
+int cmd_check(const struct invocation *by, int argc, char **argv);
 int cmd_doctor(const struct invocation *by, int argc, char **argv);
 
 /* The command line without a command: that of fuse-overlayfs. */

@@ -14,7 +14,7 @@ static const struct {
 	{"image", cmd_image},  {"ps", cmd_ps},		 {"doctor", cmd_doctor},
 	{"ls", cmd_look},      {"cat", cmd_look},	 {"stat", cmd_look},
 	{"find", cmd_look},    {"du", cmd_look},	 {"which", cmd_look},
-	{"extract", cmd_look}, {"diff", cmd_diff},
+	{"extract", cmd_look}, {"diff", cmd_diff},	 {"check", cmd_check},
 };
 
 static int dispatch(const struct invocation *by, int argc, char **argv)

@@ -509,6 +509,14 @@ static int link_below(struct resolving *r, struct apply_name *name, const char *
 	return 0;
 }
 
+static int report_name(struct resolving *r, enum apply_fault fault, const struct apply_name *name)
+{
+	CLEANUP(buf) struct buf path = {0};
+	int rc = path_of(name, &path);
+
+	return rc < 0 ? rc : apply_report(r->a, fault, (const char *)path.data, r->err);
+}
+
 /* 1 when it was resolved, 0 when its target is itself still pending. */
 static int resolve_link(struct resolving *r, struct apply_name *name)
 {
@@ -531,10 +539,10 @@ static int resolve_link(struct resolving *r, struct apply_name *name)
 	if (own != NULL && own != name->inode && (own->rec.flags & INDEX_PENDING) != 0)
 		return 0;
 	if (own == NULL || own == name->inode || S_ISDIR(own->rec.attr.mode)) {
-		rc = apply_report(r->a, APPLY_BAD_LINK, name->text, r->err);
+		rc = report_name(r, APPLY_BAD_LINK, name);
 		apply_set(r->a, name, NULL);
 	} else {
-		rc = apply_report(r->a, APPLY_LATE_LINK, name->text, r->err);
+		rc = report_name(r, APPLY_LATE_LINK, name);
 		apply_set(r->a, name, own);
 	}
 	return rc < 0 ? rc : 1;
@@ -549,7 +557,7 @@ static int drop_pending(struct resolving *r)
 	for (n = apply_next(root, root); rc == 0 && n != NULL; n = apply_next(root, n)) {
 		if (n->inode == NULL || (n->inode->rec.flags & INDEX_PENDING) == 0)
 			continue;
-		rc = apply_report(r->a, APPLY_BAD_LINK, n->text, r->err);
+		rc = report_name(r, APPLY_BAD_LINK, n);
 		apply_set(r->a, n, NULL);
 	}
 	return rc;

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plyfs check: the passes, and how findings are told. */
+#include "tool/check.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "tool/check_private.h"
+#include "tool/columns.h"
+#include "tool/progress.h"
+
+static const struct {
+	const char *name;
+	int (*run)(struct check *c, struct err *err);
+} passes[] = {
+	{"documents", check_documents},
+	{"configuration", check_config},
+	{"layers", check_layers},
+	{"stack", check_stack},
+};
+
+static void check_done(struct check *c)
+{
+	for (size_t i = 0; c->layers != NULL && i < c->image->n_layers; i++)
+		apply_free(c->layers[i]);
+	free(c->layers);
+	image_close(c->image);
+}
+DEFINE_CLEANUP(struct check, check, check_done)
+
+/* ---- findings ---- */
+
+static void put_line(struct check *c, const struct finding *f, bool error, const char *text)
+{
+	FILE *out = c->options->out;
+
+	progress_line_end();
+	fprintf(out, "%s: %s: ", c->pass, error ? "error" : "warning");
+	if (f->layer > 0)
+		fprintf(out, "layer %zu: ", f->layer);
+	if (f->path != NULL && *f->path != '\0') {
+		print_clean(out, f->path);
+		fputs(": ", out);
+	}
+	print_clean(out, text);
+	if (!error && f->done != NULL)
+		fprintf(out, "; %s", f->done);
+	fputc('\n', out);
+}
+
+static void put_object(struct check *c, const struct finding *f, bool error, const char *text)
+{
+	struct json_out *j = &c->j;
+
+	json_out_object(j, NULL);
+	json_out_text(j, "pass", c->pass);
+	json_out_text(j, "severity", error ? "error" : "warning");
+	if (f->layer > 0)
+		json_out_size(j, "layer", f->layer);
+	if (f->path != NULL && *f->path != '\0')
+		json_out_bytes(j, "path", f->path);
+	json_out_text(j, "what", text);
+	json_out_text(j, "done", error ? NULL : f->done);
+	json_out_end(j, '}');
+}
+
+void check_found(struct check *c, const struct finding *f, const char *what, ...)
+{
+	bool error = f->broken || c->options->strict;
+	char *text;
+	va_list args;
+
+	va_start(args, what);
+	if (vasprintf(&text, what, args) < 0)
+		text = NULL;
+	va_end(args);
+	c->errors += error;
+	c->warnings += !error;
+	if (c->options->json)
+		put_object(c, f, error, text != NULL ? text : what);
+	else
+		put_line(c, f, error, text != NULL ? text : what);
+	free(text);
+}
+
+/* ---- the first pass ---- */
+
+/* Sentences begin with the image's name, which every line here is about. */
+static const char *without_name(const struct check *c, const char *text)
+{
+	size_t len = strlen(c->options->ref);
+
+	if (strncmp(text, c->options->ref, len) == 0 && strncmp(text + len, ": ", 2) == 0)
+		return text + len + 2;
+	return text;
+}
+
+/* Opening an image compares each document with the digest and the size that lead to it. */
+int check_documents(struct check *c, struct err *err)
+{
+	CLEANUP(err) struct err why = {0};
+	struct image_options options = c->options->image;
+	int r;
+
+	options.strict = false;
+	options.progress = progress_line_show;
+	r = image_open(c->options->ref, &options, &c->image, &why);
+	if (r == -EBADMSG) {
+		check_found(c, &(struct finding){.broken = true}, "%s",
+			    without_name(c, err_text(&why)));
+		return 0;
+	}
+	if (r < 0)
+		return err_set(err, -r, "%s", err_text(&why));
+	for (size_t i = 0; i < c->image->n_warnings; i++)
+		check_found(c, &(struct finding){.done = "read all the same"}, "%s",
+			    without_name(c, c->image->warnings[i]));
+	return image_fetch(c->image, &options, err);
+}
+
+/* ---- all of them ---- */
+
+static void begin(struct check *c)
+{
+	c->j = (struct json_out){.out = c->options->out};
+	if (!c->options->json)
+		return;
+	json_out_object(&c->j, NULL);
+	json_out_text(&c->j, "image", c->options->ref);
+	json_out_array(&c->j, "findings");
+}
+
+static void end_json(struct check *c)
+{
+	struct json_out *j = &c->j;
+
+	json_out_end(j, ']');
+	if (c->image != NULL)
+		json_out_size(j, "layers", c->image->n_layers);
+	json_out_size(j, "members", c->members);
+	json_out_size(j, "bytes", c->bytes);
+	json_out_size(j, "warnings", c->warnings);
+	json_out_size(j, "errors", c->errors);
+	json_out_end(j, '}');
+}
+
+static void put_count(FILE *out, const char *before, uint64_t n, const char *what)
+{
+	fprintf(out, "%s%" PRIu64 " %s%s", before, n, what, n == 1 ? "" : "s");
+}
+
+static void end(struct check *c)
+{
+	FILE *out = c->options->out;
+	char size[32];
+
+	if (c->options->json) {
+		end_json(c);
+		return;
+	}
+	print_clean(out, c->options->ref);
+	if (c->image != NULL) {
+		put_count(out, ": ", c->image->n_layers, "layer");
+		put_count(out, ", ", c->members, "member");
+		fprintf(out, ", %s", format_size(size, c->bytes));
+	}
+	if (c->warnings + c->errors == 0) {
+		fputs(": in order\n", out);
+		return;
+	}
+	put_count(out, ": ", c->errors, "error");
+	put_count(out, ", ", c->warnings, "warning");
+	fputc('\n', out);
+}
+
+int check_run(const struct check_options *options, struct err *err)
+{
+	CLEANUP(check) struct check c = {.options = options};
+	int r = 0;
+
+	begin(&c);
+	for (size_t i = 0; r == 0 && i < sizeof(passes) / sizeof(*passes); i++) {
+		c.pass = passes[i].name;
+		if (i == 0 || c.image != NULL)
+			r = passes[i].run(&c, err);
+		progress_line_end();
+	}
+	if (r == 0 || options->json)
+		end(&c);
+	if (r < 0)
+		return r == -ECANCELED ? CHECK_FAILED | CHECK_CANCELLED : CHECK_FAILED;
+	return (c.errors > 0 ? CHECK_BROKEN : 0) | (c.warnings > 0 ? CHECK_WARNED : 0);
+}

@@ -1,0 +1,244 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# plyfs check: images in order, every kind of odd layer, documents that say odd things, and damage of each blob.
+set -euo pipefail
+# shellcheck source=tests/support/lib.sh
+. "$(dirname "$0")/../support/lib.sh"
+
+need_packages umoci python3 zstd
+in_private_ns "$@"
+make_user
+
+HERE=$(cd "$(dirname "$0")" && pwd)
+I=$WORK/images
+export XDG_CACHE_HOME=$WORK/cache
+mkdir -p "$I"
+
+# finds STATUS PATTERN ARG…: plyfs check ARG… ends like that, and has such a line among its findings ("": none at all).
+finds() {
+	local status=$1 pattern=$2 rc=0
+	shift 2
+	"$PLYFS" check "$@" >"$WORK/out" 2>"$WORK/err" || rc=$?
+	((rc == status)) || fail "exit status $rc, not $status: $* ($(tail -n 3 "$WORK/out" "$WORK/err"))"
+	if [[ -z $pattern ]]; then
+		eq "$(wc -l <"$WORK/out")" 1 "lines about $*"
+		grep -q ': in order$' "$WORK/out"
+	else
+		grep -Eq -- "$pattern" "$WORK/out" || fail "no finding is '$pattern': $(cat "$WORK/out")"
+	fi
+	eq "$(cat "$WORK/err")" '' 'standard error'
+}
+
+# Two layers, as umoci packs them.
+make_image() {
+	cd "$I"
+	umoci init --layout good
+	umoci new --image good:t
+	mkdir one two
+	head -c 300000 /dev/urandom >one/random
+	seq 100000 >one/seq
+	ln one/seq one/link
+	mkdir one/dir
+	echo more >two/more
+	touch two/.wh.random
+	tar -C one -cf one.tar .
+	tar -C two -cf two.tar .
+	umoci raw add-layer --image good:t --history.created_by one one.tar
+	umoci raw add-layer --image good:t --history.created_by two two.tar
+	# umoci leaves documents of its steps behind.
+	umoci gc --layout good
+	cd "$WORK"
+}
+
+# A copy of the good image to be spoilt.
+spoilt() {
+	rm -rf "$I/bad"
+	cp -a "$I/good" "$I/bad"
+}
+
+# The file of layer N, the config, or the manifest.
+blob() {
+	/usr/bin/python3 -c '
+import json, sys
+top, which = sys.argv[1:]
+def path(d): return f"{top}/blobs/sha256/" + d["digest"].split(":")[1]
+m = json.load(open(f"{top}/index.json"))["manifests"][0]
+doc = json.load(open(path(m)))
+print(path(m if which == "manifest" else doc["config"] if which == "config" else doc["layers"][int(which) - 1]))' \
+		"$I/bad" "$1"
+}
+
+in_order() {
+	zstd -q "$I/one.tar"
+	gzip -k "$I/two.tar"
+	tar -C "$I/good" -cf "$I/good.tar" .
+	finds 0 '' "oci:$I/good:t"
+	finds 0 '' "$I/good"
+	finds 0 '' --strict "oci-archive:$I/good.tar"
+	finds 0 '' "$I/one.tar"
+	finds 0 '' "$I/one.tar.zst"
+	finds 0 '' "$I/two.tar.gz"
+	"$PLYFS" check "$I/good" | grep -x "$I/good: 2 layers, 8 members, [0-9]* kB: in order"
+}
+
+# What a strict mount refuses is found, and nothing else; what is put up with is not damage.
+odd_layer() {
+	local name=$1 fault=$2
+	/usr/bin/python3 "$HERE/_odd_layers.py" make "$name" "$I/$name"
+	if [[ $fault == - ]]; then
+		finds 0 '' "oci:$I/$name:t"
+		finds 0 '' --strict "oci:$I/$name:t"
+		return
+	fi
+	finds 1 "^(layers|stack): warning: layer [12]: .*: .*$fault.*; " "oci:$I/$name:t"
+	eq "$(grep -vc "$fault" "$WORK/out")" 1 'lines about something else'
+	tail -n 1 "$WORK/out" | grep -q ': 0 errors, [0-9]* warnings\?$'
+	finds 4 "^(layers|stack): error: layer [12]: .*: .*$fault" --strict "oci:$I/$name:t"
+}
+
+# One line a finding, but not thousands of one kind.
+many_of_a_kind() {
+	/usr/bin/python3 -c '
+import io, tarfile
+with tarfile.open("'"$I"'/many.tar", "w") as tar:
+    for i in range(50):
+        tar.addfile(tarfile.TarInfo("twice"), io.BytesIO())'
+	finds 1 'warning: layer 1: twice: a second member of the same name; the last one is taken' "$I/many.tar"
+	finds 1 'a second member of the same name: 29 more' "$I/many.tar"
+	eq "$(wc -l <"$WORK/out")" 22 'lines'
+}
+
+# edited config|manifest STATUS PATTERN STATEMENT…
+edited() {
+	local which=$1 status=$2 pattern=$3
+	shift 3
+	spoilt
+	/usr/bin/python3 "$HERE/_image_edit.py" "$I/bad" "$which" "$@"
+	finds "$status" "$pattern" "oci:$I/bad:t"
+	pattern=${pattern/warning/error}
+	((status != 1)) || finds 4 "${pattern%%;*}" --strict "oci:$I/bad:t"
+}
+
+documents() {
+	local c='^configuration: warning: ' d='^documents: warning: '
+	edited config 0 ''
+	edited config 1 "${c}the configuration does not say its os; taken" 'del d["os"]'
+	edited config 1 "${c}.* does not say its architecture" 'd["architecture"] = ""'
+	edited config 1 "${c}Os should be written os;" 'd["Os"] = "linux"'
+	edited config 1 "${c}config.env should be written config.Env;" 'd["config"] = {"env": ["A=b"]}'
+	edited config 1 "${c}config.Cmd is not a list" 'd["config"] = {"Cmd": "sh"}'
+	edited config 1 "${c}config.Env: \"A\" is no NAME=VALUE" 'd["config"] = {"Env": ["A"]}'
+	edited config 1 "${c}rootfs.type is other, not \"layers\"" 'd["rootfs"]["type"] = "other"'
+	edited config 1 "${c}created is no time: yesterday" 'd["created"] = "yesterday"'
+	edited config 1 "${c}history\[0\].empty_layer is not a" 'd["history"][0]["empty_layer"] = 0'
+	edited config 1 "${d}the history tells of 1 layers, the image has 2" 'del d["history"][0]'
+	edited config 0 '' 'del d["history"]'
+	edited config 0 '' 'd["created"] = "2024-02-29T12:00:00.123+02:00"' 'd["docker_version"] = "1"'
+	edited manifest 1 "${d}layer 1 is called .*, and is not" \
+		'd["layers"][0]["mediaType"] = "application/vnd.oci.image.layer.v1.tar+zstd"'
+	edited manifest 1 "${d}layer 2 has a media type that is not a layer" 'd["layers"][1]["mediaType"] = "text/plain"'
+	edited manifest 1 '^layers: warning: layer 1: it is a foreign layer.*; it is here' \
+		'd["layers"][0]["mediaType"] = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"'
+	edited config 4 '^documents: error: .*has 2 layers.*DiffIDs of 1' 'del d["rootfs"]["diff_ids"][0]'
+	edited config 4 '^layers: error: layer 2: its DiffID is sha256:.*, and the configuration says' \
+		'd["rootfs"]["diff_ids"].reverse()'
+	eq "$(grep -c 'its DiffID' "$WORK/out")" 2 'wrong DiffIDs'
+}
+
+# flip FILE OFFSET: one bit is another one.
+flip() {
+	/usr/bin/python3 -c '
+import sys
+with open(sys.argv[1], "r+b") as f:
+    f.seek(int(sys.argv[2])); byte = f.read(1)[0]
+    f.seek(int(sys.argv[2])); f.write(bytes([byte ^ 1]))' "$1" "$2"
+}
+
+damage() {
+	local which
+	for which in config manifest; do
+		spoilt
+		flip "$(blob $which)" 5
+		finds 4 '^documents: error: ' "oci:$I/bad:t"
+	done
+	# Random bytes do not compress: the packed ones are the content, and gzip's own sum is not asked first.
+	spoilt
+	flip "$(blob 1)" 150000
+	finds 4 '^layers: error: layer 1: ' "oci:$I/bad:t"
+	spoilt
+	flip "$(blob 1)" 4
+	finds 4 '^layers: error: layer 1: its digest is sha256:.*, and the manifest says sha256:' "oci:$I/bad:t"
+	# The other layers are looked at all the same.
+	flip "$(blob 2)" 4
+	finds 4 '^layers: error: layer 2: its digest' "oci:$I/bad:t"
+	eq "$(grep -c 'its digest is' "$WORK/out")" 2 'damaged layers'
+	spoilt
+	truncate -s -1 "$(blob 2)"
+	finds 4 'error: .*layer 2' "oci:$I/bad:t"
+	spoilt
+	rm "$(blob 1)"
+	finds 4 "^layers: error: layer 1: it is not in this image's files" "oci:$I/bad:t"
+	head -c 5000 "$I/one.tar" >"$I/cut.tar"
+	finds 4 '^layers: error: layer 1: ' "$I/cut.tar"
+}
+
+# What an earlier time found does not count, and nothing is kept.
+fresh() {
+	spoilt
+	"$PLYFS" ls -R "oci:$I/bad:t" >"$WORK/names"
+	find "$XDG_CACHE_HOME" -printf '%P %s %T@ %C@\n' | sort >"$WORK/before"
+	flip "$(blob 1)" 4
+	finds 4 'its digest is' "oci:$I/bad:t"
+	finds 0 '' "oci:$I/good:t"
+	find "$XDG_CACHE_HOME" -printf '%P %s %T@ %C@\n' | sort >"$WORK/after"
+	same_lines "$WORK/before" "$WORK/after"
+	XDG_CACHE_HOME=$WORK/none "$PLYFS" check "$I/good"
+	[[ ! -e $WORK/none ]]
+}
+
+for_programs() {
+	/usr/bin/python3 "$HERE/_odd_layers.py" make duplicates "$I/json"
+	"$PLYFS" check --json "oci:$I/json:t" >"$WORK/out" && fail "findings, and it was well"
+	/usr/bin/python3 -c '
+import json, sys
+d = json.load(sys.stdin)
+assert (d["layers"], d["warnings"], d["errors"]) == (1, len(d["findings"]), 0), d
+f = d["findings"][0]
+assert (f["pass"], f["severity"], f["layer"], f["path"]) == ("layers", "warning", 1, "x"), f
+assert f["what"] == "a second member of the same name" and f["done"] == "the last one is taken", f' <"$WORK/out"
+	"$PLYFS" check --json "$I/cut.tar" >"$WORK/out" && fail "a cut archive, and it was well"
+	/usr/bin/python3 -c '
+import json, sys
+d = json.load(sys.stdin)
+assert d["errors"] == 1 and d["findings"][0]["severity"] == "error", d' <"$WORK/out"
+}
+
+# refused STATUS PATTERN ARG…
+refused() {
+	local status=$1 pattern=$2 rc=0
+	shift 2
+	"$PLYFS" check "$@" >"$WORK/out" 2>"$WORK/err" || rc=$?
+	eq "$rc" "$status" "exit status of $*"
+	grep -Eq -- "$pattern" "$WORK/err" || fail "message lacks '$pattern': $(cat "$WORK/err")"
+}
+
+refusals() {
+	refused 8 '[Nn]o such file' "$I/nothing"
+	refused 16 'no image is given'
+	refused 16 'one image at a time' "$I/good" "$I/good"
+	refused 16 'unknown option --what' --what "$I/good"
+	refused 16 'needs an argument' "$I/good" --platform
+}
+
+make_image >"$WORK/make.log" 2>&1 || { cat "$WORK/make.log" >&2; exit 2; }
+run_test "an image in order has no findings" in_order
+while read -r name fault; do
+	run_test "odd layers: $name" odd_layer "$name" "$fault"
+done < <(/usr/bin/python3 "$HERE/_odd_layers.py" list)
+run_test "findings of one kind are counted" many_of_a_kind
+run_test "documents that say odd things" documents
+run_test "damage of every blob is found" damage
+run_test "no cache is trusted or written" fresh
+run_test "findings as JSON" for_programs
+run_test "what cannot be checked" refusals
+finish
