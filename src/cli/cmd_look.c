@@ -214,33 +214,6 @@ static int parse(struct request *q, int argc, char **argv)
 	return 0;
 }
 
-/* ---- what is looked into ---- */
-
-/* For the history: the documents once more. */
-static int open_image(struct request *q, struct image **ret_image, struct err *err)
-{
-	CLEANUP(platform) struct platform platform = {0};
-	struct image_options options = {.strict = q->fs.image_strict};
-	int r = 0;
-
-	if (q->fs.image == NULL || (q->command->run != look_which && q->command->run != look_stat))
-		return 0;
-	if (q->fs.platform != NULL) {
-		r = platform_parse(q->fs.platform, &platform, err);
-		options.platform = &platform;
-	}
-	if (r == 0)
-		r = image_open(q->fs.image, &options, ret_image, err);
-	if (r < 0)
-		return r;
-	q->look.image = *ret_image;
-	q->look.first_layer = q->fs.image_layer > 0 ? q->fs.image_layer - 1 : 0;
-	q->look.n_image = q->fs.image_layer > 0	 ? 1
-			  : q->fs.image_upto > 0 ? q->fs.image_upto
-						 : (*ret_image)->n_layers;
-	return 0;
-}
-
 static int run(struct request *q)
 {
 	CLEANUP(err) struct err err = {0};
@@ -253,8 +226,8 @@ static int run(struct request *q)
 	if (r == 0)
 		r = fs_open(&q->fs, &fs, &err);
 	progress_line_end();
-	if (r == 0)
-		r = open_image(q, &image, &err);
+	if (r == 0 && (q->command->run == look_which || q->command->run == look_stat))
+		r = source_describe(&q->fs, l, &image, &err);
 	if (r < 0)
 		return complain(&err);
 	l->fs = fs;

@@ -79,3 +79,28 @@ int source_choose(const char *source, struct strv *above, struct fs_options *o, 
 	o->progress = progress_line_show;
 	return 0;
 }
+
+int source_describe(const struct fs_options *o, struct look *l, struct image **ret_image,
+		    struct err *err)
+{
+	CLEANUP(platform) struct platform platform = {0};
+	struct image_options options = {.strict = o->image_strict};
+	int r = 0;
+
+	if (o->image == NULL)
+		return 0;
+	if (o->platform != NULL) {
+		r = platform_parse(o->platform, &platform, err);
+		options.platform = &platform;
+	}
+	if (r == 0)
+		r = image_open(o->image, &options, ret_image, err);
+	if (r < 0)
+		return r;
+	l->image = *ret_image;
+	l->first_layer = o->image_layer > 0 ? o->image_layer - 1 : 0;
+	l->n_image = o->image_layer > 0	 ? 1
+		     : o->image_upto > 0 ? o->image_upto
+					 : (*ret_image)->n_layers;
+	return 0;
+}

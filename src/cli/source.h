@@ -7,12 +7,17 @@
 
 #include "cli/strv.h"
 #include "fs/options.h"
+#include "tool/look.h"
 
 /*
  * Puts SOURCE into O: as an image, or when it is a directory that holds none as a layer, below those of ABOVE (taken
  * over; the topmost first). Progress is shown as tool/progress.h does. 0 or -errno with a sentence.
  */
 int source_choose(const char *source, struct strv *above, struct fs_options *o, struct err *err);
+
+/* Opens the image of O once more, for L to tell of its layers; NULL when O has none. */
+int source_describe(const struct fs_options *o, struct look *l, struct image **ret_image,
+		    struct err *err);
 
 /* Is SOURCE a directory that holds a plyfs upper? */
 bool source_is_upper(const char *source);

@@ -38,6 +38,8 @@ struct look {
 	const char *name, *path;	   /* find: patterns, or NULL */
 	char type;			   /* find: one of bcdpfls, or 0 */
 	struct look_size size;		   /* find */
+	bool quick;			   /* waste: nothing is read */
+	size_t top;			   /* waste: so many of a kind; 0: all */
 	const char *dest;		   /* extract: where to, made when it is not there */
 	bool many;			   /* ls: several paths were given */
 	bool failed;			   /* out: something was left out; a line said what */
@@ -66,5 +68,11 @@ int look_du(struct look *l, const char *path, struct err *err);
 int look_extract(struct look *l, const char *path, struct err *err);
 /* Which layers have PATH, whether one shows or not. -ENOENT: none has it. */
 int look_which(struct look *l, const char *path, struct err *err);
+
+/*
+ * Which bytes of the layers nobody sees, and which are there several times. PATH is for messages: it is the whole. What is
+ * printed is a document of its own, without look_begin() and look_end(). Holds all files' paths in memory.
+ */
+int look_waste(struct look *l, const char *path, struct err *err);
 
 #endif

@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# plyfs diff, check and waste: images against what umoci unpacks of them, layers, uppers and directories; images that are
-# damaged or odd.
+# plyfs diff and waste: images against what umoci unpacks of them and what is in their tars, layers, uppers and directories.
 set -euo pipefail
 # shellcheck source=tests/support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
@@ -246,8 +245,98 @@ diff_as_user() {
 	as_user env -u XDG_CACHE_HOME "$PLYFS" diff "oci:$I/img:t" "oci:$I/rebuilt:t"
 }
 
+# --- waste ------------------------------------------------------------------------------
+
+# waste:t: every way in which bytes are hidden, over three layers.
+make_waste() {
+	local w=$I/w
+	mkdir -p "$w"/{1,2,3}/{a,d,o} "$w/1/gone/sub" "$w/1/dir" "$w/1/keep" "$w/2/keep"
+	cd "$w"
+	for n in 1 2 3; do
+		head -c 1000$n /dev/urandom >$n/a/all
+		head -c 2000 /dev/urandom >$n/a/same.size
+	done
+	head -c 3000 /dev/urandom >1/a/chmodded
+	cp 1/a/chmodded 2/a/chmodded
+	cp 1/a/chmodded 3/a/chmodded
+	chmod 600 2/a/chmodded
+	chmod 711 3/a/chmodded
+	head -c 4000 /dev/urandom >1/a/once
+	cp 1/a/once 3/a/once
+	head -c 5000 /dev/urandom >1/gone/sub/file
+	touch 2/.wh.gone
+	head -c 6000 /dev/urandom >1/dir/file
+	echo file >3/dir
+	head -c 7000 /dev/urandom >1/o/old
+	head -c 7100 /dev/urandom >2/o/newer
+	head -c 7200 /dev/urandom >3/o/new
+	touch 3/o/.wh..wh..opq
+	# Names of one file: bytes are hidden when the last one is.
+	head -c 8000 /dev/urandom >1/d/link1
+	ln 1/d/link1 1/d/link2
+	touch 2/d/.wh.link1
+	head -c 9000 /dev/urandom >1/d/both1
+	ln 1/d/both1 1/d/both2
+	touch 2/d/.wh.both{1,2}
+	# A file where a directory was, and the other way round.
+	head -c 1500 /dev/urandom >1/swap
+	mkdir 2/swap
+	head -c 1600 /dev/urandom >2/swap/file
+	# Contents that several files have.
+	for f in 1/d/twin1 1/d/twin2 2/d/twin3 2/a/twin4; do printf 'twins of some length' >$f; done
+	printf 'others of some lengt' >1/d/other
+	rm 2/a/twin4
+	: >1/d/empty1
+	: >1/d/empty2
+	# A hard link keeps what its old name gives away.
+	head -c 1234 /dev/urandom >1/keep/old
+	umoci init --layout "$I/waste"
+	umoci new --image "$I/waste:t"
+	for n in 1 2 3; do tar -C $n -cf $n.tar .; done
+	/usr/bin/python3 -c '
+import tarfile
+with tarfile.open("2.tar", "a") as tar:
+    m = tarfile.TarInfo("./keep/new"); m.type = tarfile.LNKTYPE; m.linkname = "./keep/old"; tar.addfile(m)
+    tar.addfile(tarfile.TarInfo("./keep/.wh.old"))'
+	for n in 1 2 3; do umoci raw add-layer --image "$I/waste:t" --history.created_by "STEP $n" $n.tar; done
+	cd "$WORK"
+}
+
+waste_of_an_image() {
+	gives 0 waste --json -n 0 "oci:$I/waste:t"
+	/usr/bin/python3 "$HERE/_waste.py" "$I"/w/{1,2,3}.tar <"$WORK/out"
+	gives 0 waste --json -n 0 --upto 2 "oci:$I/waste:t"
+	/usr/bin/python3 "$HERE/_waste.py" "$I"/w/{1,2}.tar <"$WORK/out"
+	# The other image, of which each layer is one tar.
+	gives 0 waste --json -n 0 "$I/rebuilt"
+	/usr/bin/python3 "$HERE/_waste.py" "$I/layer.tar" <"$WORK/out"
+	eq "$(/usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)["efficiency_permille"])' <"$WORK/out")" 1000
+}
+
+waste_for_people() {
+	local n
+	gives 0 waste "oci:$I/waste:t"
+	grep -Eq '^efficiency [0-9.]+ %: [0-9.]+ kB of [0-9.]+ kB are hidden$' "$WORK/out"
+	grep -Eq '^    1 .* STEP 1$' "$WORK/out"
+	grep -Eq '^10.0 kB of them were copied to change attributes only$' "$WORK/out"
+	grep -Eq '^ 5.0 kB +1  deleted +2  /gone/sub/file$' "$WORK/out"
+	grep -Eq '^ 3.0 kB +2  copied +3  /a/chmodded$' "$WORK/out"
+	grep -A 2 -E '^ *[0-9.]+ k?B +3 +1  /d/twin1$' "$WORK/out" | tail -n 1 | grep -Eq '^ +2  /d/twin3$'
+	gives 0 waste -n 2 --quick "oci:$I/waste:t"
+	n=$(sed -n '/^hidden files/,$p' "$WORK/out" | wc -l)
+	eq "$n" 4 'lines about hidden files'
+	lacks "$(cat "$WORK/out")" copied
+	gives 0 waste --quick "$I/rebuilt.tar.zst"
+	grep -q '^efficiency 100.0 %' "$WORK/out"
+	refused 1 'only an image has layers' waste "$I/one"
+	refused 16 'no image is given' waste
+	refused 16 'n cannot be that' waste -n x "$I/img"
+	refused 16 'one image at a time' waste "$I/img" "$I/img"
+}
+
 make_image >"$WORK/make.log" 2>&1 || { cat "$WORK/make.log" >&2; exit 2; }
 make_rebuilt >"$WORK/make.log" 2>&1 || { cat "$WORK/make.log" >&2; exit 2; }
+make_waste >"$WORK/make.log" 2>&1 || { cat "$WORK/make.log" >&2; exit 2; }
 run_test "diff finds what a layer changed" states_of_an_image
 run_test "diff has a line with the reasons for each name" lines_for_people
 run_test "diff sees the same tree however it is packed" same_trees
@@ -257,4 +346,6 @@ run_test "diff finds what a container changed" image_and_upper
 run_test "JSON has the bytes of names that are no text" bytes_of_names
 run_test "diff says what it cannot compare" diff_refuses
 run_test "a user compares images" diff_as_user
+run_test "waste finds what is hidden, copied and there twice" waste_of_an_image
+run_test "waste has tables for people" waste_for_people
 finish
