@@ -14,6 +14,7 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -143,6 +144,67 @@ ssize_t sys_readlinkat(int dirfd, const char *name, char *buf, size_t size)
 int sys_mkdirat(int dirfd, const char *name, mode_t mode)
 {
 	return RETRY(mkdirat(dirfd, name, mode));
+}
+
+#define USE_EXACTNESS 3600 /* seconds */
+
+void sys_note_use(int fd)
+{
+	struct flock whole = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+	const struct timespec now[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_NOW}};
+	struct stat st;
+
+	(void)fcntl(fd, F_OFD_SETLK, &whole);
+	if (sys_fstat(fd, &st) == 0 && st.st_mtim.tv_sec + USE_EXACTNESS < time(NULL))
+		(void)futimens(fd, now);
+}
+
+bool sys_is_used(int fd)
+{
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	return fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
+}
+
+/* The directories above the last part of PATH: 0, or why the first that is missing could not be made. */
+static int make_above(char *path, mode_t mode)
+{
+	int first = 0;
+
+	for (char *p = path + 1; *p != '\0'; p++) {
+		int rc;
+
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		rc = sys_mkdirat(AT_FDCWD, path, mode);
+		*p = '/';
+		/* What may not be written to may still have the rest of the path. */
+		if (rc < 0 && rc != -EEXIST && first == 0)
+			first = rc;
+	}
+	return first;
+}
+
+int sys_mkdir_all(const char *path, mode_t mode)
+{
+	CLEANUP(free) char *copy = strdup(path);
+	struct stat st;
+	int rc, above;
+
+	if (copy == NULL)
+		return -ENOMEM;
+	rc = sys_mkdirat(AT_FDCWD, path, mode);
+	if (rc == -ENOENT && *path != '\0') {
+		above = make_above(copy, mode);
+		rc = sys_mkdirat(AT_FDCWD, path, mode);
+		if (rc == -ENOENT && above < 0)
+			rc = above;
+	}
+	if (rc != -EEXIST)
+		return rc;
+	rc = sys_fstatat(AT_FDCWD, path, &st, 0);
+	return rc == 0 && !S_ISDIR(st.st_mode) ? -ENOTDIR : rc;
 }
 
 int sys_unlinkat(int dirfd, const char *name, int flags)

@@ -38,6 +38,14 @@ static inline bool sys_is_full(int rc)
 	return rc == -ENOSPC || rc == -EDQUOT;
 }
 
+/*
+ * Marks FD's file as used for as long as FD, or a copy of it, is open; sys_is_used() of any other descriptor of it
+ * says so to every process on this machine. mtime becomes the time of the last use, with an hour's exactness, where the
+ * file is our own. FD must be readable. Where there are no such locks nobody is told.
+ */
+void sys_note_use(int fd);
+bool sys_is_used(int fd);
+
 /* Inodes. RET_ST is untouched on failure. FLAGS as fstatat(2), for instance AT_SYMLINK_NOFOLLOW. */
 int sys_fstat(int fd, struct stat *ret_st);
 int sys_fstatat(int dirfd, const char *name, struct stat *ret_st, int flags);
@@ -47,6 +55,11 @@ ssize_t sys_readlinkat(int dirfd, const char *name, char *buf, size_t size);
 
 /* Names. */
 int sys_mkdirat(int dirfd, const char *name, mode_t mode);
+/*
+ * The directory PATH and those above it, where they are missing; 0 also when it was there. -ENOTDIR: something
+ * else was. What cannot be made above it is no failure as long as PATH itself can.
+ */
+int sys_mkdir_all(const char *path, mode_t mode);
 int sys_unlinkat(int dirfd, const char *name, int flags);
 /* FLAGS as renameat2(2): 0, RENAME_NOREPLACE, RENAME_EXCHANGE. */
 int sys_renameat(int olddir, const char *oldname, int newdir, const char *newname,

@@ -6,9 +6,6 @@
 #include "cli/commands.h"
 #include "front/doctor.h"
 
-/* As that of plyfs fsck. */
-#define DOCTOR_USAGE 16
-
 int cmd_doctor(const struct invocation *by, int argc, char **argv)
 {
 	CLEANUP(buf) struct buf text = {0};
@@ -24,7 +21,7 @@ int cmd_doctor(const struct invocation *by, int argc, char **argv)
 				"plyfs: doctor: unknown argument %s\n"
 				"usage: plyfs doctor [--json]\n",
 				argv[i]);
-			return DOCTOR_USAGE;
+			return STATUS_USAGE;
 		}
 		json = true;
 	}

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plyfs image ls|inspect|layers|history|pull [--json] [--platform P] [--strict] IMAGE */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/sys.h"
 #include "cli/commands.h"
 #include "image/image.h"
+#include "layer/indexed_cache.h"
 #include "tool/image_show.h"
 #include "tool/progress.h"
 
@@ -27,7 +26,6 @@ static const char *const actions[] = {"ls", "inspect", "layers", "history", "pul
 struct request {
 	enum action action;
 	const char *ref, *cache;
-	char *blob_dir; /* owned */
 	bool json, raw;
 	struct platform platform; /* owned */
 	struct image_options options;
@@ -40,7 +38,7 @@ static int usage(const char *what, const char *word)
 	      "                   [--platform OS/ARCH] [--strict] [--cache DIR] [--authfile FILE]\n"
 	      "                   [--plain-http] [--quiet] IMAGE\n",
 	      stderr);
-	return 2;
+	return STATUS_USAGE;
 }
 
 static int parse_platform(struct request *q, const char *text)
@@ -121,59 +119,17 @@ static int list(const struct request *q, struct err *err)
 	return rc < 0 ? rc : show_list(&all, q->json, stdout);
 }
 
-/* DIR and the directories above it, where they are missing. */
-static int make_dirs(const char *dir, struct err *err)
-{
-	char path[4096];
-	int rc = 0;
-
-	snprintf(path, sizeof(path), "%s", dir);
-	for (char *p = path + 1; rc >= 0; p++) {
-		char c = *p;
-
-		if (c != '/' && c != '\0')
-			continue;
-		*p = '\0';
-		rc = sys_mkdirat(AT_FDCWD, path, 0755);
-		rc = rc == -EEXIST ? 0 : rc;
-		*p = c;
-		if (c == '\0')
-			break;
-	}
-	return rc < 0 ? err_errno(err, -rc, "%s", dir) : 0;
-}
-
-/* Where blobs are kept: DIR/blobs of --cache, or of the user's caches. */
-static int find_blob_dir(struct request *q, struct err *err)
-{
-	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	int n;
-
-	if (q->cache != NULL)
-		n = asprintf(&q->blob_dir, "%s/blobs", q->cache);
-	else if (xdg != NULL && *xdg == '/')
-		n = asprintf(&q->blob_dir, "%s/plyfs/blobs", xdg);
-	else if (home != NULL && *home == '/')
-		n = asprintf(&q->blob_dir, "%s/.cache/plyfs/blobs", home);
-	else
-		return err_set(err, ENOENT,
-			       "there is no $HOME: say with --cache where blobs are kept");
-	if (n < 0) {
-		q->blob_dir = NULL;
-		return err_errno(err, ENOMEM, "the cache");
-	}
-	q->options.blob_dir = q->blob_dir;
-	return make_dirs(q->blob_dir, err);
-}
-
 /* The layers of a registry's image into the cache. */
 static int pull(struct request *q, struct err *err)
 {
 	CLEANUP(image) struct image *image = NULL;
-	int rc = find_blob_dir(q, err);
+	CLEANUP(indexed_cache) struct indexed_cache *cache = NULL;
+	int rc = indexed_cache_open(q->cache, NULL, &cache, err);
 
-	if (rc == 0)
-		rc = image_open(q->ref, &q->options, &image, err);
+	if (rc < 0)
+		return rc;
+	q->options.blob_dir = indexed_cache_blob_dir(cache);
+	rc = image_open(q->ref, &q->options, &image, err);
 	if (rc == 0)
 		rc = image_fetch(image, &q->options, err);
 	return rc < 0 ? rc : show_layers(image, q->json, stdout);
@@ -239,6 +195,5 @@ int cmd_image(const struct invocation *by, int argc, char **argv)
 		status = rc < 0 ? complain(&err) : 0;
 	}
 	platform_done(&q.platform);
-	free(q.blob_dir);
 	return status;
 }

@@ -10,8 +10,6 @@
 #include "tool/look.h"
 #include "tool/progress.h"
 
-#define USAGE 16
-
 struct request;
 
 struct command {
@@ -57,7 +55,7 @@ static int usage(const struct command *c, const char *what, const char *word)
 		"usage: plyfs %s %s%s[--json] [--upper DIR | --lower DIR]... [--layer N | --upto N]\n"
 		"             [--platform OS/ARCH] [--cache DIR] [--strict] [--quiet] SOURCE %s\n",
 		c->name, c->usage, *c->usage != '\0' ? " " : "", c->operands);
-	return USAGE;
+	return STATUS_USAGE;
 }
 
 /* ---- the command line ---- */

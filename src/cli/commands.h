@@ -6,6 +6,9 @@
 #include "cli/daemon.h"
 #include "cli/options.h"
 
+/* The exit status when the command line is wrong, as fsck(8) has it: one no failure of the work has. */
+#define STATUS_USAGE 16
+
 /* How the program was called. */
 struct invocation {
 	const char *name;	/* the last part of argv[0] */

@@ -48,7 +48,6 @@ static int open_source(struct image_stack *s, struct err *err)
 {
 	const struct fs_options *o = s->options;
 	CLEANUP(platform) struct platform platform = {0};
-	CLEANUP(free) char *blobs = NULL;
 	struct image_options options = {
 		.strict = o->image_strict,
 		.progress = o->progress,
@@ -60,11 +59,10 @@ static int open_source(struct image_stack *s, struct err *err)
 		r = platform_parse(o->platform, &platform, err);
 		options.platform = &platform;
 	}
-	if (r == 0 && asprintf(&blobs, "%s/blobs", indexed_cache_dir(s->cache)) < 0)
-		return err_set(err, ENOMEM, "out of memory");
-	options.blob_dir = blobs;
-	if (r == 0)
-		r = image_open(o->image, &options, &s->image, err);
+	if (r < 0)
+		return r;
+	options.blob_dir = indexed_cache_blob_dir(s->cache);
+	r = image_open(o->image, &options, &s->image, err);
 	return r < 0 ? r : image_fetch(s->image, &options, err);
 }
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include "base/sys.h"
 
@@ -129,14 +130,14 @@ int registry_blob_path(const struct registry *r, const struct digest *d, char **
 	int rc;
 
 	if (r->blob_dir == NULL)
-		return err_set(err, EINVAL, "%s: no directory for what is fetched is given",
+		return err_set(err, EINVAL,
+			       "%s: there is nowhere to keep what is fetched: neither $HOME nor "
+			       "$XDG_CACHE_HOME is set; say with --cache where",
 			       r->base.name);
 	if (asprintf(&dir, "%s/%s", r->blob_dir, digest_alg_name(d->alg)) < 0)
 		return err_errno(err, ENOMEM, "%s", r->base.name);
-	rc = sys_mkdirat(AT_FDCWD, r->blob_dir, 0755);
-	if (rc == 0 || rc == -EEXIST)
-		rc = sys_mkdirat(AT_FDCWD, dir, 0755);
-	if (rc < 0 && rc != -EEXIST)
+	rc = sys_mkdir_all(dir, 0700);
+	if (rc < 0)
 		rc = err_errno(err, -rc, "%s", dir);
 	else
 		rc = asprintf(&path, "%s/%s", dir, digest_hex(d, hex)) < 0
@@ -145,6 +146,16 @@ int registry_blob_path(const struct registry *r, const struct digest *d, char **
 	free(dir);
 	if (rc == 0)
 		*ret = path;
+	return rc;
+}
+
+int registry_open_blob(const char *path, struct blob **ret)
+{
+	uint64_t off;
+	int rc = blob_open_file(AT_FDCWD, path, O_NOFOLLOW, ret);
+
+	if (rc == 0)
+		sys_note_use(blob_fd(*ret, &off));
 	return rc;
 }
 
@@ -165,6 +176,8 @@ static void keep(const struct registry *r, const struct digest *d, const struct 
 	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
 		return;
+	/* Locked: `plyfs cache prune` takes it for a dead one's otherwise. */
+	(void)flock(fd, LOCK_EX | LOCK_NB);
 	if (fchmod(fd, 0644) < 0 || sys_write_full(fd, bytes->data, bytes->len) < 0 ||
 	    sys_fdatasync(fd) < 0 || sys_renameat(AT_FDCWD, temporary, AT_FDCWD, path, 0) < 0)
 		unlink(temporary);
@@ -190,7 +203,7 @@ static int open_kept(const struct registry *r, const struct digest *d, struct bl
 
 	if (r->blob_dir == NULL || registry_blob_path(r, d, &path, NULL) < 0)
 		return -ENOENT;
-	return blob_open_file(AT_FDCWD, path, O_NOFOLLOW, ret);
+	return registry_open_blob(path, ret);
 }
 
 /* Documents only: layers are fetched by registry_fetch(). */

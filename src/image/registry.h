@@ -53,6 +53,9 @@ int registry_refuse(const struct registry *r, const char *what, const struct htt
 int registry_blob_path(const struct registry *r, const struct digest *d, char **ret,
 		       struct err *err);
 
+/* A kept blob, which is noted as used. Errors of blob_open_file(). */
+int registry_open_blob(const char *path, struct blob **ret);
+
 /* Fetches the layers: the source's function. */
 int registry_fetch(struct image_source *s, struct image *image, const struct image_options *options,
 		   struct err *err);

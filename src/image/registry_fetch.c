@@ -250,8 +250,11 @@ static int publish(struct part *p, struct err *err)
 	}
 	if (rc == 0)
 		rc = sys_fdatasync(p->fd);
-	if (rc == 0)
+	if (rc == 0) {
+		/* Until it is opened by that name it could be removed as one that nobody uses. */
+		sys_note_use(p->fd);
 		rc = sys_renameat(AT_FDCWD, p->part, AT_FDCWD, p->path, 0);
+	}
 	return rc < 0 ? err_errno(err, -rc, "%s", p->path) : 0;
 }
 
@@ -260,7 +263,7 @@ static int publish(struct part *p, struct err *err)
 /* The layer's file, if it is whole: it has its name only then. */
 static int open_whole(const struct part *p, struct blob **ret, struct err *err)
 {
-	int rc = blob_open_file(AT_FDCWD, p->path, O_NOFOLLOW, ret);
+	int rc = registry_open_blob(p->path, ret);
 
 	if (rc == -ENOENT)
 		return rc;

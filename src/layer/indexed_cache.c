@@ -13,11 +13,12 @@
 #include "base/sys.h"
 #include "catalog/private.h"
 
-#define SUBDIR "index-1"
-#define DRAFT  "draft-"
+/* For nobody else to look into: what is in a cache tells what images somebody has. */
+#define DIR_MODE 0700
 
 struct indexed_cache {
 	char *dir;     /* owned; NULL: nobody says where */
+	char *blobs;   /* owned; in `dir`, and NULL as that */
 	char **others; /* owned, and the paths */
 	size_t n_others;
 };
@@ -65,6 +66,8 @@ int indexed_cache_open(const char *dir, const char *others, struct indexed_cache
 	c->dir = dir != NULL ? strdup(dir) : default_dir();
 	if (dir != NULL && c->dir == NULL)
 		return err_set(err, ENOMEM, "out of memory");
+	if (c->dir != NULL && (c->blobs = path_of(c->dir, CACHE_BLOBS)) == NULL)
+		return err_set(err, ENOMEM, "out of memory");
 	while (others != NULL && *others != '\0') {
 		size_t len = strcspn(others, ":");
 
@@ -83,13 +86,19 @@ void indexed_cache_close(struct indexed_cache *c)
 	for (size_t i = 0; i < c->n_others; i++)
 		free(c->others[i]);
 	free(c->others);
+	free(c->blobs);
 	free(c->dir);
 	free(c);
 }
 
 const char *indexed_cache_dir(const struct indexed_cache *c)
 {
-	return c->dir != NULL ? c->dir : "";
+	return c->dir;
+}
+
+const char *indexed_cache_blob_dir(const struct indexed_cache *c)
+{
+	return c->blobs;
 }
 
 /* ---- finding ---- */
@@ -97,25 +106,36 @@ const char *indexed_cache_dir(const struct indexed_cache *c)
 /* Never waits for a fifo that somebody put there. */
 static int open_file(const char *dir, const char *name)
 {
-	CLEANUP(free) char *sub = path_of(dir, SUBDIR);
+	CLEANUP(free) char *sub = path_of(dir, CACHE_INDEXES);
 	CLEANUP(free) char *path = sub != NULL ? path_of(sub, name) : NULL;
 
 	return path != NULL ? sys_openat(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0) : -ENOMEM;
 }
 
-int indexed_cache_file(struct indexed_cache *c, const char *name)
+/* The file of our own: the last to be removed when the cache is too large. */
+static int open_own(const struct indexed_cache *c, const char *name)
 {
 	int fd = c->dir != NULL ? open_file(c->dir, name) : -ENOENT;
+
+	if (fd >= 0)
+		sys_note_use(fd);
+	return fd;
+}
+
+int indexed_cache_file(struct indexed_cache *c, const char *name)
+{
+	int fd = open_own(c, name);
 
 	for (size_t i = 0; fd < 0 && i < c->n_others; i++)
 		fd = open_file(c->others[i], name);
 	return fd;
 }
 
-static int open_index(const char *dir, const char *name, struct index_file **ret_index)
+/* FD is taken over; it may be an error. */
+static int open_index(int fd, const char *name, struct index_file **ret_index)
 {
 	CLEANUP(err) struct err err = {0};
-	int fd = open_file(dir, name), r;
+	int r;
 
 	if (fd < 0)
 		return fd;
@@ -127,35 +147,14 @@ static int open_index(const char *dir, const char *name, struct index_file **ret
 
 int indexed_cache_find(struct indexed_cache *c, const char *name, struct index_file **ret_index)
 {
-	int r = c->dir != NULL ? open_index(c->dir, name, ret_index) : -ENOENT;
+	int r = open_index(open_own(c, name), name, ret_index);
 
 	for (size_t i = 0; r < 0 && r != -ENOMEM && i < c->n_others; i++)
-		r = open_index(c->others[i], name, ret_index);
+		r = open_index(open_file(c->others[i], name), name, ret_index);
 	return r == 0 || r == -ENOMEM ? r : -ENOENT;
 }
 
 /* ---- drafts ---- */
-
-/* Makes PATH and the directories above it, for nobody else to look into. */
-static int make_dirs(const char *path)
-{
-	CLEANUP(free) char *copy = strdup(path);
-	int r = 0;
-
-	if (copy == NULL)
-		return -ENOMEM;
-	for (char *p = copy + 1; r == 0 && *p != '\0'; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		r = sys_mkdirat(AT_FDCWD, copy, 0700);
-		*p = '/';
-		/* What is there, or may not be written to, may still have the rest of the path. */
-		r = 0;
-	}
-	r = sys_mkdirat(AT_FDCWD, copy, 0700);
-	return r == -EEXIST ? 0 : r;
-}
 
 /* Removes a draft whose writer is gone: nobody holds its lock. */
 static void remove_if_dead(int dirfd, const char *name)
@@ -178,7 +177,7 @@ static void remove_dead(int dirfd)
 		return;
 	}
 	while ((d = readdir(dir)) != NULL)
-		if (strncmp(d->d_name, DRAFT, strlen(DRAFT)) == 0)
+		if (strncmp(d->d_name, CACHE_DRAFT, strlen(CACHE_DRAFT)) == 0)
 			remove_if_dead(dirfd, d->d_name);
 	closedir(dir);
 }
@@ -194,7 +193,7 @@ static int make_locked(int dirfd, struct indexed_draft *d)
 
 		if (r < 0)
 			return r;
-		snprintf(d->name, sizeof(d->name), DRAFT "%ld-%016jx", (long)getpid(),
+		snprintf(d->name, sizeof(d->name), CACHE_DRAFT "%ld-%016jx", (long)getpid(),
 			 (uintmax_t)random);
 		fd = sys_openat(dirfd, d->name, O_RDWR | O_CREAT | O_EXCL, 0644);
 		if (fd == -EEXIST)
@@ -217,13 +216,13 @@ static int make_locked(int dirfd, struct indexed_draft *d)
 
 static int make_in_dir(struct indexed_cache *c, struct indexed_draft *d)
 {
-	CLEANUP(free) char *sub = c->dir != NULL ? path_of(c->dir, SUBDIR) : NULL;
+	CLEANUP(free) char *sub = c->dir != NULL ? path_of(c->dir, CACHE_INDEXES) : NULL;
 	CLEANUP(fd) int dirfd = -1;
 	int r;
 
 	if (sub == NULL)
 		return c->dir != NULL ? -ENOMEM : -ENOENT;
-	r = make_dirs(sub);
+	r = sys_mkdir_all(sub, DIR_MODE);
 	if (r < 0)
 		return r;
 	dirfd = sys_openat(AT_FDCWD, sub, O_RDONLY | O_DIRECTORY, 0);
@@ -269,6 +268,8 @@ int indexed_draft_name(struct indexed_draft *d, const char *name)
 	int r = 0;
 
 	if (d->dirfd >= 0) {
+		/* Before it can be found, or it could be removed at once. */
+		sys_note_use(d->fd);
 		r = sys_renameat(d->dirfd, d->name, d->dirfd, name, 0);
 		if (r == 0)
 			d->name[0] = '\0';

@@ -17,10 +17,15 @@
  *	DIR/index-1/sha256-HEX.idx	the index of a layer; doc/format.md says how it is named
  *	DIR/index-1/sha256-HEX.idx.zst	the layer in frames, where its own compression cannot be entered
  *	DIR/index-1/draft-PID-RANDOM	one that is being written, locked by its writer
+ *	DIR/blobs/ALG/HEX		what was fetched from a registry: image/registry.h
  *
  * Where nothing can be written drafts are private files, and are lost with their last user.
  */
 struct indexed_cache;
+
+#define CACHE_INDEXES "index-1"
+#define CACHE_BLOBS   "blobs"
+#define CACHE_DRAFT   "draft-"
 
 /*
  * DIR NULL: $XDG_CACHE_HOME/plyfs, else ~/.cache/plyfs. OTHERS: more of them, separated by colons, or NULL:
@@ -31,8 +36,11 @@ int indexed_cache_open(const char *dir, const char *others, struct indexed_cache
 void indexed_cache_close(struct indexed_cache *c); /* NULL is fine */
 DEFINE_CLEANUP_PTR(struct indexed_cache, indexed_cache, indexed_cache_close)
 
-/* The directory of our own. */
+/* The directory of our own, made or not. NULL: nobody says where. The cache's own. */
 const char *indexed_cache_dir(const struct indexed_cache *c);
+
+/* Where blobs are kept beside the indexes, made or not: DIR/blobs. NULL: nobody says where. The cache's own. */
+const char *indexed_cache_blob_dir(const struct indexed_cache *c);
 
 /* Opens the index NAME (no path): -ENOENT also for one that is damaged or of another version, which is logged. */
 int indexed_cache_find(struct indexed_cache *c, const char *name, struct index_file **ret_index);

@@ -194,6 +194,34 @@ without_a_registry() {
 }
 gone() { ! listens "$1"; }
 
+# --- mounts ----------------------------------------------------------------------------------
+
+# unmounted MOUNTPOINT: comes back when the daemon has ended.
+unmounted() {
+	local pids
+	mapfile -t pids < <(daemon_pids "$1")
+	"$PLYFS" umount "$1"
+	wait_until 20 all_gone "${pids[@]}" || fail "the daemon of $1 did not end"
+}
+
+# No directory of a cache is there yet, not even the one that caches are in.
+mounted_into_nothing() {
+	mkdir -p "$WORK/m" "$WORK/fresh"
+	HOME=$WORK/fresh "$PLYFS" mount "$(plain layers)" "$WORK/m"
+	eq "$(ls "$WORK/m" | wc -l)" 6 "files"
+	eq "$(sha256sum <"$WORK/m/file6")" "$(sha256sum <"$I/file")" "the last file"
+	unmounted "$WORK/m"
+	whole "$WORK/fresh/.cache/plyfs"
+	HOME=$WORK/fresh ply pull "$(plain many)"
+	whole "$WORK/fresh/.cache/plyfs"
+}
+
+no_home() {
+	fails_with "nowhere to keep what is fetched" env -u HOME "$PLYFS" image pull "$(plain layers)"
+	fails_with "nowhere to keep what is fetched" env -u HOME "$PLYFS" mount "$(plain layers)" "$WORK/m"
+	[[ ! -e /blobs ]] || fail "it is kept in /blobs"
+}
+
 # --- the odd ones ----------------------------------------------------------------------------
 
 # requests SERVER PATTERN: how many lines of the log match.
@@ -302,6 +330,8 @@ run_test "images in the registry" push_images
 run_test "documents" documents
 run_test "layers" layers
 run_test "layers: four at once" at_once
+run_test "a mount, and no directory for caches yet" mounted_into_nothing
+run_test "nowhere to keep what is fetched" no_home
 run_test "TLS and a password" with_tls_and_password
 run_test "tokens" tokens
 run_test "redirects get no authorization" redirects

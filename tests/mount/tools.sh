@@ -236,6 +236,8 @@ other_sources() {
 	refused 16 'no path is given' cat "$I/one"
 	refused 16 'cannot be that' find "$I/one" -size 1x
 	refused 16 'needs an argument' find "$I/one" / -name
+	refused 16 'no such command' image look "oci:$I/img:t"
+	refused 16 'unknown option' image ls --nothing "oci:$I/img:t"
 }
 
 # All of it as umoci has it: contents, owners, xattrs, devices, hard links, holes.

@@ -44,6 +44,25 @@ Test(sys, stat_leaves_its_output_alone_on_failure)
 	cr_assert(S_ISDIR(st.st_mode));
 }
 
+Test(sys, mkdir_all)
+{
+	CLEANUP(free) char *deep = NULL, *file = NULL, *below = NULL;
+	struct stat st;
+
+	cr_assert_gt(asprintf(&deep, "%s/a/b/c", tmp_path), 0);
+	cr_assert_gt(asprintf(&file, "%s/file", tmp_path), 0);
+	cr_assert_gt(asprintf(&below, "%s/file/x/y", tmp_path), 0);
+	cr_assert_eq(sys_mkdir_all(deep, 0700), 0);
+	cr_assert_eq(sys_fstatat(AT_FDCWD, deep, &st, 0), 0);
+	cr_assert_eq(st.st_mode, (mode_t)S_IFDIR | 0700);
+	cr_assert_eq(sys_mkdir_all(deep, 0700), 0);
+	cr_assert_eq(sys_mkdir_all("/", 0700), 0);
+	tmp_file("file", "1", 1);
+	cr_assert_eq(sys_mkdir_all(file, 0700), -ENOTDIR);
+	cr_assert_eq(sys_mkdir_all(below, 0700), -ENOTDIR);
+	cr_assert_eq(sys_mkdir_all("", 0700), -ENOENT);
+}
+
 Test(sys, names)
 {
 	char target[8];
