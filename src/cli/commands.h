@@ -29,6 +29,7 @@ int cmd_look(const struct invocation *by, int argc, char **argv);
 int cmd_diff(const struct invocation *by, int argc, char **argv);
 int cmd_check(const struct invocation *by, int argc, char **argv);
 int cmd_waste(const struct invocation *by, int argc, char **argv);
+int cmd_cache(const struct invocation *by, int argc, char **argv);
 int cmd_doctor(const struct invocation *by, int argc, char **argv);
 
 /* The command line without a command: that of fuse-overlayfs. */

@@ -15,7 +15,7 @@ static const struct {
 	{"ls", cmd_look},      {"cat", cmd_look},	 {"stat", cmd_look},
 	{"find", cmd_look},    {"du", cmd_look},	 {"which", cmd_look},
 	{"extract", cmd_look}, {"diff", cmd_diff},	 {"check", cmd_check},
-	{"waste", cmd_waste},
+	{"waste", cmd_waste},  {"cache", cmd_cache},
 };
 
 static int dispatch(const struct invocation *by, int argc, char **argv)

@@ -321,6 +321,8 @@ completion() {
 	completes "plyfs " "${commands[@]}"
 	completes "plyfs wh" which
 	completes "plyfs image hi" history
+	completes "plyfs cache pr" prune
+	completes "plyfs cache prune --a" --all
 	completes "plyfs du --u" --upper --upto
 	cd "$I"
 	completes "plyfs ls oci:im" img img.tar
