@@ -163,6 +163,24 @@ at_once() {
 	eq "$(find "$WORK/cache/blobs" -name '*.part' | wc -l)" 0 "parts"
 }
 
+# The same while all that nobody uses is removed all the time.
+beside_prune() {
+	local pid pids=() pruner
+	rm -rf "$WORK/cache" "$WORK/enough"
+	while [[ ! -e $WORK/enough ]]; do "$PLYFS" cache prune --all --cache "$WORK/cache" >>"$WORK/pruned"; done &
+	pruner=$!
+	for _ in 1 2 3 4; do
+		for _ in 1 2 3; do pull "$(plain layers)" >/dev/null; done &
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do wait "$pid"; done
+	touch "$WORK/enough"
+	wait "$pruner"
+	grep -q 'removed [1-9]' "$WORK/pruned" || fail "nothing was ever removed"
+	pull "$(plain layers)" >/dev/null
+	whole "$WORK/cache"
+}
+
 with_tls_and_password() {
 	local port host
 	port=$(cat "$WORK/secret.port") host=127.0.0.1:$port
@@ -330,6 +348,7 @@ run_test "images in the registry" push_images
 run_test "documents" documents
 run_test "layers" layers
 run_test "layers: four at once" at_once
+run_test "layers: four at once, removed meanwhile" beside_prune
 run_test "a mount, and no directory for caches yet" mounted_into_nothing
 run_test "nowhere to keep what is fetched" no_home
 run_test "TLS and a password" with_tls_and_password
