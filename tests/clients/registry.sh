@@ -7,6 +7,8 @@ set -euo pipefail
 . "$(dirname "$0")/../support/lib.sh"
 # shellcheck source=tests/support/containers.sh
 . "$SUPPORT_DIR/containers.sh"
+# shellcheck source=tests/support/registry.sh
+. "$SUPPORT_DIR/registry.sh"
 
 need_packages podman buildah skopeo fuse3 docker-registry apache2-utils openssl
 in_private_ns "$@"
@@ -20,9 +22,7 @@ sk() { skopeo --insecure-policy "$@"; }
 images() { /usr/bin/python3 "$DIR/_images.py" "$@"; }
 ply() { "$PLYFS" image "$@"; }
 same() { images same "$1" "${2:-$1}" ${3:+"$3"}; }
-free_port() { /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-listens() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # pull ARGUMENT…: into a cache of the check's own.
 pull() { ply pull --cache "$WORK/cache" "$@"; }
@@ -64,25 +64,6 @@ make_images() {
 	bud manifest add many localhost/layers
 	bud manifest add --arch arm64 --variant v8 many localhost/arm
 	sk copy containers-storage:localhost/layers "oci:$I/layout:layers"
-}
-
-# start_registry NAME YAML…: docker-registry; its port is in PORT.
-start_registry() {
-	local name=$1
-	PORT=$(free_port)
-	shift
-	mkdir -p "$WORK/$name"
-	cat >"$WORK/$name.yml" <<-END
-		version: 0.1
-		log: {level: error}
-		storage: {filesystem: {rootdirectory: $WORK/$name}}
-	END
-	printf "$1\n" "$PORT" >>"$WORK/$name.yml"
-	docker-registry serve "$WORK/$name.yml" >"$WORK/$name.log" 2>&1 &
-	started $!
-	echo $! >"$WORK/$name.pid"
-	wait_until 20 listens "$PORT" || fail "docker-registry does not listen: $(cat "$WORK/$name.log")"
-	echo "$PORT" >"$WORK/$name.port"
 }
 
 certificate() {

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares two trees entry by entry: _tree.py [--no-owner] [--no-root] A B. Prints each difference; 1 if any."""
+"""Compares two trees entry by entry: _tree.py [--no-owner] [--no-root] A B. Prints each difference; 1 if any.
+
+_tree.py [--no-owner] [--no-root] [--no-links] A: prints the entries of one, a line each, to be compared later.
+"""
 import hashlib
 import os
 import stat
@@ -60,9 +63,21 @@ class Tree:
         return sorted(out)
 
 
+def show(tree, options):
+    for n in ([] if "--no-root" in options else [b""]) + tree.names():
+        d = tree.describe(n)
+        if "--no-links" in options:
+            d.pop("links", None)
+        print(repr(n)[1:], *(f"{key}={d[key]!r}" for key in sorted(d)))
+    return 0
+
+
 def main():
     options = [a for a in sys.argv[1:] if a.startswith("--")]
-    a, b = (Tree(t, options) for t in sys.argv[1:] if not t.startswith("--"))
+    trees = [Tree(t, options) for t in sys.argv[1:] if not t.startswith("--")]
+    if len(trees) == 1:
+        return show(trees[0], options)
+    a, b = trees
     x, y = a.names(), b.names()
     bad = 0
     for n in sorted(set(x) ^ set(y)):
