@@ -4,17 +4,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/sys.h"
+#include "image/scan_options.h"
 #include "image/source.h"
 #include "image/stream.h"
 
 #define WINDOW_LOG_MAX 27 /* 128 MiB: what zstd decodes without being asked twice */
-#define EXPANSION_MAX  200u
-#define EXPANSION_FREE (UINT64_C(1) << 30)
+#define EXPANSION_MAX                                                                              \
+	200u /* of a whole archive, which gets a file: less than of a layer, which gets none */
 
 static int temporary_file(const char *name, struct err *err)
 {
@@ -41,19 +41,11 @@ static int temporary_file(const char *name, struct err *err)
 	return fd;
 }
 
-static uint64_t expansion_limit(const struct blob *compressed)
-{
-	uint64_t limit;
-
-	if (__builtin_mul_overflow(compressed->size, (uint64_t)EXPANSION_MAX, &limit))
-		limit = INT64_MAX;
-	return limit > EXPANSION_FREE ? limit : EXPANSION_FREE;
-}
-
 static int copy_out(struct stream *s, int fd, const char *name, const struct image_options *options,
 		    struct err *err)
 {
-	const uint64_t limit = expansion_limit(s->blob);
+	const struct scan_options limits =
+		scan_options_full(&(struct scan_options){.max_ratio = EXPANSION_MAX}, 0);
 	struct stream_piece piece = {0};
 	uint64_t done = 0;
 
@@ -61,17 +53,13 @@ static int copy_out(struct stream *s, int fd, const char *name, const struct ima
 		CLEANUP(err) struct err why = {0};
 		int rc = stream_next(s, &piece, &why);
 
+		if (rc == 0)
+			rc = scan_options_check(&limits, done + piece.len, s->blob->size, &why);
 		if (rc < 0)
 			return err_set(err, -rc, "%s: %s", name, err_text(&why));
 		rc = image_check_cancel(options, err);
 		if (rc < 0)
 			return rc;
-		if (piece.len > limit - done)
-			return err_set(err, E2BIG,
-				       "%s expands to more than %" PRIu64
-				       " bytes, %u times its size, which "
-				       "no image does",
-				       name, limit, EXPANSION_MAX);
 		rc = sys_pwrite_full(fd, piece.data, piece.len, (off_t)done);
 		if (rc < 0)
 			return err_errno(err, -rc, "%s cannot be unpacked to a temporary file",

@@ -324,8 +324,17 @@ static int describe(struct apply *a, const struct tar_member *m, struct apply_in
 	return r < 0 ? r : set_xattrs(a, m, inode, err);
 }
 
-static int put_dir(struct apply *a, const struct tar_member *m, struct apply_name *name,
-		   struct err *err)
+/* A directory over one goes on hiding what that hid; over anything else it hides what is below. */
+static void take_opaque(const struct apply_name *name, struct apply_inode *dir)
+{
+	if (apply_is_dir(name))
+		dir->rec.flags |= name->inode->rec.flags & INDEX_OPAQUE;
+	else if (name->inode != NULL)
+		dir->rec.flags |= INDEX_OPAQUE;
+}
+
+static int put_inode(struct apply *a, const struct tar_member *m, struct apply_name *name,
+		     struct err *err)
 {
 	struct apply_inode *inode = apply_inode_new(a);
 	int r;
@@ -335,10 +344,8 @@ static int put_dir(struct apply *a, const struct tar_member *m, struct apply_nam
 	r = describe(a, m, inode, err);
 	if (r < 0)
 		return r;
-	if (apply_is_dir(name))
-		inode->rec.flags |= name->inode->rec.flags & INDEX_OPAQUE;
-	else if (name->inode != NULL)
-		inode->rec.flags |= INDEX_OPAQUE;
+	if (m->type == TAR_DIR)
+		take_opaque(name, inode);
 	apply_set(a, name, inode);
 	return 0;
 }
@@ -418,20 +425,6 @@ static int put_hardlink(struct apply *a, const struct tar_member *m, struct appl
 	return 0;
 }
 
-static int put_inode(struct apply *a, const struct tar_member *m, struct apply_name *name,
-		     struct err *err)
-{
-	struct apply_inode *inode = apply_inode_new(a);
-	int r;
-
-	if (inode == NULL)
-		return -ENOMEM;
-	r = describe(a, m, inode, err);
-	if (r == 0)
-		apply_set(a, name, inode);
-	return r;
-}
-
 static int put_member(struct apply *a, const struct tar_member *m, struct apply_name *name,
 		      struct err *err)
 {
@@ -448,7 +441,7 @@ static int put_member(struct apply *a, const struct tar_member *m, struct apply_
 	name->seq = a->seq;
 	if (m->type == TAR_HARDLINK)
 		return put_hardlink(a, m, name, err);
-	return m->type == TAR_DIR ? put_dir(a, m, name, err) : put_inode(a, m, name, err);
+	return put_inode(a, m, name, err);
 }
 
 /* A member whose last component is a mark. DIR is the directory that it is in. */
@@ -521,7 +514,7 @@ static int put_at(struct apply *a, const struct tar_member *m, const struct comp
 	if (c->n == 0) {
 		if (m->type != TAR_DIR)
 			return apply_report(a, APPLY_BAD_NAME, m->path, err);
-		return put_dir(a, m, a->root, err);
+		return put_inode(a, m, a->root, err);
 	}
 	if (is_below_whiteout(c))
 		return apply_report(a, APPLY_BELOW_WHITEOUT, m->path, err);
