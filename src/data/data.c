@@ -86,6 +86,11 @@ bool data_is_plain(const struct inode_rec *rec)
 	return rec->where == BYTES_FILE;
 }
 
+int data_file(struct data *d, const struct inode_rec *rec, struct fdref **ret_ref)
+{
+	return data_is_plain(rec) ? datafile_get(d, rec->attr.ino, ret_ref) : -EOPNOTSUPP;
+}
+
 /* Without opening a file for it: listings ask for all files of a directory. */
 static int stat_file(struct data *d, uint64_t ino, struct stat *ret_st)
 {

@@ -85,6 +85,13 @@ ssize_t data_read(struct data *d, const struct inode_rec *rec, const struct data
 		  void *bytes, size_t size, off_t off);
 
 /*
+ * [S] The data file that has all bytes of REC, from offset 0, for who reads or maps it himself; to be given back by
+ * fdcache_put(). -EOPNOTSUPP unless data_is_plain().
+ */
+struct fdref;
+int data_file(struct data *d, const struct inode_rec *rec, struct fdref **ret_ref);
+
+/*
  * [X], or [S] when data_is_plain(). Writes all SIZE bytes or fails: -ENOSPC, -EFBIG, -EIO... After
  * a failure the length is the old one; bytes before it that were to be replaced in place may be.
  */

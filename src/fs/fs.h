@@ -117,6 +117,13 @@ int fs_fallocate(struct fs *fs, uint64_t ino, int mode, off_t off, off_t len);
 ssize_t fs_copy_range(struct fs *fs, uint64_t from, off_t from_off, uint64_t to, off_t to_off,
 		      size_t len);
 off_t fs_lseek(struct fs *fs, uint64_t ino, off_t off, int whence);
+/*
+ * Calls USE with a descriptor of the plain file that holds exactly the bytes of INO, valid (and not to be closed) until
+ * USE returns, and returns what USE does: 0 or -errno. -EOPNOTSUPP: there is no such file (the bytes are inline, in
+ * pieces, in an archive), or the file system can be changed, so that there may soon be another one. Reading that file
+ * is not reading INO: it leaves access times to the file's own mount.
+ */
+int fs_with_file(struct fs *fs, uint64_t ino, int (*use)(void *arg, int fd), void *arg);
 int fs_fsync(struct fs *fs, uint64_t ino, bool datasync);
 int fs_syncfs(struct fs *fs);
 int fs_statfs(struct fs *fs, struct statvfs *ret_st);

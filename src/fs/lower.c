@@ -208,6 +208,11 @@ off_t lower_file_seek(struct lower_file *f, off_t off, int whence)
 	return layer_file_seek(f->file, off, whence);
 }
 
+int lower_file_fd(struct lower_file *f)
+{
+	return layer_file_fd(f->file);
+}
+
 static ssize_t source_read(void *arg, void *bytes, size_t size, off_t off)
 {
 	return lower_file_read(arg, bytes, size, off);

@@ -77,7 +77,7 @@ int layer_list_add(struct layer_list *l, const char *name, size_t len, uint64_t 
 		   bool above);
 
 enum layer_caps {
-	LAYER_CAP_FD = 1 << 0,	      /* open files have descriptors (layer_file_fd) */
+	LAYER_CAP_FD = 1 << 0,	      /* all open files have descriptors (layer_file_fd) */
 	LAYER_CAP_BY_ORIGIN = 1 << 1, /* by_origin() is there */
 	LAYER_CAP_COMPOSE = 1 << 2,   /* open_over() is there */
 };
@@ -156,7 +156,10 @@ struct layer_ops {
 	ssize_t (*file_read)(struct layer_file *f, void *bytes, size_t size, off_t off);
 	/* SEEK_DATA or SEEK_HOLE; returns the offset; -ENXIO. */
 	off_t (*file_seek)(struct layer_file *f, off_t off, int whence);
-	/* A borrowed descriptor; -EOPNOTSUPP when there is none. */
+	/*
+	 * A borrowed descriptor, valid until file_close(), that cannot be written: of a plain file with exactly the
+	 * bytes of F. -EOPNOTSUPP when there is none; without LAYER_CAP_FD other files of the layer may have one.
+	 */
 	int (*file_fd)(struct layer_file *f);
 	/*
 	 * Optional. Files of one identity and one size have the same bytes; of others nothing is known without reading.

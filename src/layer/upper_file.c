@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Open files of an upper that is used as a layer: its own bytes, over those of the layers below. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/sys.h"
+#include "data/fdcache.h"
 #include "layer/upper.h"
 
 struct upper_file {
 	struct layer_file base;
-	struct inode_rec rec;	   /* owned; as it was when the file was opened */
-	struct layer_file *below;  /* owned; NULL: all bytes are the upper's own */
-	struct data_source source; /* reads `below` */
+	struct inode_rec rec;	      /* owned; as it was when the file was opened */
+	struct layer_file *below;     /* owned; NULL: all bytes are the upper's own */
+	struct data_source source;    /* reads `below` */
+	_Atomic(struct fdref *) held; /* owned; once somebody asked for the descriptor */
 };
 
 static struct upper_file *file_of(struct layer_file *f)
@@ -48,6 +52,8 @@ void upper_file_close(struct layer_file *f)
 {
 	struct upper_file *file = file_of(f);
 
+	if (atomic_load(&file->held) != NULL)
+		fdcache_put(atomic_load(&file->held));
 	layer_file_close(file->below);
 	inode_rec_done(&file->rec);
 	free(file);
@@ -107,10 +113,41 @@ off_t upper_file_seek(struct layer_file *f, off_t off, int whence)
 	return data_seek(upper_of(f->layer)->data, &file->rec, source(file), off, whence);
 }
 
+/* Attributes were changed, and the bytes are what they were: they have the length of the file below. */
+static int fd_below(const struct upper_file *file)
+{
+	const struct inode_rec *rec = &file->rec;
+	int fd = file->below != NULL ? layer_file_fd(file->below) : -EOPNOTSUPP;
+	struct stat st;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = sys_fstat(fd, &st);
+	if (r < 0)
+		return r;
+	return rec->lower_size == rec->attr.size && (uint64_t)st.st_size == rec->attr.size
+		       ? fd
+		       : -EOPNOTSUPP;
+}
+
 int upper_file_fd(struct layer_file *f)
 {
-	(void)f;
-	return -EOPNOTSUPP;
+	struct upper_file *file = file_of(f);
+	struct fdref *ref = atomic_load(&file->held), *first = NULL;
+	int r;
+
+	if (file->rec.where == BYTES_LOWER)
+		return fd_below(file);
+	if (ref != NULL)
+		return ref->fd;
+	r = data_file(upper_of(f->layer)->data, &file->rec, &ref);
+	if (r < 0)
+		return r;
+	if (atomic_compare_exchange_strong(&file->held, &first, ref))
+		return ref->fd;
+	fdcache_put(ref);
+	return first->fd;
 }
 
 /* Of what has no bytes of its own the file below knows. */
