@@ -92,6 +92,7 @@ static const char text[] =
 	"  noacl, noxattrs=1, static_nlink, ino32_t, atime\n"
 	"  timeout=SECONDS      trust names and attributes that long; 0: layers may change\n"
 	"  loop=auto|follow|threads, threads=N, writeback=0|1, io_uring=0|1\n"
+	"  io=auto|cache|passthrough    who reads files; passthrough: the kernel, if not writable\n"
 	"  ro, nosuid, nodev, noexec, allow_other, fsname=NAME, remount\n"
 	"  lower_changed=accept, catalog_map=auto|yes|no, strict\n";
 

@@ -212,6 +212,20 @@ static int set_loop(struct mount_options *o, const struct option *def, const cha
 	return 0;
 }
 
+static int set_io(struct mount_options *o, const struct option *def, const char *value,
+		  struct err *err)
+{
+	if (strcmp(value, "auto") == 0)
+		o->front.io = FRONT_IO_AUTO;
+	else if (strcmp(value, "cache") == 0)
+		o->front.io = FRONT_IO_CACHE;
+	else if (strcmp(value, "passthrough") == 0)
+		o->front.io = FRONT_IO_PASSTHROUGH;
+	else
+		return bad_value(def, value, "not one of auto, cache, passthrough", err);
+	return 0;
+}
+
 static int set_max_read(struct mount_options *o, const struct option *def, const char *value,
 			struct err *err)
 {
@@ -348,6 +362,7 @@ static const struct option options[] = {
 	{"loop", VALUE, set_loop},
 	{"threads", VALUE, set_threads},
 	{"threaded", VALUE, set_threaded},
+	{"io", VALUE, set_io},
 	{"writeback", VALUE, set_bool, FRONT(writeback)},
 	{"io_uring", VALUE, set_bool, FRONT(io_uring)},
 	{"max_read", VALUE, set_max_read},

@@ -64,6 +64,7 @@ static void log_statistics(struct front *f)
 	buf_printf(&text, "mount %s\n", f->mountpoint);
 	fs_to_text(f->fs, &text);
 	front_stats_to_text(&f->stats, &text);
+	passthrough_to_text(&f->passthrough, &text);
 	lead_to_text(f, &text);
 	if (buf_cstr(&text) == NULL)
 		return;

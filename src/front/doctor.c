@@ -289,11 +289,12 @@ static void look_subuid(const struct doctor *d, struct finding *f)
 static void look_passthrough(const struct doctor *d, struct finding *f)
 {
 	if (has_cap(d, CAP_SYS_ADMIN) && d->first_userns)
-		found(f, DOCTOR_OK, "the rights for FUSE passthrough are there (not used yet)");
+		found(f, DOCTOR_OK,
+		      "the rights for FUSE passthrough are there: -o io=passthrough, for mounts "
+		      "that cannot be written and large files");
 	else
 		found(f, DOCTOR_OK,
-		      "no FUSE passthrough: it needs CAP_SYS_ADMIN outside of user "
-		      "namespaces (not used yet)");
+		      "no FUSE passthrough: it needs CAP_SYS_ADMIN outside of user namespaces");
 }
 
 /* ---- all of it --------------------------------------------------------------------------- */

@@ -14,6 +14,8 @@ enum when {
 	IF_ACL,	      /* not noacl */
 	IF_WRITEBACK, /* not writeback=0, nor read-only */
 	IF_URING,
+	IF_OPENLESS,	/* cached, and opens need no answer of ours */
+	IF_PASSTHROUGH, /* io=passthrough, and read-only */
 };
 
 /*
@@ -33,7 +35,7 @@ static const struct {
 	{FUSE_CAP_POSIX_ACL, IF_ACL},
 	{FUSE_CAP_WRITEBACK_CACHE, IF_WRITEBACK},
 	{FUSE_CAP_CACHE_SYMLINKS, IF_CACHED},
-	{FUSE_CAP_NO_OPEN_SUPPORT, IF_CACHED},
+	{FUSE_CAP_NO_OPEN_SUPPORT, IF_OPENLESS},
 	{FUSE_CAP_NO_OPENDIR_SUPPORT, IF_CACHED},
 	{FUSE_CAP_EXPLICIT_INVAL_DATA, IF_CACHED},
 	{FUSE_CAP_AUTO_INVAL_DATA, IF_UNCACHED},
@@ -42,6 +44,7 @@ static const struct {
 	{FUSE_CAP_HANDLE_KILLPRIV_V2, ALWAYS},
 	{FUSE_CAP_NO_EXPORT_SUPPORT, ALWAYS},
 	{FUSE_CAP_OVER_IO_URING, IF_URING},
+	{FUSE_CAP_PASSTHROUGH, IF_PASSTHROUGH},
 #endif
 };
 
@@ -64,6 +67,10 @@ static bool applies(const struct front_options *o, bool read_only, enum when whe
 		return o->writeback && !read_only;
 	case IF_URING:
 		return o->io_uring;
+	case IF_OPENLESS:
+		return o->timeout > 0 && !passthrough_wanted(o, read_only);
+	case IF_PASSTHROUGH:
+		return passthrough_wanted(o, read_only);
 	}
 	return false;
 }
@@ -96,6 +103,13 @@ static void ask(struct fuse_conn_info *conn, uint64_t want)
 	}
 	/* Nothing here waits for long, so a request is never worth giving up. */
 	conn->no_interrupt = 1;
+	/* With more, files on an overlayfs could be passed through, and no overlayfs could have this mount as a layer. */
+	conn->max_backing_stack_depth = FUSE_BACKING_STACKED_UNDER;
+}
+
+static bool gets_passthrough(uint64_t want)
+{
+	return want & FUSE_CAP_PASSTHROUGH;
 }
 #else
 static uint64_t capable_of(const struct fuse_conn_info *conn)
@@ -106,6 +120,11 @@ static uint64_t capable_of(const struct fuse_conn_info *conn)
 static void ask(struct fuse_conn_info *conn, uint64_t want)
 {
 	conn->want = (unsigned int)want;
+}
+
+static bool gets_passthrough(uint64_t want)
+{
+	return false;
 }
 #endif
 
@@ -125,6 +144,7 @@ void negotiate(void *userdata, struct fuse_conn_info *conn)
 
 	f->zero_open = want & FUSE_CAP_NO_OPEN_SUPPORT;
 	f->zero_opendir = want & FUSE_CAP_NO_OPENDIR_SUPPORT;
+	f->passthrough.on = gets_passthrough(want);
 	f->init_done = true;
 	log_debug("FUSE %u.%u: capable %#" PRIx64 ", wanted %#" PRIx64, conn->proto_major,
 		  conn->proto_minor, capable, want);

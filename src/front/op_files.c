@@ -10,7 +10,26 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct front *f = op_begin(req, FRONT_OP_OPEN);
 
-	reply_open(req, f, f->zero_open, fi);
+	int id, r;
+
+	if (!f->passthrough.on) {
+		reply_open(req, f, f->zero_open, fi);
+		return;
+	}
+	r = passthrough_open(f, ino, fi->flags, &id);
+	if (r < 0)
+		reply_result(req, r);
+	else if (reply_passed(req, f, id, fi) < 0)
+		passthrough_release(f, ino);
+}
+
+/* Of what was opened without a message none comes. */
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct front *f = op_begin(req, FRONT_OP_RELEASE);
+
+	passthrough_release(f, ino);
+	reply_result(req, 0);
 }
 
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)

@@ -56,6 +56,7 @@ WHOLE(readdirplus,
 WHOLE(fsyncdir, (fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi),
       (req, ino, datasync, fi))
 WHOLE(open, (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
+WHOLE(release, (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
 WHOLE(read, (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi),
       (req, ino, size, off, fi))
 WHOLE(write,
@@ -86,7 +87,7 @@ WHOLE(removexattr, (fuse_req_t req, fuse_ino_t ino, const char *name), (req, ino
  *
  *	create		ENOSYS; the kernel then sends MKNOD and opens without a message
  *	flush		ENOSYS once; close(2) has nothing to say to us
- *	release(dir)	success; there is nothing to release
+ *	releasedir	success; there is nothing to release
  *	access		ENOSYS; the kernel checks permissions (default_permissions)
  *	getlk, flock	never sent; locks are the kernel's own, the mount has one kernel
  *	ioctl		ENOSYS, which the caller sees as ENOTTY
@@ -107,6 +108,7 @@ const struct fuse_lowlevel_ops front_ops = {
 	.rename = whole_rename,
 	.link = whole_link,
 	.open = whole_open,
+	.release = whole_release,
 	.read = whole_read,
 	.write = whole_write,
 	.fsync = whole_fsync,

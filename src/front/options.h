@@ -20,6 +20,13 @@ enum front_loop {
 	FRONT_LOOP_THREADS, /* always all threads */
 };
 
+/* Who reads the bytes of files; doc/messages.md. */
+enum front_io {
+	FRONT_IO_AUTO,	      /* what is faster: the cache, by all that was measured */
+	FRONT_IO_CACHE,	      /* the kernel asks us, and keeps them in its cache */
+	FRONT_IO_PASSTHROUGH, /* the kernel reads the layers' files, where it can */
+};
+
 /* front_options_init() gives the defaults. */
 struct front_options {
 	char *mountpoint; /* owned; a directory, or /dev/fd/N: a /dev/fuse already mounted */
@@ -29,6 +36,7 @@ struct front_options {
 	size_t n_mount;
 	double timeout; /* seconds that names and attributes stay valid; 0: never cached */
 	enum front_loop loop;
+	enum front_io io;
 	unsigned int threads; /* 0: by the number of processors, and more when all wait for disks */
 	unsigned int max_read; /* bytes; 0: as the kernel likes */
 	bool acl;	       /* the kernel checks POSIX ACLs */

@@ -9,6 +9,7 @@
 #include "front/fuse.h"
 #include "front/lead.h"
 #include "front/options.h"
+#include "front/passthrough.h"
 #include "front/session.h"
 #include "front/stats.h"
 
@@ -28,6 +29,8 @@ struct front {
 	/* Set by the answer to INIT, before other requests; constant afterwards. */
 	bool init_done;
 	bool zero_open, zero_opendir; /* the kernel opens without asking */
+
+	struct passthrough passthrough;
 
 	atomic_bool stop; /* no more requests are to be received */
 	atomic_uint running;

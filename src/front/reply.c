@@ -106,6 +106,16 @@ void reply_open(fuse_req_t req, struct front *f, bool zero, struct fuse_file_inf
 	fuse_reply_open(req, fi);
 }
 
+/* With a backing file the kernel refuses flags of the cache. */
+int reply_passed(fuse_req_t req, struct front *f, int id, struct fuse_file_info *fi)
+{
+#if FRONT_FUSE_3_18
+	fi->backing_id = id;
+#endif
+	fi->keep_cache = id == OPENS_CACHED && f->options->timeout > 0;
+	return fuse_reply_open(req, fi);
+}
+
 int reply_bytes(fuse_req_t req, ssize_t r, const void *bytes)
 {
 	if (r < 0) {

@@ -24,6 +24,8 @@ void reply_attr(fuse_req_t req, struct front *f, int r, uint64_t ino, const stru
 void reply_readlink(fuse_req_t req, ssize_t r, const char *target);
 /* ZERO: "do not ask again"; else an open file or directory that keeps its cache. */
 void reply_open(fuse_req_t req, struct front *f, bool zero, struct fuse_file_info *fi);
+/* An open file that the kernel reads from backing file ID; OPENS_CACHED: that keeps its cache. 0 when the kernel got it. */
+int reply_passed(fuse_req_t req, struct front *f, int id, struct fuse_file_info *fi);
 /* R < 0: the error; else R bytes. 0 when the kernel got them, or -errno. */
 int reply_bytes(fuse_req_t req, ssize_t r, const void *bytes);
 /* R < 0: the error; else how many bytes were written. */

@@ -45,10 +45,13 @@ static int front_new(struct fs *fs, const struct front_options *options, struct 
 	f->signal_fd = -1;
 	f->done_fd = -1;
 	f->lead.timer_fd = -1;
-	r = pthread_key_create(&f->scratch_key, scratch_free);
-	if (r != 0) {
+	r = opens_init(&f->passthrough.opens);
+	if (r == 0)
+		r = -pthread_key_create(&f->scratch_key, scratch_free);
+	if (r < 0) {
+		opens_done(&f->passthrough.opens);
 		free(f);
-		return -r;
+		return r;
 	}
 	*ret_front = f;
 	return 0;
@@ -62,7 +65,9 @@ int front_open(struct fs *fs, const struct front_options *options, struct front 
 
 	if (r < 0)
 		return err_errno(err, -r, "cannot mount on %s", options->mountpoint);
-	r = mount_session(f, err);
+	r = passthrough_check(options, fs_read_only(fs), err);
+	if (r == 0)
+		r = mount_session(f, err);
 	if (r < 0)
 		return r;
 	r = control_init(f);
@@ -117,6 +122,8 @@ int front_run(struct front *f, int (*ready)(void *arg), void *arg, struct err *e
 {
 	int r = handshake(f, err);
 
+	if (r == 0)
+		r = passthrough_probe(f, err);
 	if (r < 0)
 		return r;
 	mount_note_dev(f);
@@ -163,6 +170,7 @@ void front_close(struct front *f)
 		close(f->lead.timer_fd);
 	scratch_free(pthread_getspecific(f->scratch_key));
 	pthread_key_delete(f->scratch_key);
+	opens_done(&f->passthrough.opens);
 	free(f->mountpoint);
 	free(f);
 }
@@ -173,7 +181,7 @@ void front_print_version(void)
 	fflush(stdout);
 	fuse_lowlevel_version();
 #if FRONT_FUSE_3_18
-	printf("features: handle_killpriv_v2, tmpfile, %s\n",
+	printf("features: handle_killpriv_v2, tmpfile, passthrough, %s\n",
 #ifdef HAVE_FUSE_URING
 	       "io_uring"
 #else
@@ -181,6 +189,7 @@ void front_print_version(void)
 #endif
 	);
 #else
-	printf("features: no handle_killpriv_v2, no tmpfile, no io_uring (libfuse before 3.18)\n");
+	printf("features: no handle_killpriv_v2, no tmpfile, no passthrough, no io_uring "
+	       "(libfuse before 3.18)\n");
 #endif
 }

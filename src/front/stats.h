@@ -24,6 +24,7 @@
 	X(LINK, "link")                                                                            \
 	X(TMPFILE, "tmpfile")                                                                      \
 	X(OPEN, "open")                                                                            \
+	X(RELEASE, "release")                                                                      \
 	X(READ, "read")                                                                            \
 	X(WRITE, "write")                                                                          \
 	X(FSYNC, "fsync")                                                                          \

@@ -171,6 +171,9 @@ Test(options, options_with_effect)
 	EXPECT_OPTION("loop=follow", p->o.front.loop == FRONT_LOOP_FOLLOW);
 	EXPECT_OPTION("loop=threads", p->o.front.loop == FRONT_LOOP_THREADS);
 	EXPECT_OPTION("loop=threads,loop=auto", p->o.front.loop == FRONT_LOOP_AUTO);
+	EXPECT_OPTION("io=cache", p->o.front.io == FRONT_IO_CACHE);
+	EXPECT_OPTION("io=passthrough", p->o.front.io == FRONT_IO_PASSTHROUGH);
+	EXPECT_OPTION("io=passthrough,io=auto", p->o.front.io == FRONT_IO_AUTO);
 	EXPECT_OPTION("threads=3", p->o.front.threads == 3);
 	EXPECT_OPTION("threaded=0", p->o.front.threads == 1);
 	EXPECT_OPTION("threaded=1", p->o.front.threads == 0);
@@ -198,6 +201,7 @@ Test(options, defaults)
 	cr_assert_eq(p->r, 0);
 	cr_expect(p->o.front.acl && p->o.front.writeback && !p->o.front.io_uring);
 	cr_expect_eq(p->o.front.timeout, FRONT_TIMEOUT_ENDLESS);
+	cr_expect_eq(p->o.front.io, FRONT_IO_AUTO);
 	cr_expect(!p->o.fs.atime && !p->o.fs.no_sync && !p->o.fs.follow_redirect);
 	cr_expect_null(p->o.front.fsname);
 }
@@ -253,6 +257,9 @@ Test(options, refused)
 		{"threads=100000", "threads=100000"},
 		{"threads=-1", "threads=-1"},
 		{"writeback=2", "writeback=2"},
+		{"io=", "io="},
+		{"io=direct", "io=direct"},
+		{"io", "io"},
 		{"fsync=", "fsync"},
 		{"fsync= 1", "fsync"},
 		{"noxattrs=maybe", "noxattrs=maybe"},

@@ -190,6 +190,24 @@ Test(doctor, hidden_processes)
 	expect(DOCTOR_HINT, "proc");
 }
 
+static void expect_line(const char *part)
+{
+	CLEANUP(buf) struct buf out = {0};
+
+	cr_expect_eq(doctor_run(&user, false, &out), DOCTOR_OK);
+	cr_assert_not_null(buf_cstr(&out));
+	cr_expect_not_null(strstr((char *)out.data, part), "%s", (char *)out.data);
+}
+
+Test(doctor, passthrough)
+{
+	expect_line("no FUSE passthrough");
+	user.caps = UINT64_C(1) << CAP_SYS_ADMIN;
+	expect_line("-o io=passthrough");
+	user.first_userns = false;
+	expect_line("no FUSE passthrough");
+}
+
 Test(doctor, json)
 {
 	CLEANUP(buf) struct buf out = {0};

@@ -49,6 +49,28 @@ Test(negotiate, read_only)
 		     negotiate_want(&o, false, UINT64_MAX) & ~(uint64_t)FUSE_CAP_WRITEBACK_CACHE);
 }
 
+/* The kernel takes both or neither: backing files are named in answers to opens, and it has no pages to gather. */
+Test(negotiate, passthrough)
+{
+#if FRONT_FUSE_3_18
+	struct front_options o;
+	uint64_t cached, passed;
+
+	front_options_init(&o);
+	cached = negotiate_want(&o, true, UINT64_MAX);
+	o.io = FRONT_IO_PASSTHROUGH;
+	passed = negotiate_want(&o, true, UINT64_MAX);
+	cr_expect_eq(passed, (cached & ~(uint64_t)FUSE_CAP_NO_OPEN_SUPPORT) | FUSE_CAP_PASSTHROUGH);
+	cr_expect(passed & FUSE_CAP_NO_OPENDIR_SUPPORT);
+	cr_expect_not(passed & FUSE_CAP_WRITEBACK_CACHE);
+	/* Never where something can be written. */
+	cr_expect_not(negotiate_want(&o, false, UINT64_MAX) & FUSE_CAP_PASSTHROUGH);
+	cr_expect(negotiate_want(&o, false, UINT64_MAX) & FUSE_CAP_NO_OPEN_SUPPORT);
+	o.io = FRONT_IO_CACHE;
+	cr_expect_eq(negotiate_want(&o, true, UINT64_MAX), cached);
+#endif
+}
+
 /* Opens without a message and O_TRUNC as part of an open do not go together. */
 Test(negotiate, never)
 {
