@@ -234,6 +234,26 @@ dropped_caches() {
 	ended
 }
 
+# When a file is closed and forgotten nothing holds its file in the layer, and the room of a deleted one is free again.
+nothing_is_kept() {
+	fresh
+	mkdir on
+	mount -t tmpfs tmpfs on
+	head -c 20M /dev/urandom >on/large
+	serve "lowerdir=on,io=passthrough"
+	readers same "$PWD/on" "$PWD/mnt"
+	all_passed
+	wait_until 20 released || fail "opens without release: $(cat log)"
+	rm on/large
+	mount -i -o remount,ro none "$PWD/mnt"
+	wait_until 20 is_empty on || fail "$(df -k on | tail -n 1)"
+	ended
+	umount on
+}
+
+# Of the 20 MiB in it; what a directory takes is less.
+is_empty() { (($(df -k --output=used "$1" | tail -n 1) < 1000)); }
+
 # With the superblock made writable behind our back, the layer must not be.
 remounted_rw() {
 	local before
@@ -369,6 +389,7 @@ done
 run_test "layers of both kinds" mixed_layers
 run_test "layer of an image" image_layer
 run_test "caches dropped" dropped_caches
+run_test "nothing is kept open" nothing_is_kept
 run_test "remounted rw" remounted_rw
 run_test "O_DIRECT" direct
 run_test "below an overlayfs" below_overlay
