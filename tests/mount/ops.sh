@@ -15,7 +15,7 @@ SEEDS=("$@")
 
 # one_run SEED LAYERS OPTIONS: lower layers whose merged tree is copied to a plain directory first.
 one_run() {
-	local seed=$1 layers=$2 options=$3 dir=$WORK/$1-$2 lowers
+	local seed=$1 layers=$2 options=$3 dir=$WORK/$1-$2 lowers how
 	mkdir -p "$dir/upper" "$dir/work" "$dir/mnt" "$dir/plain"
 	"$ORACLE" stack "$dir/stack" "$seed" "$layers" marks
 	lowers=$(lower_list "$dir/stack" "$layers")
@@ -36,10 +36,13 @@ one_run() {
 	"$ORACLE" ops "$dir/mnt" "$dir/plain" "$((seed + 1))" "$((OPS / 4))"
 	umount_plyfs "$dir/mnt"
 
-	# The upper as a lower: read-only, the same tree.
-	mount_plyfs "lowerdir=$dir/upper:$lowers" "$dir/mnt"
-	"$ORACLE" cmp "$dir/mnt" "$dir/plain"
-	umount_plyfs "$dir/mnt"
+	# The upper as a lower, and read-only: the same tree, whoever reads the bytes.
+	for how in "lowerdir=$dir/upper:$lowers" "lowerdir=$dir/upper:$lowers,io=passthrough" \
+		"lowerdir=$lowers,upperdir=$dir/upper,ro,dev,io=passthrough"; do
+		mount_plyfs "$how" "$dir/mnt"
+		"$ORACLE" cmp "$dir/mnt" "$dir/plain"
+		umount_plyfs "$dir/mnt"
+	done
 
 	fingerprint "$dir/stack" >"$dir/after"
 	cmp "$dir/before" "$dir/after"

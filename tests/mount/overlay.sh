@@ -21,6 +21,9 @@ one_stack() {
 	mount_plyfs "lowerdir=$lowers" "$dir/mnt"
 	"$ORACLE" cmp "$dir/kernel" "$dir/mnt" times kernel
 	umount_plyfs "$dir/mnt"
+	mount_plyfs "lowerdir=$lowers,io=passthrough" "$dir/mnt"
+	"$ORACLE" cmp "$dir/kernel" "$dir/mnt" times kernel
+	umount_plyfs "$dir/mnt"
 	umount "$dir/kernel"
 	rm -rf "$dir"
 }
@@ -45,9 +48,11 @@ written_by_kernel() {
 	umount "$dir/kernel"
 	mount -t overlay -o "ro,lowerdir=$dir/upper:$dir/stack/0:$dir/stack/1,redirect_dir=follow,metacopy=on" \
 		overlay "$dir/kernel"
-	mount_plyfs "lowerdir=$dir/upper:$dir/stack/0:$dir/stack/1,redirect_dir=on,metacopy=on" "$dir/mnt"
-	"$ORACLE" cmp "$dir/kernel" "$dir/mnt" times kernel
-	umount_plyfs "$dir/mnt"
+	for o in cache passthrough; do
+		mount_plyfs "lowerdir=$dir/upper:$dir/stack/0:$dir/stack/1,redirect_dir=on,metacopy=on,io=$o" "$dir/mnt"
+		"$ORACLE" cmp "$dir/kernel" "$dir/mnt" times kernel
+		umount_plyfs "$dir/mnt"
+	done
 	# plyfs writes into its upper, and the kernel's mount still looks at the first one.
 	cp -a "$dir/upper" "$dir/upper2"
 	mount_plyfs "lowerdir=$dir/stack/0:$dir/stack/1,upperdir=$dir/upper2,workdir=$dir/work2,redirect_dir=on,metacopy=on" \
