@@ -119,7 +119,10 @@ static int backing_of(struct front *f, uint64_t ino)
 	return OPENS_CACHED;
 }
 
-/* The kernel opens the backing file with the flags of the caller, and makes EIO of any error. */
+/*
+ * The kernel opens the backing file with the flags of the caller, and makes EIO of any error. -EINVAL when this one would
+ * refuse O_DIRECT; where that cannot be found out it is let do so.
+ */
 static int try_direct(void *arg, int fd)
 {
 	char path[32];
@@ -130,7 +133,7 @@ static int try_direct(void *arg, int fd)
 	again = sys_openat(AT_FDCWD, path, O_RDONLY | O_DIRECT | O_NONBLOCK, 0);
 	if (again >= 0)
 		close(again);
-	return again < 0 ? again : 0;
+	return again == -EINVAL ? -EINVAL : 0;
 }
 
 int passthrough_open(struct front *f, uint64_t ino, int flags, int *ret_id)
@@ -143,7 +146,7 @@ int passthrough_open(struct front *f, uint64_t ino, int flags, int *ret_id)
 	if ((flags & O_ACCMODE) != O_RDONLY)
 		return -EROFS;
 	if (flags & O_DIRECT)
-		cached = fs_with_file(f->fs, ino, try_direct, NULL) < 0;
+		cached = fs_with_file(f->fs, ino, try_direct, NULL) == -EINVAL;
 	if (!opens_join(&p->opens, ino, &id)) {
 		int fresh = cached ? OPENS_CACHED : backing_of(f, ino);
 

@@ -77,6 +77,8 @@ struct request request_parse(const void *bytes, size_t size)
 	case FUSE_FORGET:
 	case FUSE_BATCH_FORGET:
 	case FUSE_INTERRUPT:
+	case FUSE_RELEASE:
+	case FUSE_RELEASEDIR:
 		r.background = true;
 		break;
 	default:

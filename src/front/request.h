@@ -8,7 +8,7 @@
 
 struct request {
 	int pid; /* the thread that waits for the answer, in our pid namespace; 0: unknown */
-	bool background; /* nobody waits for it: FORGET, or the kernel writing back */
+	bool background; /* nobody waits for it: FORGET, RELEASE, or the kernel writing back */
 	bool slow;	 /* may wait for a disk, or moves many bytes */
 };
 

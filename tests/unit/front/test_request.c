@@ -64,8 +64,11 @@ Test(request, new_size)
 	cr_expect(parse(FUSE_SETATTR, &size, sizeof(size)).slow);
 }
 
-Test(request, nobody_waits_for_forget)
+Test(request, nobody_waits_for_forget_and_release)
 {
+	cr_expect(parse(FUSE_RELEASE, NULL, 0).background);
+	cr_expect(parse(FUSE_RELEASEDIR, NULL, 0).background);
+	cr_expect_not(parse(FUSE_OPEN, NULL, 0).background);
 	cr_expect(parse(FUSE_FORGET, NULL, 0).background);
 	cr_expect(parse(FUSE_BATCH_FORGET, NULL, 0).background);
 }
