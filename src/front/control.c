@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 
 #include "base/log.h"
+#include "front/guard.h"
 #include "front/private.h"
 
 /* How long users of a mount that is busy keep their server after a signal to end. */
@@ -84,7 +85,10 @@ static int read_signals(struct front *f)
 	while (read(f->signal_fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo != SIGUSR1)
 			return (int)info.ssi_signo;
+		/* Takes locks of the file system, and writes who knows where. */
+		guard_leave(f);
 		log_statistics(f);
+		guard_watch(f);
 	}
 	return 0;
 }
@@ -127,7 +131,7 @@ static bool wait_event(struct front *f, int timeout_ms, int *ret_sig)
 	if (poll(fds, 3, timeout_ms) <= 0)
 		return false;
 	if (fds[2].revents != 0)
-		lead_guard(f);
+		guard_turn(f);
 	if (fds[1].revents != 0)
 		*ret_sig = read_signals(f);
 	return fds[0].revents != 0 || *ret_sig != 0;
@@ -137,11 +141,12 @@ void control_run(struct front *f)
 {
 	int sig;
 
+	guard_watch(f);
 	while (!wait_event(f, -1, &sig))
 		;
 	if (sig != 0) {
 		log_info("signal %d: unmounting %s", sig, f->mountpoint);
-		lead_settle(f);
+		guard_settle(f);
 		mount_detach(f);
 		wait_event(f, BUSY_MS, &sig);
 	}

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The leader, its followers, and the guard that looks after it. */
+/* The leader and its followers. */
 #include "front/lead.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
+#include <string.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
 #include "base/sys_sched.h"
+#include "front/guard.h"
 #include "front/private.h"
 
 /* The guard's turn. So long a slow operation that did not look slow keeps others waiting, twice. */
 #define GUARD_NS (2 * PACE_MS)
-
-/* So many turns in a row with fewer than two requests each are a rest. */
-#define REST_TURNS 8
 
 /* Threads that are made as long as all that there are wait for disks. */
 #define MAX_GROWN 16
@@ -52,6 +50,7 @@ int lead_init(struct front *f)
 	l->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (l->timer_fd < 0)
 		return -errno;
+	l->queue_fd = fuse_session_fd(f->session);
 	l->n_wanted = n;
 	l->max_workers = o->threads > 0 ? n : MAX_GROWN;
 	pthread_mutex_init(&l->lock, NULL);
@@ -62,8 +61,9 @@ int lead_init(struct front *f)
 		l->idler = &l->workers[l->max_workers];
 	atomic_store(&l->cpu, -1);
 	follow_init(&l->follow);
+	l->look = follow_look;
+	l->watched = false;
 	pace_init(&l->pace, loop, may_idle, now_ns());
-	atomic_store(&l->mode, l->pace.mode);
 	return 0;
 }
 
@@ -80,13 +80,12 @@ void lead_done(struct front *f)
 
 /* ---- under the lock ---------------------------------------------------------------------- */
 
-/* The next turn of the guard: after GUARD_NS, or at once. */
-static void call_guard(struct lead *l, bool at_once)
+void lead_call_guard(struct lead *l)
 {
-	struct itimerspec t = {.it_value.tv_nsec = at_once ? 1 : (long)GUARD_NS};
+	struct itimerspec t = {.it_value.tv_nsec = (long)GUARD_NS};
 
-	atomic_store(&l->guarded, true);
-	timerfd_settime(l->timer_fd, 0, &t, NULL);
+	if (!atomic_exchange(&l->guarded, true))
+		timerfd_settime(l->timer_fd, 0, &t, NULL);
 }
 
 static void unpark(struct worker *w)
@@ -106,6 +105,7 @@ static struct worker *find_parked(struct lead *l)
 	return NULL;
 }
 
+/* First the leader: who sees a mode with one sees which. */
 static void set_mode(struct lead *l, enum pace_mode mode, struct worker *leader)
 {
 	l->pace.mode = mode;
@@ -113,19 +113,16 @@ static void set_mode(struct lead *l, enum pace_mode mode, struct worker *leader)
 	atomic_store(&l->mode, mode);
 }
 
-/* Makes W the leader; with NULL the guard has to find one. */
 static void appoint(struct lead *l, enum pace_mode mode, struct worker *w)
 {
 	if (w != atomic_load(&l->leader))
 		l->handovers++;
 	set_mode(l, mode, w);
-	if (w != NULL)
-		unpark(w);
-	if (w == NULL || !atomic_load(&l->guarded))
-		call_guard(l, w == NULL);
+	unpark(w);
+	lead_call_guard(l);
 }
 
-static void to_threads(struct lead *l)
+void lead_to_threads(struct lead *l)
 {
 	atomic_store(&l->cpu, -1);
 	set_mode(l, PACE_THREADS, NULL);
@@ -133,13 +130,24 @@ static void to_threads(struct lead *l)
 		unpark(&l->workers[i]);
 }
 
+bool lead_is_astray(struct lead *l)
+{
+	const struct worker *w = l->idler;
+
+	return w != NULL && !w->parked && !w->ended && atomic_load(&l->leader) != w;
+}
+
+/* W: who asks, and goes to read next. When all are busy nobody leads: the first that is ready reads. */
 static void to_follow(struct lead *l, struct worker *w)
 {
 	struct worker *leader = atomic_load(&l->leader);
 
 	if (leader == NULL || leader->idle_class)
-		leader = w != NULL && !w->idle_class ? w : find_parked(l);
-	appoint(l, PACE_FOLLOW, leader);
+		leader = !w->idle_class ? w : find_parked(l);
+	if (leader != NULL)
+		appoint(l, PACE_FOLLOW, leader);
+	else
+		lead_to_threads(l);
 }
 
 /* The idler may still be busy with a slow request, or on its way to park. */
@@ -151,27 +159,21 @@ static void to_follow_idle(struct lead *l, struct worker *w)
 		to_follow(l, w);
 }
 
-void lead_started(struct front *f)
+static void decide(struct lead *l, struct worker *w, const struct pace_seen *seen)
 {
-	struct lead *l = &f->lead;
+	enum pace_mode mode = pace_decide(&l->pace, seen, now_ns());
 
-	if (l->pace.mode != PACE_THREADS && l->n_workers > 0)
-		appoint(l, PACE_FOLLOW, &l->workers[0]);
-}
-
-static void decide(struct lead *l, struct worker *w)
-{
-	struct pace_seen seen = follow_look(&l->follow, l->pace.last);
-	enum pace_mode before = atomic_load(&l->mode);
-	enum pace_mode mode = pace_decide(&l->pace, &seen, now_ns());
-
-	atomic_store(&l->cpu, seen.reachable ? l->follow.cpu : -1);
+	/* Nobody would notice a leader that is stuck. */
+	if (!l->watched)
+		mode = PACE_THREADS;
+	atomic_store(&l->cpu, seen->reachable ? l->follow.cpu : -1);
 	if (mode == PACE_FOLLOW_IDLE)
 		to_follow_idle(l, w);
 	else if (mode == PACE_FOLLOW)
 		to_follow(l, w);
-	else if (before != PACE_THREADS)
-		to_threads(l);
+	else if (atomic_load(&l->mode) != PACE_THREADS)
+		lead_to_threads(l);
+	l->pace.mode = atomic_load(&l->mode);
 }
 
 /* ---- workers ----------------------------------------------------------------------------- */
@@ -214,6 +216,18 @@ static void go_to(struct worker *w, int cpu)
 	cpus_done(&cpus);
 }
 
+void lead_add(struct front *f, struct worker *w)
+{
+	struct lead *l = &f->lead;
+
+	guard_lock(l);
+	atomic_fetch_add(&l->n_workers, 1);
+	/* It may have parked before anybody knew it. */
+	if (may_read(l, w))
+		unpark(w);
+	pthread_mutex_unlock(&l->lock);
+}
+
 void lead_without_idler(struct front *f)
 {
 	pthread_mutex_lock(&f->lead.lock);
@@ -240,21 +254,26 @@ bool lead_await(struct worker *w)
 static void hand_over(struct worker *w)
 {
 	struct lead *l = &w->front->lead;
+	struct worker *next;
 
+	/* Nobody else makes W the leader while it is here. */
+	if (atomic_load(&l->leader) != w)
+		return;
 	pthread_mutex_lock(&l->lock);
-	if (atomic_load(&l->mode) != PACE_THREADS && atomic_load(&l->leader) == w)
-		appoint(l, PACE_FOLLOW, find_parked(l));
+	next = find_parked(l);
+	if (atomic_load(&l->leader) == w && next != NULL)
+		appoint(l, PACE_FOLLOW, next);
+	else if (atomic_load(&l->leader) == w)
+		lead_to_threads(l);
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* A leader is guarded, and so are all threads when none of them is left to read. */
+/* The guard is there while somebody leads; and with all threads reading, when none is left to. */
 static bool needs_guard(struct lead *l, unsigned int busy)
 {
 	unsigned int n = atomic_load(&l->n_workers);
 
-	if (atomic_load(&l->guarded))
-		return false;
-	return atomic_load(&l->mode) != PACE_THREADS || (busy >= n && n < l->max_workers);
+	return atomic_load(&l->mode) == PACE_THREADS && busy >= n && n < l->max_workers;
 }
 
 void lead_begin(struct worker *w, const struct request *r)
@@ -268,34 +287,46 @@ void lead_begin(struct worker *w, const struct request *r)
 		go_to(w, -1);
 	}
 	if (needs_guard(l, busy))
-		call_guard(l, false);
+		lead_call_guard(l);
 }
 
-/* Nobody leads when all others were busy. */
-static void take_empty_place(struct worker *w)
+/* True: a window is full, and the caller is the one to look at *RET_PID and to decide. */
+static bool count(struct lead *l, const struct request *r, int *ret_pid)
 {
-	struct lead *l = &w->front->lead;
+	bool due;
 
-	pthread_mutex_lock(&l->lock);
-	if (atomic_load(&l->mode) != PACE_THREADS && atomic_load(&l->leader) == NULL)
-		appoint(l, w->idle_class ? PACE_FOLLOW_IDLE : PACE_FOLLOW, w);
+	/* What others are counting just now is as good a sample. */
+	if (pthread_mutex_trylock(&l->lock) != 0)
+		return false;
+	due = pace_request(&l->pace, r) && l->pace.loop != FRONT_LOOP_THREADS && !l->looking;
+	if (due) {
+		l->looking = true;
+		*ret_pid = l->pace.last;
+	}
 	pthread_mutex_unlock(&l->lock);
+	return due;
 }
 
 void lead_end(struct worker *w, const struct request *r)
 {
 	struct lead *l = &w->front->lead;
+	struct pace_seen seen;
+	int pid;
 
+	if (count(l, r, &pid)) {
+		/*
+		 * This may wait for a request of our own mount: it can be the last reference to the
+		 * memory of a client that ends, and unmapping a file writes it back. So it is part of
+		 * the service: without a lock, and the guard sees it.
+		 */
+		seen = l->look(&l->follow, pid);
+		pthread_mutex_lock(&l->lock);
+		l->looking = false;
+		decide(l, w, &seen);
+		pthread_mutex_unlock(&l->lock);
+	}
 	atomic_fetch_add(&w->step, 1);
 	atomic_fetch_sub(&l->busy, 1);
-	if (atomic_load(&l->leader) == NULL && atomic_load(&l->mode) != PACE_THREADS)
-		take_empty_place(w);
-	/* What others are counting just now is as good a sample. */
-	if (pthread_mutex_trylock(&l->lock) != 0)
-		return;
-	if (pace_request(&l->pace, r) && l->pace.loop != FRONT_LOOP_THREADS)
-		decide(l, w);
-	pthread_mutex_unlock(&l->lock);
 }
 
 void lead_ended(struct worker *w)
@@ -306,161 +337,6 @@ void lead_ended(struct worker *w)
 	w->ended = true;
 	pthread_mutex_unlock(&l->lock);
 	lead_wake_all(w->front);
-}
-
-/* ---- the guard: the main thread ---------------------------------------------------------- */
-
-static struct worker *find_or_make(struct front *f)
-{
-	struct worker *w = find_parked(&f->lead);
-
-	if (w == NULL && f->lead.n_workers < f->lead.max_workers)
-		w = loop_spawn(f);
-	return w;
-}
-
-/* Lets a thread finish that waits for its turn under SCHED_IDLE, perhaps with locks held. */
-static void help(struct worker *w)
-{
-	struct cpus cpus = {0};
-	int cpu = atomic_exchange(&w->cpu, -1);
-
-	if (sys_sched_idle(atomic_load(&w->tid), false) == 0 || sys_get_cpus(getpid(), &cpus) < 0)
-		return;
-	/* The set it is in must lose its processor, or the scheduler leaves it where it is. */
-	if (cpu >= 0 && cpus_have(&cpus, (unsigned int)cpu) && CPU_COUNT_S(cpus.size, cpus.set) > 1)
-		CPU_CLR_S(cpu, cpus.size, cpus.set);
-	sys_set_cpus(atomic_load(&w->tid), &cpus);
-	cpus_done(&cpus);
-}
-
-static void rescue(struct front *f, struct worker *leader)
-{
-	struct lead *l = &f->lead;
-	bool starved = follow_state(atomic_load(&leader->tid)) == 'R';
-
-	l->rescues++;
-	if (starved && leader->idle_class)
-		help(leader);
-	if (pace_stuck(&l->pace, starved, now_ns()) == PACE_THREADS)
-		to_threads(l);
-	else
-		appoint(l, PACE_FOLLOW, find_or_make(f));
-}
-
-static bool is_pending(struct front *f)
-{
-	struct pollfd p = {.fd = fuse_session_fd(f->session), .events = POLLIN};
-
-	return poll(&p, 1, 0) > 0 && (p.revents & POLLIN);
-}
-
-/* A request that nobody takes, or one that is not done, since the last turn. */
-static bool is_stuck(struct front *f, struct worker *leader)
-{
-	struct lead *l = &f->lead;
-	unsigned int step = atomic_load(&leader->step);
-	bool same = l->seen.leader == leader && l->seen.step == step;
-	bool waits = !(step & 1) && is_pending(f);
-	bool stuck = same && ((step & 1) || (waits && l->seen.waited));
-
-	if (l->seen.leader != leader || step - l->seen.step >= 4)
-		l->seen.credit = REST_TURNS;
-	else if (l->seen.credit > 0)
-		l->seen.credit--;
-	l->seen.leader = leader;
-	l->seen.step = step;
-	l->seen.waited = waits;
-	return stuck;
-}
-
-/* The idler must not take requests when it does not lead: they would have to wait for it. */
-static bool call_back_idler(struct lead *l)
-{
-	struct worker *w = l->idler;
-
-	if (w == NULL || w->parked || w->ended || atomic_load(&l->leader) == w)
-		return false;
-	if (!(atomic_load(&w->step) & 1))
-		control_wake(w->thread);
-	return true;
-}
-
-/* With all threads reading: one more, when each has been at its request for a turn. */
-static bool guard_threads(struct front *f)
-{
-	struct lead *l = &f->lead;
-	unsigned int n = atomic_load(&l->n_workers), stuck = 0;
-
-	for (unsigned int i = 0; i < n; i++) {
-		struct worker *w = &l->workers[i];
-		unsigned int step = atomic_load(&w->step);
-
-		stuck += (step & 1) && step == w->seen;
-		w->seen = step;
-	}
-	if (stuck == n && n < l->max_workers)
-		loop_spawn(f);
-	return atomic_load(&l->busy) >= n && n < l->max_workers;
-}
-
-/* One turn; true: another is needed. */
-static bool guard_turn(struct front *f)
-{
-	struct lead *l = &f->lead;
-	struct worker *leader;
-	bool again = call_back_idler(l);
-
-	if (atomic_load(&l->mode) == PACE_THREADS)
-		return guard_threads(f) || again;
-	leader = atomic_load(&l->leader);
-	if (leader == NULL) {
-		appoint(l, PACE_FOLLOW, find_or_make(f));
-		return true;
-	}
-	if (is_stuck(f, leader)) {
-		rescue(f, leader);
-		return true;
-	}
-	if (l->seen.credit > 0)
-		return true;
-	if (pace_rest(&l->pace) == PACE_THREADS) {
-		to_threads(l);
-		return l->idler != NULL;
-	}
-	to_follow(l, NULL);
-	return again || leader->idle_class;
-}
-
-void lead_guard(struct front *f)
-{
-	struct lead *l = &f->lead;
-	uint64_t n;
-
-	if (read(l->timer_fd, &n, sizeof(n)) < 0)
-		return;
-	pthread_mutex_lock(&l->lock);
-	atomic_store(&l->guarded, false);
-	if (!atomic_load(&f->stop) && guard_turn(f))
-		call_guard(l, false);
-	pthread_mutex_unlock(&l->lock);
-}
-
-void lead_settle(struct front *f)
-{
-	struct lead *l = &f->lead;
-	struct timespec pause = {.tv_nsec = PACE_MS};
-	bool again = true;
-
-	for (int i = 0; again && i < 100; i++) {
-		pthread_mutex_lock(&l->lock);
-		l->pace.loop = FRONT_LOOP_THREADS;
-		to_threads(l);
-		again = call_back_idler(l);
-		pthread_mutex_unlock(&l->lock);
-		if (again)
-			nanosleep(&pause, NULL);
-	}
 }
 
 void lead_wake_all(struct front *f)
@@ -478,12 +354,17 @@ void lead_wake_all(struct front *f)
 void lead_to_text(struct front *f, struct buf *out)
 {
 	struct lead *l = &f->lead;
+	uint64_t handovers, rescues, served[PACE_MODES];
+	enum pace_mode mode;
 
-	pthread_mutex_lock(&l->lock);
-	buf_printf(out, "loop %s, %u threads, handovers %" PRIu64 ", rescues %" PRIu64 "\n",
-		   pace_mode_name(l->pace.mode), l->n_workers, l->handovers, l->rescues);
-	for (int m = 0; m < PACE_MODES; m++)
-		buf_printf(out, "loop %s served %" PRIu64 "\n", pace_mode_name(m),
-			   l->pace.served[m]);
+	guard_lock(l);
+	mode = l->left;
+	handovers = l->handovers;
+	rescues = l->rescues;
+	memcpy(served, l->pace.served, sizeof(served));
 	pthread_mutex_unlock(&l->lock);
+	buf_printf(out, "loop %s, %u threads, handovers %" PRIu64 ", rescues %" PRIu64 "\n",
+		   pace_mode_name(mode), atomic_load(&l->n_workers), handovers, rescues);
+	for (int m = 0; m < PACE_MODES; m++)
+		buf_printf(out, "loop %s served %" PRIu64 "\n", pace_mode_name(m), served[m]);
 }

@@ -128,33 +128,30 @@ static int start(struct front *f, struct worker *w, bool idle_class)
 	return -r;
 }
 
-struct worker *loop_spawn(struct front *f)
+bool loop_spawn(struct front *f)
 {
 	struct lead *l = &f->lead;
-
 	struct worker *w = &l->workers[atomic_load(&l->n_workers)];
 
 	if (start(f, w, false) < 0)
-		return NULL;
-	atomic_fetch_add(&l->n_workers, 1);
-	return w;
+		return false;
+	lead_add(f, w);
+	return true;
 }
 
 static void start_all(struct front *f)
 {
 	struct lead *l = &f->lead;
 
-	pthread_mutex_lock(&l->lock);
-	while (l->n_workers < l->n_wanted && loop_spawn(f) != NULL)
-		;
-	if (l->n_workers < l->n_wanted)
-		log_warn("only %u of %u threads could be started", l->n_workers, l->n_wanted);
+	/* First, as it may turn out that there is none. */
 	if (l->idler != NULL && start(f, l->idler, true) < 0) {
 		l->idler = NULL;
 		l->pace.may_idle = false;
 	}
-	lead_started(f);
-	pthread_mutex_unlock(&l->lock);
+	while (l->n_workers < l->n_wanted && loop_spawn(f))
+		;
+	if (l->n_workers < l->n_wanted)
+		log_warn("only %u of %u threads could be started", l->n_workers, l->n_wanted);
 }
 
 void loop_stop(struct front *f)

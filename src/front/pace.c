@@ -41,7 +41,7 @@ void pace_init(struct pace *p, enum front_loop loop, bool may_idle, uint64_t now
 			   .crowded = CROWDED_TO + 1,
 			   .hold_ns = HOLD_MIN_NS,
 			   .ban_ns = BAN_MIN_NS};
-	p->mode = without_leader(p);
+	p->mode = PACE_THREADS;
 	trial_init(&p->trial, true);
 	begin_window(p, now);
 }
@@ -111,21 +111,13 @@ static uint64_t hold(uint64_t now, uint64_t until, uint64_t *ns, uint64_t min, u
 	return now + *ns;
 }
 
-enum pace_mode pace_stuck(struct pace *p, bool starved, uint64_t now)
+void pace_stuck(struct pace *p, bool starved, uint64_t now)
 {
 	if (starved)
 		p->ban_until = hold(now, p->ban_until, &p->ban_ns, BAN_MIN_NS, BAN_MAX_NS);
 	else
 		p->hold_until = hold(now, p->hold_until, &p->hold_ns, HOLD_MIN_NS, HOLD_MAX_NS);
 	begin_window(p, now);
-	p->mode = without_leader(p);
-	return p->mode;
-}
-
-enum pace_mode pace_rest(struct pace *p)
-{
-	p->mode = without_leader(p);
-	return p->mode;
 }
 
 const char *pace_mode_name(enum pace_mode mode)

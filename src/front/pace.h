@@ -64,12 +64,9 @@ enum pace_mode pace_decide(struct pace *p, const struct pace_seen *seen, uint64_
 
 /*
  * The leader did not get on with its work: STARVED, it waits for a processor; otherwise for a disk or
- * a lock. Returns the mode to go to.
+ * a lock. The caller goes to PACE_THREADS, and sets p->mode to what it went to whenever it does.
  */
-enum pace_mode pace_stuck(struct pace *p, bool starved, uint64_t now);
-
-/* Hardly a request comes any more. Returns the mode to rest in. */
-enum pace_mode pace_rest(struct pace *p);
+void pace_stuck(struct pace *p, bool starved, uint64_t now);
 
 const char *pace_mode_name(enum pace_mode mode);
 

@@ -73,8 +73,8 @@ DEFINE_CLEANUP(struct loop_buf, loop_buf, loop_buf_done)
 int loop_step(struct front *f, struct loop_buf *b);
 /* Starts the workers; at least one, or -errno. */
 int loop_start(struct front *f);
-/* Starts one more worker; NULL: not now. Holding lead.lock, in a thread with nothing to pass on. */
-struct worker *loop_spawn(struct front *f);
+/* For the main thread, without a lock: starts one more worker; false: not now. */
+bool loop_spawn(struct front *f);
 /* Tells the workers to stop, wakes them and waits until they have. */
 void loop_stop(struct front *f);
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Each way to serve requests: a mixed load with slow operations gives right results and ends; requests that
-# hang keep nobody else waiting; SIGTERM in the middle ends in order; the daemon stays on its processors.
+# hang keep nobody else waiting, nor do clients that end; SIGTERM in the middle ends in order; the daemon
+# stays on its processors.
 #
 #     loop.sh	PLYFS_TEST_ROUNDS: of the mixed load (default 60)
 . "$(dirname "$0")/../support/lib.sh"
@@ -11,6 +12,7 @@ fuse_ready
 ROUNDS=${PLYFS_TEST_ROUNDS:-60}
 compile() { "${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra -o "$@"; }
 compile "$WORK/mixed" "$SUPPORT_DIR/../mount/loop/mixed.c"
+compile "$WORK/ends" "$SUPPORT_DIR/../mount/loop/ends.c"
 compile "$WORK/latency" "$SUPPORT_DIR/../bench/latency.c"
 
 fresh() {
@@ -67,6 +69,15 @@ burst() {
 	*threads*) eq "$(served follow) $(served follow-idle)" "0 0" "requests that were led" ;;
 	*) (($(served follow) + $(served follow-idle) > 0)) || fail "no request was led: $(cat log)" ;;
 	esac
+	umount mnt
+	ended
+}
+
+# Whoever looks at a client that ends may have to write its files back, through the daemon.
+ends() {
+	fresh
+	serve "$1"
+	"$WORK/ends" mnt "$((ROUNDS * 50))"
 	umount mnt
 	ended
 }
@@ -202,6 +213,7 @@ done
 for mode in ,loop=auto ,loop=follow ,loop=threads; do
 	run_test "a burst$mode" burst "$mode"
 	run_test "requests that hang$mode" hanging "$mode"
+	run_test "clients that end$mode" ends "$mode"
 done
 set_switch /sys/module/fuse/parameters/enable_uring Y
 for mode in ,io_uring=1 ,io_uring=1,loop=follow; do

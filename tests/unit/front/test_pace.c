@@ -145,6 +145,12 @@ Test(pace, a_full_machine_at_the_start)
 	cr_expect_eq(burst(&full_machine), PACE_FOLLOW);
 }
 
+static void stuck(bool starved)
+{
+	pace_stuck(&p, starved, now);
+	p.mode = PACE_THREADS;
+}
+
 /* From NOW on: how long the mode is not MODE. */
 static uint64_t until(enum pace_mode mode)
 {
@@ -161,14 +167,14 @@ Test(pace, a_leader_that_waits_for_a_disk)
 
 	start(FRONT_LOOP_AUTO, true);
 	burst(&idle_machine);
-	cr_expect_eq(pace_stuck(&p, false, now), PACE_THREADS);
+	stuck(false);
 	first = until(PACE_FOLLOW_IDLE);
 	cr_expect_geq(first, 10 * PACE_MS);
-	pace_stuck(&p, false, now);
+	stuck(false);
 	second = until(PACE_FOLLOW_IDLE);
 	cr_expect_gt(second, first);
 	for (int i = 0; i < 20; i++) {
-		pace_stuck(&p, false, now);
+		stuck(false);
 		second = until(PACE_FOLLOW_IDLE);
 	}
 	cr_expect_leq(second, 2000 * PACE_MS);
@@ -176,7 +182,7 @@ Test(pace, a_leader_that_waits_for_a_disk)
 	now += 100000 * PACE_MS;
 	burst(&idle_machine);
 	burst(&idle_machine);
-	pace_stuck(&p, false, now);
+	stuck(false);
 	cr_expect_leq(until(PACE_FOLLOW_IDLE), first);
 }
 
@@ -186,12 +192,12 @@ Test(pace, a_leader_that_starves)
 
 	start(FRONT_LOOP_AUTO, true);
 	burst(&idle_machine);
-	cr_expect_eq(pace_stuck(&p, true, now), PACE_THREADS);
+	stuck(true);
 	/* One of the usual class at once, another under SCHED_IDLE later. */
 	cr_expect_leq(until(PACE_FOLLOW), 2 * PACE_MS);
 	first = until(PACE_FOLLOW_IDLE);
 	cr_expect_geq(first, 100 * PACE_MS);
-	pace_stuck(&p, true, now);
+	stuck(true);
 	cr_expect_gt(until(PACE_FOLLOW_IDLE), first);
 }
 
@@ -224,23 +230,14 @@ Test(pace, loop_follow_compares_nothing)
 		cr_expect_eq(window(1, 0, 7 * PACE_MS, &idle_machine), PACE_FOLLOW_IDLE);
 }
 
-Test(pace, rest)
-{
-	start(FRONT_LOOP_AUTO, true);
-	burst(&idle_machine);
-	cr_expect_eq(pace_rest(&p), PACE_THREADS);
-	start(FRONT_LOOP_FOLLOW, true);
-	burst(&idle_machine);
-	cr_expect_eq(pace_rest(&p), PACE_FOLLOW);
-}
-
-Test(pace, loop_follow_has_a_leader_always)
+Test(pace, loop_follow_has_a_leader_whatever_comes)
 {
 	start(FRONT_LOOP_FOLLOW, true);
-	cr_expect_eq(p.mode, PACE_FOLLOW);
+	cr_expect_eq(p.mode, PACE_THREADS);
 	cr_expect_eq(burst(&unreachable), PACE_FOLLOW);
 	cr_expect_eq(window(4, 16, 1000 * PACE_MS, &full_machine), PACE_FOLLOW);
-	cr_expect_eq(pace_stuck(&p, false, now), PACE_FOLLOW);
+	stuck(false);
+	cr_expect_eq(burst(&idle_machine), PACE_FOLLOW);
 	now += 1000 * PACE_MS;
 	burst(&idle_machine);
 	cr_expect_eq(burst(&idle_machine), PACE_FOLLOW_IDLE);
@@ -251,8 +248,8 @@ Test(pace, loop_threads_has_none)
 	start(FRONT_LOOP_THREADS, true);
 	for (int i = 0; i < 10; i++)
 		cr_expect_eq(burst(&idle_machine), PACE_THREADS);
-	cr_expect_eq(pace_rest(&p), PACE_THREADS);
-	cr_expect_eq(pace_stuck(&p, true, now), PACE_THREADS);
+	stuck(true);
+	cr_expect_eq(burst(&idle_machine), PACE_THREADS);
 }
 
 Test(pace, names)
