@@ -178,6 +178,8 @@ int main(int argc, char **argv)
 		left -= pid != quick_one;
 	}
 	CHECK(kill(quick_one, SIGKILL) == 0);
+	/* Nobody unmounts while it ends. */
+	CHECK(waitpid(quick_one, NULL, 0) == quick_one);
 	CHECK(*done > 0);
 	return result;
 }
