@@ -48,6 +48,7 @@ struct rig {
 
 	struct client clients[MAX_CLIENTS];
 	unsigned int n_clients, seed;
+	bool crowded;		   /* so nobody leads under SCHED_IDLE */
 	bool may_ask;		   /* clients send ASKS */
 	unsigned int percent_look; /* so many looks at a client ask the own mount */
 
@@ -195,7 +196,8 @@ static struct pace_seen look(struct follow *f, int pid)
 	if (draw(&seed, 100) < rig.percent_look)
 		ask();
 	f->cpu = 0;
-	return (struct pace_seen){.reachable = draw(&seed, 8) > 0, .crowded = draw(&seed, 4) == 0};
+	return (struct pace_seen){.reachable = draw(&seed, 8) > 0,
+				  .crowded = rig.crowded || draw(&seed, 4) == 0};
 }
 
 /* ---- a run ------------------------------------------------------------------------------- */
@@ -203,6 +205,9 @@ static struct pace_seen look(struct follow *f, int pid)
 static void *direct(void *arg)
 {
 	rig.script(&rig);
+	/* All is answered; somebody may look at its client still. */
+	while (atomic_load(&rig.f.lead.busy) > 0)
+		pause_ms(1);
 	/* As after an unmount, nothing can be read any more. */
 	shutdown(rig.kernel, SHUT_RDWR);
 	return arg;
@@ -362,6 +367,7 @@ static void all_hang(struct rig *r)
 
 Test(lead, nothing_runs_when_nothing_can_be_done, .timeout = 120)
 {
+	rig.crowded = true;
 	run(FRONT_LOOP_FOLLOW, 2, all_hang);
 }
 
