@@ -8,7 +8,7 @@
 void front_options_init(struct front_options *o)
 {
 	*o = (struct front_options){
-		.loop = FRONT_LOOP_THREADS,
+		.loop = FRONT_LOOP_AUTO,
 		.io = FRONT_IO_AUTO,
 		.timeout = FRONT_TIMEOUT_ENDLESS,
 		.acl = true,

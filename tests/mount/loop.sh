@@ -164,7 +164,7 @@ own_cpus() {
 	local cpu
 	cpu=$(last_cpu)
 	fresh
-	serve ,loop=auto taskset -c "$cpu"
+	serve "" taskset -c "$cpu"
 	"$WORK/latency" stat mnt 1 300 >/dev/null
 	taskset -c "$(taskset -cp $$ | sed 's/.*: //; s/[,-].*//')" "$WORK/latency" stat mnt 1 300 >/dev/null
 	taskset -c "$cpu" "$WORK/latency" stat mnt 1 300 >/dev/null
@@ -179,7 +179,7 @@ freed() {
 	local before
 	before=$(sed -n 's/^Cpus_allowed_list:\s*//p' /proc/self/status)
 	fresh
-	serve ,loop=auto
+	serve ""
 	"$WORK/latency" stat mnt 1 500 >/dev/null
 	wait_until 20 at_rest || fail "a thread is bound still: $(cat cpus)"
 	umount mnt
@@ -199,18 +199,18 @@ at_rest() {
 # Clients outside of the daemon's pid namespace have the number 0.
 pid_namespace() {
 	fresh
-	serve ,loop=auto unshare --pid --fork --kill-child
+	serve "" unshare --pid --fork --kill-child
 	"$WORK/latency" stat mnt 1 500 >/dev/null
 	"$WORK/mixed" mnt 10 large
 	umount mnt
 	ended
 }
 
-for mode in "" ,loop=auto ,loop=follow ,threads=1 ,threads=2 ,threads=2,loop=follow; do
+for mode in "" ,loop=follow ,loop=threads ,threads=1 ,threads=2 ,threads=2,loop=follow; do
 	run_test "mixed load$mode" mixed "$mode"
 	run_test "SIGTERM under load$mode" term_while_busy "$mode"
 done
-for mode in ,loop=auto ,loop=follow ,loop=threads; do
+for mode in "" ,loop=follow ,loop=threads; do
 	run_test "a burst$mode" burst "$mode"
 	run_test "requests that hang$mode" hanging "$mode"
 	run_test "clients that end$mode" ends "$mode"
