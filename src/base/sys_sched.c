@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scheduling. */
+/* Threads: their numbers, capabilities and scheduling. */
 #include "base/sys_sched.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,6 +13,17 @@
 pid_t sys_gettid(void)
 {
 	return (pid_t)syscall(SYS_gettid);
+}
+
+int sys_caps_of(pid_t tid, uint64_t *ret_caps)
+{
+	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, tid};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return -errno;
+	*ret_caps = data[0].effective | (uint64_t)data[1].effective << 32;
+	return 0;
 }
 
 int sys_sched_idle(pid_t tid, bool idle)

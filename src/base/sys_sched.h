@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where and when a thread runs. Results are >= 0 or -errno; any thread. */
+/* What a thread may do, and where and when it runs. Results are >= 0 or -errno; any thread. */
 #ifndef PLYFS_BASE_SYS_SCHED_H
 #define PLYFS_BASE_SYS_SCHED_H
 
@@ -11,6 +11,12 @@
 
 /* The kernel's number of the calling thread. */
 pid_t sys_gettid(void);
+
+/*
+ * The effective capabilities of thread TID (0: this one), a bit each; -ESRCH. capget(2), which looks at the thread only:
+ * /proc/PID/status may be the last to let go of a process that ends, and then waits for its files, perhaps our own.
+ */
+int sys_caps_of(pid_t tid, uint64_t *ret_caps);
 
 /* Puts thread TID (0: this one) under SCHED_IDLE; back only with RLIMIT_NICE or CAP_SYS_NICE. */
 int sys_sched_idle(pid_t tid, bool idle);

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who sent a request: from the request itself, and from /proc where that is not enough. */
+/* Who sent a request: from the request itself, and from the kernel where that is not enough. */
 #include "front/caller.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/capability.h>
-#include <stdio.h>
-#include <string.h>
 
-#include "base/sys.h"
+#include "base/sys_sched.h"
 
 struct fs_caller caller_of(fuse_req_t req)
 {
@@ -18,50 +15,12 @@ struct fs_caller caller_of(fuse_req_t req)
 		.uid = ctx->uid, .gid = ctx->gid, .umask = ctx->umask, .pid = ctx->pid};
 }
 
-bool caller_parse_caps(const char *status, uint64_t *ret_caps)
-{
-	static const char key[] = "\nCapEff:";
-	const char *p = strstr(status, key);
-	char *end;
-	uint64_t caps;
-
-	if (p == NULL)
-		return false;
-	p += sizeof(key) - 1;
-	errno = 0;
-	caps = strtoull(p, &end, 16);
-	if (end == p || errno != 0)
-		return false;
-	*ret_caps = caps;
-	return true;
-}
-
-static bool load_caps(pid_t pid, uint64_t *ret_caps)
-{
-	char path[48], text[4096];
-	ssize_t len;
-	int fd;
-
-	if (pid <= 0)
-		return false;
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	fd = sys_openat(AT_FDCWD, path, O_RDONLY, 0);
-	if (fd < 0)
-		return false;
-	len = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (len <= 0)
-		return false;
-	text[len] = '\0';
-	return caller_parse_caps(text, ret_caps);
-}
-
 bool caller_has_fsetid(fuse_req_t req)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	uint64_t caps;
 
-	if (load_caps(ctx->pid, &caps))
+	if (ctx->pid > 0 && sys_caps_of(ctx->pid, &caps) == 0)
 		return caps >> CAP_FSETID & 1;
 	return ctx->uid == 0;
 }

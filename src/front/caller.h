@@ -31,7 +31,4 @@ int caller_kill_suidgid(fuse_req_t req, struct front *f, uint64_t ino);
 /* Which bits those are: of enum fs_set, 0 when it has none. */
 uint32_t caller_kill_bits(fuse_req_t req, struct front *f, uint64_t ino);
 
-/* "CapEff:" of a /proc/PID/status text; false when there is none. */
-bool caller_parse_caps(const char *status, uint64_t *ret_caps);
-
 #endif

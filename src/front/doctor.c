@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 
 #include "base/sys.h"
-#include "front/caller.h"
+#include "base/sys_sched.h"
 #include "front/fuse.h"
 
 /* What was found of one thing. */
@@ -378,9 +378,7 @@ void doctor_here(struct doctor *ret_doctor)
 	uint64_t first, outside, length;
 
 	snprintf(user, sizeof(user), "%s", pw != NULL ? pw->pw_name : "");
-	if (!read_file(&d, "/proc/self/status", text, sizeof(text)) ||
-	    !caller_parse_caps(text, &d.caps))
-		d.caps = 0;
+	sys_caps_of(0, &d.caps);
 	/* Only the first user namespace maps all ids to themselves. */
 	d.first_userns = !read_file(&d, "/proc/self/uid_map", text, sizeof(text)) ||
 			 (sscanf(text, "%lu %lu %lu", &first, &outside, &length) == 3 &&

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of moving threads. */
+/* Tests of what threads may do, and of moving them. */
 #include "base/sys_sched.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 Test(sys_sched, one_cpu_and_back)
@@ -48,4 +49,39 @@ Test(sys_sched, idle)
 Test(sys_sched, tid)
 {
 	cr_expect_eq(sys_gettid(), getpid());
+}
+
+/* "CapEff:" of /proc/PID/status. */
+static uint64_t shown_caps(int pid)
+{
+	char path[64], line[128];
+	unsigned long caps = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	cr_assert_not_null(f);
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "CapEff: %lx", &caps) == 1)
+			break;
+	fclose(f);
+	return caps;
+}
+
+Test(sys_sched, capabilities)
+{
+	uint64_t own = 0, others = 0;
+
+	cr_assert_eq(sys_caps_of(0, &own), 0);
+	cr_expect_eq(own, shown_caps(getpid()));
+	cr_assert_eq(sys_caps_of(getppid(), &others), 0);
+	cr_expect_eq(others, shown_caps(getppid()));
+}
+
+Test(sys_sched, capabilities_of_nobody)
+{
+	uint64_t caps = 7;
+
+	cr_expect_eq(sys_caps_of(0x3fffffff, &caps), -ESRCH);
+	cr_expect_eq(caps, 7);
 }
