@@ -113,14 +113,10 @@ static int parse(struct request *q, int argc, char **argv)
 static int run(struct request *q, struct err *err)
 {
 	CLEANUP(indexed_cache) struct indexed_cache *cache = NULL;
-	CLEANUP(free) char *blobs = NULL;
-	int r = indexed_cache_open(q->cache, NULL, &cache, err);
 
-	if (r == 0 && asprintf(&blobs, "%s/blobs", indexed_cache_dir(cache)) < 0)
-		r = err_set(err, ENOMEM, "out of memory");
-	if (r < 0)
+	if (indexed_cache_open(q->cache, NULL, &cache, err) < 0)
 		return CHECK_FAILED;
-	q->options.image.blob_dir = *indexed_cache_dir(cache) != '\0' ? blobs : NULL;
+	q->options.image.blob_dir = indexed_cache_blob_dir(cache);
 	return check_run(&q->options, err);
 }
 

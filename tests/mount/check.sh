@@ -222,6 +222,12 @@ refused() {
 	grep -Eq -- "$pattern" "$WORK/err" || fail "message lacks '$pattern': $(cat "$WORK/err")"
 }
 
+# Nobody says where a cache would be, and none is needed.
+homeless() {
+	env -i "$PLYFS" check "$I/good" >"$WORK/out"
+	grep -q "in order\$" "$WORK/out" || fail "it says $(cat "$WORK/out")"
+}
+
 refusals() {
 	refused 8 '[Nn]o such file' "$I/nothing"
 	refused 16 'no image is given'
@@ -239,6 +245,7 @@ run_test "findings of one kind are counted" many_of_a_kind
 run_test "documents that say odd things" documents
 run_test "damage of every blob is found" damage
 run_test "no cache is trusted or written" fresh
+run_test "without a home" homeless
 run_test "findings as JSON" for_programs
 run_test "what cannot be checked" refusals
 finish
