@@ -253,7 +253,7 @@ static int run(const struct request *q, struct err *err)
 	if (q->prune && !q->dry)
 		failed = remove_all(dir, &l, err);
 	r = show(q, dir, &l);
-	if (r == 0 && fflush(stdout) != 0)
+	if (r == 0 && (fflush(stdout) != 0 || ferror(stdout)))
 		r = -errno;
 	return r < 0 ? err_errno(err, -r, "standard output") : failed;
 }

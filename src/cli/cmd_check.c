@@ -141,9 +141,11 @@ int cmd_check(const struct invocation *by, int argc, char **argv)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	status = run(&q, &err);
+	if (!(status & CHECK_FAILED) && (fflush(stdout) != 0 || ferror(stdout))) {
+		err_errno(&err, errno, "standard output");
+		status |= CHECK_FAILED;
+	}
 	if (status & CHECK_FAILED)
 		complain(&err);
-	if (fflush(stdout) != 0)
-		status |= CHECK_FAILED;
 	return status;
 }

@@ -67,9 +67,11 @@ int cmd_fsck(const struct invocation *by, int argc, char **argv)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	status = salvage != NULL ? fsck_salvage(&o, salvage, &err) : fsck_run(&o, &err);
+	if (!(status & FSCK_FAILED) && (fflush(stdout) != 0 || ferror(stdout))) {
+		err_errno(&err, errno, "standard output");
+		status |= FSCK_FAILED;
+	}
 	if (status & FSCK_FAILED)
 		complain(&err);
-	if (fflush(stdout) != 0)
-		status |= FSCK_FAILED;
 	return status;
 }

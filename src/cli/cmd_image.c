@@ -190,7 +190,7 @@ int cmd_image(const struct invocation *by, int argc, char **argv)
 		sigaction(SIGTERM, &action, NULL);
 		rc = run(&q, &err);
 		progress_line_end();
-		if (rc == 0 && fflush(stdout) != 0)
+		if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
 			rc = err_errno(&err, errno, "standard output");
 		status = rc < 0 ? complain(&err) : 0;
 	}

@@ -59,6 +59,9 @@ int indexed_cache_open(const char *dir, const char *others, struct indexed_cache
 {
 	CLEANUP(indexed_cache) struct indexed_cache *c = calloc(1, sizeof(*c));
 
+	/* A variable of a script that is not set. */
+	if (dir != NULL && *dir == '\0')
+		return err_set(err, EINVAL, "the cache's directory is an empty name");
 	if (others == NULL)
 		others = getenv("PLYFS_CACHE_PATH");
 	if (c == NULL)

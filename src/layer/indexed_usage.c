@@ -321,7 +321,10 @@ void cached_choose(struct cached_list *l, const struct cached_policy *policy, in
 
 		if (policy->sized && left <= policy->keep)
 			break;
-		if (e->chosen || e->in_use || now - e->used < policy->older)
+		if (e->chosen || e->in_use)
+			continue;
+		/* Who wrote it may have another clock, so 0 is not compared. */
+		if (policy->older > 0 && now - e->used < policy->older)
 			continue;
 		e->chosen = true;
 		left -= e->size;

@@ -271,15 +271,17 @@ static int note_replayed(void *arg, uint64_t ino)
 
 int pass_content(struct fsck *f)
 {
-	int r = catalog_each_replayed(f->catalog, note_replayed, f);
+	int r = catalog_each_replayed(f->catalog, note_replayed, f), settled;
 
 	f->keeps_strays = f->lost_changes || f->is_suspect || f->fixed + f->left > 0;
 	if (r == 0)
 		r = each_node(f, look);
 	if (r == 0)
 		r = lost_look(f);
+	/* Also when it was cancelled: files whose new records are there must get to them. */
+	settled = lost_settle(f);
 	if (r == 0)
-		r = lost_settle(f);
+		r = settled;
 	if (f->n_cut > 0)
 		note(f,
 		     "%" PRIu64

@@ -83,6 +83,7 @@ lists() {
 }
 
 in_use() {
+	local before
 	fill
 	mounted link-to-lower
 	eq "$(cache ls --json | grep -c '"inUse": true')" 3 "files in use"
@@ -91,8 +92,9 @@ in_use() {
 	odd check link-to-lower "$M"
 	unmounted "$M"
 	# Its indexes are there still, and are found.
-	chmod -w "$C/index-1"/*
+	before=$(ls -i "$C/index-1")
 	mounted link-to-lower
+	eq "$(ls -i "$C/index-1")" "$before" "files of the cache"
 	odd check link-to-lower "$M"
 	unmounted "$M"
 	eq "$(cache ls --json | grep -c '"inUse": true' || true)" 0 "files in use"

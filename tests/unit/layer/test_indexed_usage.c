@@ -53,6 +53,15 @@ Test(indexed_usage, what_is_old_enough_is_chosen)
 	cr_expect_str_eq(chosen(&(struct cached_policy){.older = 2000}), "....");
 }
 
+/* A server's clock is ahead, or ours was set back. */
+Test(indexed_usage, what_will_be_used_is_chosen_with_the_rest)
+{
+	entries[3].used = 1500;
+	cr_expect_str_eq(chosen(&(struct cached_policy){0}), "xxxx");
+	cr_expect_str_eq(chosen(&(struct cached_policy){.sized = true, .keep = 0}), "xxxx");
+	cr_expect_str_eq(chosen(&(struct cached_policy){.older = 1}), "xxx.");
+}
+
 Test(indexed_usage, a_size_is_come_down_to_and_no_further)
 {
 	cr_expect_str_eq(chosen(&(struct cached_policy){.sized = true, .keep = 40}), "....");

@@ -38,24 +38,32 @@ static struct stack *make(void)
 	return STACK("file f0 600 0:0\n", buf_cstr(&text));
 }
 
-/* What a client that lists DIR with attributes sees; sub-directories are kept for it in RET_SUBS. */
-static size_t list(struct union_dir *dir, struct union_dir **ret_subs)
+/*
+ * What a client that lists DIR with attributes sees; sub-directories are kept for it in RET_SUBS, which is as
+ * long as is returned; or -1, something was wrong. (Criterion asserts in its own thread only.)
+ */
+static int list(struct union_dir *dir, struct union_dir **ret_subs)
 {
 	const struct union_list *l = NULL;
-	size_t n = 0;
+	bool wrong = false;
+	int n = 0;
 
-	cr_assert_eq(union_list_get(dir, &l), 0);
+	if (union_list_get(dir, &l) < 0)
+		return -1;
 	for (size_t i = 0; i < l->n; i++) {
 		CLEANUP(union_ref) struct union_ref ref = {0};
 
-		cr_assert_eq(union_lookup_listed(dir, l, &l->names[i], &ref), 0);
-		cr_assert_eq(attr_dtype(ref.attr.mode), l->names[i].dtype);
-		if (l->names[i].dtype == DT_DIR)
+		if (union_lookup_listed(dir, l, &l->names[i], &ref) < 0 ||
+		    attr_dtype(ref.attr.mode) != l->names[i].dtype)
+			wrong = true;
+		else if (l->names[i].dtype == DT_DIR)
 			ret_subs[n++] = union_dir_ref(ref.dir);
 	}
 	union_list_end(dir, l);
 	union_walked(dir);
-	return n;
+	for (int i = 0; wrong && i < n; i++)
+		union_dir_unref(ret_subs[i]);
+	return wrong ? -1 : n;
 }
 
 /* How many names of DIR are known beforehand. */
@@ -89,15 +97,20 @@ static void sleep_ms(long ms)
 	nanosleep(&t, NULL);
 }
 
+static void drop(struct union_dir **dirs, int n)
+{
+	for (int i = 0; i < n; i++)
+		union_dir_unref(dirs[i]);
+}
+
 /* Down the first directory of each level; SUBS are those of the deepest that was listed. */
-static size_t go_down(struct union_dir *root, int levels, struct union_dir **subs)
+static int go_down(struct union_dir *root, int levels, struct union_dir **subs)
 {
 	struct union_dir *dir = union_dir_ref(root);
-	size_t n = 0;
+	int n = 0;
 
 	for (int i = 0; i < levels; i++) {
-		for (size_t k = 0; k < n; k++)
-			union_dir_unref(subs[k]);
+		drop(subs, n);
 		n = list(dir, subs);
 		cr_assert_eq(n, WIDTH);
 		union_dir_unref(dir);
@@ -107,20 +120,14 @@ static size_t go_down(struct union_dir *root, int levels, struct union_dir **sub
 	return n;
 }
 
-static void drop(struct union_dir **dirs, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		union_dir_unref(dirs[i]);
-}
-
 Test(ahead, what_comes_next_is_known, .timeout = 60)
 {
 	struct stack *s = make();
 	CLEANUP(union_dir) struct union_dir *root = union_root(s);
 	struct union_dir *subs[WIDTH];
-	size_t n = go_down(root, 4, subs);
+	int n = go_down(root, 4, subs);
 
-	for (size_t i = 0; i < n; i++)
+	for (int i = 0; i < n; i++)
 		while (count_known(subs[i]) < WIDTH)
 			sleep_ms(1);
 	/* Directories are nodes, which their users keep. */
@@ -136,10 +143,10 @@ Test(ahead, nothing_is_read_without_a_walk)
 	struct stack *s = make();
 	CLEANUP(union_dir) struct union_dir *root = union_root(s);
 	struct union_dir *subs[WIDTH];
-	size_t n = go_down(root, 2, subs);
+	int n = go_down(root, 2, subs);
 
 	sleep_ms(50);
-	for (size_t i = 0; i < n; i++)
+	for (int i = 0; i < n; i++)
 		cr_expect_eq(count_known(subs[i]), 0);
 	cr_expect_not(s->ahead.started);
 	drop(subs, n);
@@ -147,20 +154,22 @@ Test(ahead, nothing_is_read_without_a_walk)
 	stack_free(s);
 }
 
-static void walk(struct union_dir *dir)
+/* All of it below DIR; false: something was wrong. */
+static bool walk(struct union_dir *dir)
 {
 	struct union_dir *subs[WIDTH];
-	size_t n = list(dir, subs);
+	int n = list(dir, subs);
+	bool right = n >= 0;
 
-	for (size_t i = 0; i < n; i++)
-		walk(subs[i]);
+	for (int i = 0; i < n; i++)
+		right &= walk(subs[i]);
 	drop(subs, n);
+	return right;
 }
 
 static void *walk_main(void *arg)
 {
-	walk(arg);
-	return NULL;
+	return walk(arg) ? arg : NULL;
 }
 
 /* The end comes at any moment, and finds nothing that is still held. */
@@ -173,8 +182,12 @@ Test(ahead, several_walks_and_the_end, .timeout = 120)
 
 		for (int i = 0; i < 3; i++)
 			cr_assert_eq(pthread_create(&threads[i], NULL, walk_main, root), 0);
-		for (int i = 0; i < 3; i++)
-			pthread_join(threads[i], NULL);
+		for (int i = 0; i < 3; i++) {
+			void *right = NULL;
+
+			pthread_join(threads[i], &right);
+			cr_expect_not_null(right);
+		}
 		union_dir_unref(root);
 		stack_free(s);
 	}
@@ -186,7 +199,7 @@ Test(ahead, there_is_a_limit, .timeout = 60)
 	struct stack *s = make();
 	CLEANUP(union_dir) struct union_dir *root = union_root(s);
 	struct union_dir *subs[WIDTH];
-	size_t n;
+	int n;
 
 	pthread_mutex_lock(&s->lists.lock);
 	s->lists.unread += SIZE_MAX / 2;
@@ -197,7 +210,7 @@ Test(ahead, there_is_a_limit, .timeout = 60)
 		busy = s->ahead.n > 0;
 		pthread_mutex_unlock(&s->ahead.lock);
 	}
-	for (size_t i = 0; i < n; i++)
+	for (int i = 0; i < n; i++)
 		cr_expect_eq(count_known(subs[i]), 0);
 	drop(subs, n);
 	union_dir_unref(steal_ptr(&root));
