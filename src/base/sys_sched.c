@@ -33,6 +33,11 @@ int sys_sched_idle(pid_t tid, bool idle)
 	return sched_setscheduler(tid, idle ? SCHED_IDLE : SCHED_OTHER, &p) < 0 ? -errno : 0;
 }
 
+bool sys_is_sched_idle(void)
+{
+	return sched_getscheduler(0) == SCHED_IDLE;
+}
+
 /* The kernel refuses a set that is smaller than its own. */
 int sys_get_cpus(pid_t tid, struct cpus *ret_cpus)
 {
@@ -68,6 +73,17 @@ int sys_set_cpu(pid_t tid, unsigned int cpu)
 	CPU_ZERO_S(c.size, c.set);
 	CPU_SET_S(cpu, c.size, c.set);
 	r = sys_set_cpus(tid, &c);
+	cpus_done(&c);
+	return r;
+}
+
+int sys_attr_anywhere(pthread_attr_t *attr)
+{
+	struct cpus c = {0};
+	int r = sys_get_cpus(getpid(), &c);
+
+	if (r == 0)
+		r = -pthread_attr_setaffinity_np(attr, c.size, c.set);
 	cpus_done(&c);
 	return r;
 }

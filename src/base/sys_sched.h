@@ -3,6 +3,7 @@
 #ifndef PLYFS_BASE_SYS_SCHED_H
 #define PLYFS_BASE_SYS_SCHED_H
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,6 +22,9 @@ int sys_caps_of(pid_t tid, uint64_t *ret_caps);
 /* Puts thread TID (0: this one) under SCHED_IDLE; back only with RLIMIT_NICE or CAP_SYS_NICE. */
 int sys_sched_idle(pid_t tid, bool idle);
 
+/* Does the calling thread run under SCHED_IDLE? Threads that it makes would, too, and could not leave it. */
+bool sys_is_sched_idle(void);
+
 /* The processors that thread TID (0: this one) may use, also of more than CPU_SETSIZE. */
 struct cpus {
 	cpu_set_t *set; /* owned */
@@ -30,6 +34,8 @@ int sys_get_cpus(pid_t tid, struct cpus *ret_cpus);
 int sys_set_cpus(pid_t tid, const struct cpus *cpus);
 /* Moves thread TID (0: this one) to one processor. -EINVAL: it may not run there. */
 int sys_set_cpu(pid_t tid, unsigned int cpu);
+/* Has threads made with ATTR run where the main thread may, not where the caller was moved to. */
+int sys_attr_anywhere(pthread_attr_t *attr);
 void cpus_done(struct cpus *cpus);
 bool cpus_have(const struct cpus *cpus, unsigned int cpu);
 

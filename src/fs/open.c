@@ -123,6 +123,8 @@ int fs_start(struct fs *fs)
 {
 	int r;
 
+	if (fs->stack != NULL)
+		union_start(fs->stack);
 	if (fs->catalog == NULL || fs->read_only)
 		return 0;
 	r = data_start(fs->data);

@@ -268,7 +268,7 @@ static void clear_leftovers(struct fs *fs)
 	if (r < 0)
 		log_warn("upper %s: left-over data files could not be removed (%s)",
 			 fs->options->upper, strerror(-r));
-	else if (l.n > 0)
+	else if (l.n > 0 && !l.damaged)
 		log_info("upper %s: %zu left-over data files were removed", fs->options->upper,
 			 l.n);
 	free(l.v);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/sys_sched.h"
 #include "image/span.h"
 #include "image/spancache.h"
 
@@ -63,6 +64,7 @@ static int start_thread(struct errand *x)
 	if (pthread_attr_init(&attr) != 0)
 		return -ENOMEM;
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	sys_attr_anywhere(&attr);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	r = pthread_create(&thread, &attr, run_errand, x);
@@ -76,7 +78,8 @@ static void decode_ahead(struct decoded *d, size_t k)
 {
 	struct errand *x;
 
-	if (k >= d->points.n || spancache_has(d, k))
+	/* Readers of the usual class would come to wait for a thread that gets what nobody else wants. */
+	if (k >= d->points.n || spancache_has(d, k) || sys_is_sched_idle())
 		return;
 	if (atomic_fetch_add(&ahead, 1) >= AHEAD_MAX)
 		goto none;

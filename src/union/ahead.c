@@ -13,6 +13,8 @@
 #define RECENT_SECONDS LISTING_SECONDS
 /* So often must it go down before it is taken for a walk. */
 #define DOWN_MIN 3
+/* Its thread may be waiting for a layer that does not answer. */
+#define END_SECONDS 10
 /* A larger directory is read in pieces by the walker itself. */
 #define NAMES_MAX 4096
 
@@ -27,7 +29,8 @@ static unsigned int stamp(void)
 
 static bool is_recent(unsigned int then, unsigned int now)
 {
-	return then != 0 && now - then <= RECENT_SECONDS;
+	/* Signed: another thread may have looked at the clock later. */
+	return then != 0 && (int)(now - then) <= RECENT_SECONDS;
 }
 
 int ahead_init(struct ahead *a)
@@ -52,20 +55,22 @@ static void clear(struct ahead *a)
 		union_dir_unref(entries[i].dir);
 }
 
-void ahead_done(struct ahead *a)
+bool ahead_done(struct ahead *a)
 {
-	bool started;
+	struct timespec end;
 
 	pthread_mutex_lock(&a->lock);
 	a->stop = true;
-	started = a->started;
 	pthread_cond_signal(&a->wake);
 	pthread_mutex_unlock(&a->lock);
-	if (started)
-		pthread_join(a->thread, NULL);
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += END_SECONDS;
+	if (a->started && pthread_timedjoin_np(a->thread, NULL, &end) != 0)
+		return false;
 	clear(a);
 	pthread_cond_destroy(&a->wake);
 	pthread_mutex_destroy(&a->lock);
+	return true;
 }
 
 /* The latest directory, with a reference; waits for one. NULL: the end has come. */
@@ -146,9 +151,13 @@ static void read_dir(struct ahead *a, struct union_dir *dir)
 
 	if (union_list_get(dir, &list) < 0)
 		return;
-	if (list->n <= NAMES_MAX)
+	if (list->n <= NAMES_MAX) {
 		look_up_names(a, dir, list);
-	union_list_put(dir, list);
+		union_list_put(dir, list);
+	} else {
+		/* Nothing that is worth keeping was learned. */
+		union_list_end(dir, list);
+	}
 }
 
 static void *ahead_main(void *arg)
@@ -173,27 +182,28 @@ static void *ahead_main(void *arg)
 }
 
 /* With one processor there is nothing to gain. */
-static void start_locked(struct ahead *a)
+void union_start(struct stack *s)
 {
-	if (a->started || a->refused)
-		return;
+	struct ahead *a = &s->ahead;
+
 	a->started = sysconf(_SC_NPROCESSORS_ONLN) > 1 &&
 		     pthread_create(&a->thread, NULL, ahead_main, a) == 0;
-	a->refused = !a->started;
 }
 
-/* Returns the directory that had to make room. */
+/* Returns the entry that had to make room: DIR's own, from before, or the oldest. */
 static struct union_dir *push_locked(struct ahead *a, struct union_dir *dir)
 {
 	struct union_dir *gone = NULL;
+	size_t i = 0;
 
-	start_locked(a);
-	if (a->refused)
-		return NULL;
-	if (a->n == AHEAD_MAX) {
-		gone = a->entries[0].dir;
+	while (i < a->n && a->entries[i].dir != dir)
+		i++;
+	if (i == a->n && a->n == AHEAD_MAX)
+		i = 0;
+	if (i < a->n) {
+		gone = a->entries[i].dir;
 		a->n--;
-		memmove(&a->entries[0], &a->entries[1], a->n * sizeof(a->entries[0]));
+		memmove(&a->entries[i], &a->entries[i + 1], (a->n - i) * sizeof(a->entries[0]));
 	}
 	a->entries[a->n++] = (struct ahead_entry){.dir = union_dir_ref(dir)};
 	pthread_cond_signal(&a->wake);
@@ -214,7 +224,7 @@ void union_walked(struct union_dir *dir)
 		a->down++;
 	else
 		a->down = 0;
-	if (a->down >= DOWN_MIN)
+	if (a->down >= DOWN_MIN && a->started)
 		gone = push_locked(a, dir);
 	pthread_mutex_unlock(&a->lock);
 	union_dir_unref(gone);

@@ -30,13 +30,16 @@ struct ahead {
 	struct ahead_entry entries[AHEAD_MAX]; /* oldest first */
 	size_t n;
 	unsigned int down; /* directories in a row whose parent was walked just before */
-	bool started, refused;
-	atomic_bool stop; /* set under the lock */
+	atomic_bool stop;  /* set under the lock */
+	bool started;	   /* constant from union_start() on */
 	pthread_t thread;
 };
 
 int ahead_init(struct ahead *a);
-/* Ends the thread and gives back all references; before the stack's root goes. */
-void ahead_done(struct ahead *a);
+/*
+ * Ends the thread and gives back all references; before the stack's root goes. False: the thread waits for a
+ * layer that does not answer, so nothing that it uses may be freed.
+ */
+bool ahead_done(struct ahead *a);
 
 #endif

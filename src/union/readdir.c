@@ -280,7 +280,7 @@ bool listings_full(struct stack *s)
 	bool full;
 
 	pthread_mutex_lock(&s->lists.lock);
-	full = s->lists.unread > KEEP_BYTES;
+	full = s->lists.unread > KEEP_BYTES || s->lists.bytes > 4 * KEEP_BYTES;
 	pthread_mutex_unlock(&s->lists.lock);
 	return full;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "union/private.h"
 
 /* Takes the layers over; what cannot be held is closed. */
@@ -125,7 +126,10 @@ void stack_free(struct stack *s)
 {
 	if (s == NULL)
 		return;
-	ahead_done(&s->ahead);
+	if (!ahead_done(&s->ahead)) {
+		log_warn("a layer does not answer; its directories stay open");
+		return;
+	}
 	union_dir_unref(s->root);
 	for (size_t i = 0; i < STACK_STRIPES; i++) {
 		table_done(&s->stripes[i].nodes);

@@ -147,6 +147,12 @@ int union_lookup_listed(struct union_dir *dir, const struct union_list *list,
 			const struct union_name *name, struct union_ref *ret_ref);
 
 /*
+ * Starts the thread that reads ahead of walks. Once, by the main thread after the process has forked: a thread
+ * is of the class, and on the processors, of the one that made it.
+ */
+void union_start(struct stack *s);
+
+/*
  * A client was given DIR's listing, or a piece of it, with the attributes of its names. Who goes down from directory to
  * directory like this finds what comes next in memory.
  */

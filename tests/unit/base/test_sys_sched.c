@@ -51,6 +51,49 @@ Test(sys_sched, tid)
 	cr_expect_eq(sys_gettid(), getpid());
 }
 
+static void *cpus_of_thread(void *arg)
+{
+	struct cpus *c = arg;
+
+	sys_get_cpus(0, c);
+	return NULL;
+}
+
+Test(sys_sched, a_thread_runs_where_the_main_thread_may)
+{
+	struct cpus all = {0}, has = {0};
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	cr_assert_eq(sys_get_cpus(getpid(), &all), 0);
+	cr_assert_eq(pthread_attr_init(&attr), 0);
+	cr_assert_eq(sys_attr_anywhere(&attr), 0);
+	cr_assert_eq(pthread_create(&thread, &attr, cpus_of_thread, &has), 0);
+	pthread_join(thread, NULL);
+	pthread_attr_destroy(&attr);
+	cr_expect(CPU_EQUAL_S(all.size, all.set, has.set));
+	cpus_done(&all);
+	cpus_done(&has);
+}
+
+static void *ask_class(void *arg)
+{
+	sys_sched_idle(0, true);
+	*(bool *)arg = sys_is_sched_idle();
+	return NULL;
+}
+
+Test(sys_sched, its_own_class)
+{
+	bool idle = false;
+	pthread_t thread;
+
+	cr_expect_not(sys_is_sched_idle());
+	cr_assert_eq(pthread_create(&thread, NULL, ask_class, &idle), 0);
+	pthread_join(thread, NULL);
+	cr_expect(idle);
+}
+
 /* "CapEff:" of /proc/PID/status. */
 static uint64_t shown_caps(int pid)
 {

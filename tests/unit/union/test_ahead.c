@@ -32,10 +32,13 @@ static void describe(struct buf *text, const char *path, int depth)
 static struct stack *make(void)
 {
 	CLEANUP(buf) struct buf text = {0};
+	struct stack *s;
 
 	describe(&text, "", 0);
 	cr_assert(buf_ok(&text));
-	return STACK("file f0 600 0:0\n", buf_cstr(&text));
+	s = STACK("file f0 600 0:0\n", buf_cstr(&text));
+	union_start(s);
+	return s;
 }
 
 /*
@@ -148,7 +151,44 @@ Test(ahead, nothing_is_read_without_a_walk)
 	sleep_ms(50);
 	for (int i = 0; i < n; i++)
 		cr_expect_eq(count_known(subs[i]), 0);
-	cr_expect_not(s->ahead.started);
+	cr_expect_eq(s->ahead.n, 0);
+	drop(subs, n);
+	union_dir_unref(steal_ptr(&root));
+	stack_free(s);
+}
+
+/* Does the thread have nothing left to do? */
+static bool is_done(struct stack *s)
+{
+	bool done;
+
+	pthread_mutex_lock(&s->ahead.lock);
+	done = s->ahead.n == 0;
+	pthread_mutex_unlock(&s->ahead.lock);
+	return done;
+}
+
+/* A second walk, more than some seconds later, while the first one's directories still wait. */
+Test(ahead, a_directory_that_waits_already, .timeout = 60)
+{
+	struct stack *s = make();
+	CLEANUP(union_dir) struct union_dir *root = union_root(s);
+	struct union_dir *subs[WIDTH];
+	int n = go_down(root, 4, subs);
+	struct union_dir *dir = union_dir_parent(subs[0]);
+
+	while (!is_done(s))
+		sleep_ms(1);
+	/* It cannot get at a listing. */
+	pthread_mutex_lock(&s->lists.lock);
+	for (int i = 0; i < 3; i++) {
+		atomic_store(&dir->walked, 0);
+		union_walked(dir);
+	}
+	cr_expect_eq(s->ahead.n, 1);
+	pthread_mutex_unlock(&s->lists.lock);
+	while (!is_done(s))
+		sleep_ms(1);
 	drop(subs, n);
 	union_dir_unref(steal_ptr(&root));
 	stack_free(s);
@@ -205,11 +245,8 @@ Test(ahead, there_is_a_limit, .timeout = 60)
 	s->lists.unread += SIZE_MAX / 2;
 	pthread_mutex_unlock(&s->lists.lock);
 	n = go_down(root, 4, subs);
-	for (bool busy = true; busy; sleep_ms(1)) {
-		pthread_mutex_lock(&s->ahead.lock);
-		busy = s->ahead.n > 0;
-		pthread_mutex_unlock(&s->ahead.lock);
-	}
+	while (!is_done(s))
+		sleep_ms(1);
 	for (int i = 0; i < n; i++)
 		cr_expect_eq(count_known(subs[i]), 0);
 	drop(subs, n);
