@@ -11,8 +11,9 @@
 #include "union/listing.h"
 #include "unit/union/support.h"
 
-#define WIDTH 4
-#define DEPTH 5
+#define WIDTH	4
+#define WAIT_MS 60000
+#define DEPTH	5
 
 /* WIDTH directories and as many files in each directory, DEPTH deep. */
 static void describe(struct buf *text, const char *path, int depth)
@@ -123,7 +124,7 @@ static int go_down(struct union_dir *root, int levels, struct union_dir **subs)
 	return n;
 }
 
-Test(ahead, what_comes_next_is_known, .timeout = 60)
+Test(ahead, what_comes_next_is_known)
 {
 	struct stack *s = make();
 	CLEANUP(union_dir) struct union_dir *root = union_root(s);
@@ -131,8 +132,10 @@ Test(ahead, what_comes_next_is_known, .timeout = 60)
 	int n = go_down(root, 4, subs);
 
 	for (int i = 0; i < n; i++)
-		while (count_known(subs[i]) < WIDTH)
+		for (int ms = 0; count_known(subs[i]) < WIDTH; ms++) {
+			cr_assert_lt(ms, WAIT_MS);
 			sleep_ms(1);
+		}
 	/* Directories are nodes, which their users keep. */
 	cr_expect_eq(count_known(subs[0]), WIDTH);
 	drop(subs, n);
@@ -168,8 +171,17 @@ static bool is_done(struct stack *s)
 	return done;
 }
 
+/* Not by a timeout of the test: Criterion leaks where several tests have one. */
+static void wait_until_done(struct stack *s)
+{
+	for (int ms = 0; !is_done(s); ms++) {
+		cr_assert_lt(ms, WAIT_MS);
+		sleep_ms(1);
+	}
+}
+
 /* A second walk, more than some seconds later, while the first one's directories still wait. */
-Test(ahead, a_directory_that_waits_already, .timeout = 60)
+Test(ahead, a_directory_that_waits_already)
 {
 	struct stack *s = make();
 	CLEANUP(union_dir) struct union_dir *root = union_root(s);
@@ -177,8 +189,7 @@ Test(ahead, a_directory_that_waits_already, .timeout = 60)
 	int n = go_down(root, 4, subs);
 	struct union_dir *dir = union_dir_parent(subs[0]);
 
-	while (!is_done(s))
-		sleep_ms(1);
+	wait_until_done(s);
 	/* It cannot get at a listing. */
 	pthread_mutex_lock(&s->lists.lock);
 	for (int i = 0; i < 3; i++) {
@@ -187,8 +198,7 @@ Test(ahead, a_directory_that_waits_already, .timeout = 60)
 	}
 	cr_expect_eq(s->ahead.n, 1);
 	pthread_mutex_unlock(&s->lists.lock);
-	while (!is_done(s))
-		sleep_ms(1);
+	wait_until_done(s);
 	drop(subs, n);
 	union_dir_unref(steal_ptr(&root));
 	stack_free(s);
@@ -213,7 +223,7 @@ static void *walk_main(void *arg)
 }
 
 /* The end comes at any moment, and finds nothing that is still held. */
-Test(ahead, several_walks_and_the_end, .timeout = 120)
+Test(ahead, several_walks_and_the_end)
 {
 	for (int round = 0; round < 20; round++) {
 		struct stack *s = make();
@@ -234,7 +244,7 @@ Test(ahead, several_walks_and_the_end, .timeout = 120)
 }
 
 /* Listings that nobody came for are not piled up. */
-Test(ahead, there_is_a_limit, .timeout = 60)
+Test(ahead, there_is_a_limit)
 {
 	struct stack *s = make();
 	CLEANUP(union_dir) struct union_dir *root = union_root(s);
@@ -245,8 +255,7 @@ Test(ahead, there_is_a_limit, .timeout = 60)
 	s->lists.unread += SIZE_MAX / 2;
 	pthread_mutex_unlock(&s->lists.lock);
 	n = go_down(root, 4, subs);
-	while (!is_done(s))
-		sleep_ms(1);
+	wait_until_done(s);
 	for (int i = 0; i < n; i++)
 		cr_expect_eq(count_known(subs[i]), 0);
 	drop(subs, n);
