@@ -306,7 +306,7 @@ static void use_and_die(struct world *w)
 	write_somewhere(w, bytes, rng % 4);
 }
 
-Test(sums, never_wrong_after_a_kill, .timeout = 60)
+Test(sums, never_wrong_after_a_kill, .timeout = 200)
 {
 	CLEANUP(world) struct world w;
 	const char *seed = getenv("PLYFS_TEST_SEED");
@@ -330,7 +330,7 @@ Test(sums, never_wrong_after_a_kill, .timeout = 60)
 	fprintf(stderr, "never_wrong_after_a_kill: PLYFS_TEST_SEED=%llu\n",
 		(unsigned long long)rng);
 	/* A slow machine may need more rounds to take any. */
-	for (int round = 0; round < 10 || (n_ok == 0 && round < 60); round++, rng++) {
+	for (int round = 0; round < 10 || (n_ok == 0 && round < 400); round++, rng++) {
 		world_die(&w, use_and_die);
 		for (int i = 0; i < 8; i++) {
 			const char *is = state(inos[i]);
