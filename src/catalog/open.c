@@ -466,6 +466,32 @@ static void give_back_space(struct catalog *c, int *ret_fd)
 		sys_ftruncate(*ret_fd, st.st_size);
 }
 
+static bool is_being_removed(const struct catalog *c)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < N_JOURNALS; i++)
+		if (sys_fstat(c->journals[i].fd, &st) == 0 && st.st_nlink == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Engines remove an upper as soon as it is unmounted, while this runs. A name that is new then would have them
+ * find the directory not empty: so it is looked before, and after for what came between.
+ */
+static int leave_sum(struct catalog *c, int fd)
+{
+	int rc;
+
+	if (is_being_removed(c))
+		return 0;
+	rc = sum_write(c->dirfd, c->mirror != NULL ? mirror_fd(c->mirror) : fd);
+	if (rc == 0 && is_being_removed(c))
+		rc = sum_remove(c->dirfd);
+	return rc;
+}
+
 /* What is committed goes to LMDB; where that fails the journal still has it. */
 static void close_owned(struct catalog *c)
 {
@@ -482,7 +508,7 @@ static void close_owned(struct catalog *c)
 	give_back_space(c, &fd);
 	rc = fd < 0 ? fd : 0;
 	if (rc == 0 && !c->has_sum)
-		rc = sum_write(c->dirfd, c->mirror != NULL ? mirror_fd(c->mirror) : fd);
+		rc = leave_sum(c, fd);
 	if (rc < 0)
 		log_info("no checksum of the catalog was left: %s", strerror(-rc));
 }

@@ -343,3 +343,17 @@ Test(check, older_sum)
 	cr_assert_eq(count_numbered(c), 31);
 	catalog_close(c);
 }
+
+/* Who removes the upper while it is being closed finds no name that was not there. */
+Test(check, no_sum_where_the_upper_is_removed)
+{
+	CLEANUP(sample) struct sample s = sample_make(30);
+	struct catalog *c = open_quick(&s.d);
+
+	cr_assert_not_null(c);
+	cr_assert_eq(commit_numbered(c, 31), 0);
+	cr_assert_eq(unlinkat(s.d.fd, JOURNAL_FILE, 0), 0);
+	catalog_close(c);
+	cr_expect_eq(file_size(&s.d, SUM_FILE), -1);
+	cr_expect_eq(file_size(&s.d, SUM_FILE_NEW), -1);
+}
