@@ -294,14 +294,16 @@ static unsigned long count_taken(struct world *w)
 static void use_and_die(struct world *w)
 {
 	CLEANUP(free) uint8_t *bytes = malloc(LARGE);
+	unsigned long before;
 
 	rng *= 0x9e3779b97f4a7c15u;
 	for (int i = 0; i < 6; i++) {
 		write_somewhere(w, bytes, 50);
 		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 	}
-	/* Until some have their sums; and a moment more. */
-	for (int i = 0; i < 500 && count_taken(w) < 1 + rng % 8; i++)
+	/* Until some have their sums, of what they have now; and a moment more. */
+	before = count_taken(w);
+	for (int i = 0; i < 100 && count_taken(w) < before + 1 + rng % 8; i++)
 		nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 	write_somewhere(w, bytes, rng % 4);
 }
