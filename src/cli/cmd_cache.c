@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "cli/commands.h"
+#include "cli/words.h"
 #include "layer/indexed_cache.h"
 #include "layer/indexed_usage.h"
 #include "tool/columns.h"
@@ -23,15 +24,14 @@ struct request {
 	struct cached_policy policy;
 };
 
-static int usage(const char *what, const char *word)
-{
-	fprintf(stderr, "plyfs: cache: %s%s\n", what, word);
-	fputs("usage: plyfs cache ls [--json] [--cache DIR]\n"
-	      "       plyfs cache prune [--all | --older AGE] [--keep-storage SIZE] [--dry-run]\n"
-	      "                         [--json] [--cache DIR]\n",
-	      stderr);
-	return STATUS_USAGE;
-}
+static const struct words words = {
+	.command = "cache",
+	.usage =
+		"usage: plyfs cache ls [--json] [--cache DIR]\n"
+		"       plyfs cache prune [--all | --older AGE] [--keep-storage SIZE] [--dry-run]\n"
+		"                         [--json] [--cache DIR]\n",
+	.status = STATUS_USAGE,
+};
 
 /* ---- the command line ---- */
 
@@ -91,31 +91,34 @@ static int parse_option(struct request *q, int argc, char **argv, int *i)
 		q->dry = true;
 	else if (strcmp(option, "--cache") != 0 && !(prune && strcmp(option, "--older") == 0) &&
 		 !(prune && strcmp(option, "--keep-storage") == 0))
-		return usage("unknown argument ", option);
+		return words_wrong(&words, "unknown argument ", option);
 	else if (++*i == argc)
-		return usage(option, " needs an argument");
+		return words_wrong(&words, option, " needs an argument");
 	else if (strcmp(option, "--cache") == 0)
 		q->cache = argv[*i];
 	else if (strcmp(option, "--older") == 0)
 		return (q->aged = parse_age(argv[*i], &q->policy.older))
 			       ? 0
-			       : usage("an age is a number and one of s, m, h, d, w, not ",
-				       argv[*i]);
+			       : words_wrong(&words,
+					     "an age is a number and one of s, m, h, d, w, not ",
+					     argv[*i]);
 	else
 		return (q->policy.sized = parse_size(argv[*i], &q->policy.keep))
 			       ? 0
-			       : usage("a size is a number and perhaps one of k, M, G, T, not ",
-				       argv[*i]);
+			       : words_wrong(
+					 &words,
+					 "a size is a number and perhaps one of k, M, G, T, not ",
+					 argv[*i]);
 	return 0;
 }
 
 static int parse(int argc, char **argv, struct request *q)
 {
 	if (argc < 2)
-		return usage("ls or prune?", "");
+		return words_wrong(&words, "ls or prune?", "");
 	q->prune = strcmp(argv[1], "prune") == 0;
 	if (!q->prune && strcmp(argv[1], "ls") != 0)
-		return usage("no such command: ", argv[1]);
+		return words_wrong(&words, "no such command: ", argv[1]);
 	for (int i = 2; i < argc; i++) {
 		int status = parse_option(q, argc, argv, &i);
 
@@ -123,7 +126,7 @@ static int parse(int argc, char **argv, struct request *q)
 			return status;
 	}
 	if (q->all && q->aged)
-		return usage("--all and --older cannot both be", "");
+		return words_wrong(&words, "--all and --older cannot both be", "");
 	if (!q->all && !q->aged && !q->policy.sized)
 		q->policy.older = OLD;
 	return 0;

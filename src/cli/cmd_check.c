@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/source.h"
 #include "layer/indexed_cache.h"
 #include "tool/check.h"
 #include "tool/progress.h"
@@ -32,81 +33,52 @@ static void request_done(struct request *q)
 }
 DEFINE_CLEANUP(struct request, request, request_done)
 
-static int usage(const char *what, const char *word)
+static bool parse_flag(void *request, const char *word)
 {
-	fprintf(stderr, "plyfs: check: %s%s\n", what, word);
-	fputs("usage: plyfs check [--strict] [--json] [--platform OS/ARCH] [--cache DIR]\n"
-	      "                   [--authfile FILE] [--plain-http] [--quiet] IMAGE\n",
-	      stderr);
-	return CHECK_USAGE;
-}
+	struct request *q = request;
 
-static bool is(const char *a, const char *b)
-{
-	return strcmp(a, b) == 0;
-}
-
-static bool parse_flag(struct request *q, const char *word)
-{
-	if (is(word, "--strict"))
+	if (word_is(word, "--strict"))
 		q->options.strict = true;
-	else if (is(word, "--json"))
+	else if (word_is(word, "--json"))
 		q->options.json = true;
-	else if (is(word, "--plain-http"))
+	else if (word_is(word, "--plain-http"))
 		q->options.image.plain_http = true;
-	else if (is(word, "--quiet"))
+	else if (word_is(word, "--quiet"))
 		progress_line_off();
 	else
 		return false;
 	return true;
 }
 
-static int set_platform(struct request *q, const char *text)
+static int parse_value(void *request, const char *word, const char *value);
+
+static const struct words words = {
+	.command = "check",
+	.usage = "usage: plyfs check [--strict] [--json] [--platform OS/ARCH] [--cache DIR]\n"
+		 "                   [--authfile FILE] [--plain-http] [--quiet] IMAGE\n",
+	.status = CHECK_USAGE,
+	.flag = parse_flag,
+	.value = parse_value,
+};
+
+static int parse_value(void *request, const char *word, const char *value)
 {
-	CLEANUP(err) struct err err = {0};
+	struct request *q = request;
 
-	platform_done(&q->platform);
-	if (platform_parse(text, &q->platform, &err) < 0)
-		return usage(err_text(&err), "");
-	q->options.image.platform = &q->platform;
-	return 0;
-}
-
-/* 0, or an exit status. */
-static int parse_option(struct request *q, int argc, char **argv, int *i)
-{
-	const char *word = argv[*i];
-
-	if (parse_flag(q, word))
-		return 0;
-	if (!is(word, "--platform") && !is(word, "--cache") && !is(word, "--authfile"))
-		return usage("unknown option ", word);
-	if (++*i == argc)
-		return usage(word, " needs an argument");
-	if (is(word, "--platform"))
-		return set_platform(q, argv[*i]);
-	if (is(word, "--cache"))
-		q->cache = argv[*i];
-	else
-		q->options.image.auth_file = argv[*i];
-	return 0;
-}
-
-static int parse(struct request *q, int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++) {
-		int status = 0;
-
-		if (argv[i][0] == '-' && argv[i][1] != '\0')
-			status = parse_option(q, argc, argv, &i);
-		else if (q->options.ref != NULL)
-			status = usage("one image at a time: ", argv[i]);
-		else
-			q->options.ref = argv[i];
-		if (status != 0)
-			return status;
+	if (!word_is(word, "--platform") && !word_is(word, "--cache") &&
+	    !word_is(word, "--authfile"))
+		return WORDS_UNKNOWN;
+	if (value == NULL)
+		return -ENODATA;
+	if (word_is(word, "--platform")) {
+		q->options.image.platform = &q->platform;
+		return source_set_platform(&words, &q->platform, value);
 	}
-	return q->options.ref != NULL ? 0 : usage("no image is given", "");
+	if (word_is(word, "--cache"))
+		q->cache = value;
+	else
+		q->options.image.auth_file = value;
+	return 0;
 }
 
 /* A registry's layers go where they are kept for other commands too; nothing else of the cache is used. */
@@ -133,9 +105,9 @@ int cmd_check(const struct invocation *by, int argc, char **argv)
 	int status;
 
 	for (int i = 1; i < argc; i++)
-		if (is(argv[i], "--help") || is(argv[i], "-h"))
+		if (word_is(argv[i], "--help") || word_is(argv[i], "-h"))
 			return cmd_help(by, 1, argv);
-	status = parse(&q, argc, argv);
+	status = words_image(&words, &q, argc, argv, 1, &q.options.ref);
 	if (status != 0)
 		return status;
 	sigaction(SIGINT, &action, NULL);

@@ -31,41 +31,24 @@ static void request_done(struct request *q)
 }
 DEFINE_CLEANUP(struct request, request, request_done)
 
-static int usage(const char *what, const char *word)
-{
-	fprintf(stderr, "plyfs: diff: %s%s\n", what, word);
-	fputs("usage: plyfs diff [OPTION]... [--a-layer N | --a-upto N] [--b-layer N | --b-upto N] A B "
-	      "[PATH]\n"
-	      "       plyfs diff [OPTION]... --layer N[-M] IMAGE [PATH]\n"
-	      "       plyfs diff [OPTION]... --upper DIR... SOURCE [PATH]\n"
-	      "options: [-q] [--stat] [--mtime] [--json] [--platform OS/ARCH] [--cache DIR] [--strict]\n"
-	      "         [--quiet]\n",
-	      stderr);
-	return TROUBLE;
-}
-
 /* ---- the command line ---- */
 
-static bool is(const char *a, const char *b)
+static bool parse_flag(void *request, const char *word)
 {
-	return strcmp(a, b) == 0;
-}
-
-static bool parse_flag(struct request *q, const char *word)
-{
+	struct request *q = request;
 	struct look_diff *d = &q->diff;
 
-	if (is(word, "-q") || is(word, "--brief"))
+	if (word_is(word, "-q") || word_is(word, "--brief"))
 		d->quiet = true;
-	else if (is(word, "--stat"))
+	else if (word_is(word, "--stat"))
 		d->totals = true;
-	else if (is(word, "--mtime"))
+	else if (word_is(word, "--mtime"))
 		d->times = true;
-	else if (is(word, "--json"))
+	else if (word_is(word, "--json"))
 		d->l.json = true;
-	else if (is(word, "--strict"))
+	else if (word_is(word, "--strict"))
 		q->fs[0].image_strict = q->fs[1].image_strict = true;
-	else if (is(word, "--quiet"))
+	else if (word_is(word, "--quiet"))
 		progress_line_off();
 	else
 		return false;
@@ -91,17 +74,17 @@ static int set_both(char **a, char **b, const char *value)
 	return r == 0 ? source_set_text(b, value) : r;
 }
 
-/* A word and its argument (NULL: there is none). 1: no such word. */
-static int parse_value(struct request *q, const char *word, const char *value)
+static int parse_value(void *request, const char *word, const char *value)
 {
+	struct request *q = request;
 	static const char *const known[] = {"--layer",	 "--upper",  "--platform", "--cache",
 					    "--a-layer", "--a-upto", "--b-layer",  "--b-upto"};
 	size_t i = 0, n = sizeof(known) / sizeof(*known);
 
-	while (i < n && !is(word, known[i]))
+	while (i < n && !word_is(word, known[i]))
 		i++;
 	if (i == n)
-		return 1;
+		return WORDS_UNKNOWN;
 	if (value == NULL)
 		return -ENODATA;
 	switch (i) {
@@ -124,23 +107,27 @@ static int parse_value(struct request *q, const char *word, const char *value)
 	}
 }
 
-static int parse_option(struct request *q, int argc, char **argv, int *i)
+static int add_operand(void *request, const char *word)
 {
-	const char *word = argv[*i];
-	int r;
+	struct request *q = request;
 
-	if (parse_flag(q, word))
-		return 0;
-	r = parse_value(q, word, *i + 1 < argc ? argv[*i + 1] : NULL);
-	if (r == 1)
-		return usage("unknown option ", word);
-	if (r == -ENODATA)
-		return usage(word, " needs an argument");
-	if (r < 0)
-		return usage(word, " cannot be that");
-	++*i;
-	return 0;
+	return strv_add(&q->operands, word);
 }
+
+static const struct words words = {
+	.command = "diff",
+	.usage =
+		"usage: plyfs diff [OPTION]... [--a-layer N | --a-upto N] [--b-layer N | --b-upto N] A B "
+		"[PATH]\n"
+		"       plyfs diff [OPTION]... --layer N[-M] IMAGE [PATH]\n"
+		"       plyfs diff [OPTION]... --upper DIR... SOURCE [PATH]\n"
+		"options: [-q] [--stat] [--mtime] [--json] [--platform OS/ARCH] [--cache DIR] [--strict]\n"
+		"         [--quiet]\n",
+	.status = TROUBLE,
+	.flag = parse_flag,
+	.value = parse_value,
+	.operand = add_operand,
+};
 
 /* One source of which there are two states, or two. */
 static bool is_one(const struct request *q)
@@ -156,37 +143,29 @@ static int check(struct request *q)
 	for (size_t i = 0; i < 2; i++) {
 		parts |= q->fs[i].image_layer > 0 || q->fs[i].image_upto > 0;
 		if (q->fs[i].image_layer > 0 && q->fs[i].image_upto > 0)
-			return usage("one layer and those up to another cannot both be meant", "");
+			return words_wrong(&words,
+					   "one layer and those up to another cannot both be meant",
+					   "");
 	}
 	if (q->first_layer > 0 && (q->upper.n > 0 || parts))
-		return usage("--layer says all that is compared", "");
+		return words_wrong(&words, "--layer says all that is compared", "");
 	if (q->upper.n > 0 && parts)
-		return usage("--upper compares a whole source", "");
+		return words_wrong(&words, "--upper compares a whole source", "");
 	if (q->operands.n < n)
-		return usage(n == 1 ? "no image or directory is given"
-				    : "two images or directories are needed",
-			     "");
+		return words_wrong(&words,
+				   n == 1 ? "no image or directory is given"
+					  : "two images or directories are needed",
+				   "");
 	if (q->operands.n > n + 1)
-		return usage("one path at a time: ", q->operands.v[n + 1]);
+		return words_wrong(&words, "one path at a time: ", q->operands.v[n + 1]);
 	q->path = q->operands.n > n ? q->operands.v[n] : "/";
 	return 0;
 }
 
 static int parse(struct request *q, int argc, char **argv)
 {
-	bool words = true;
-	int status = 0, r = 0;
+	int status = words_all(&words, q, argc, argv);
 
-	for (int i = 1; i < argc && status == 0 && r == 0; i++) {
-		if (words && is(argv[i], "--"))
-			words = false;
-		else if (words && argv[i][0] == '-' && argv[i][1] != '\0')
-			status = parse_option(q, argc, argv, &i);
-		else
-			r = strv_add(&q->operands, argv[i]);
-	}
-	if (r < 0)
-		return usage("out of memory", "");
 	return status != 0 ? status : check(q);
 }
 
@@ -264,7 +243,7 @@ int cmd_diff(const struct invocation *by, int argc, char **argv)
 	fs_options_init(&q.fs[0]);
 	fs_options_init(&q.fs[1]);
 	for (int i = 1; i < argc; i++)
-		if (is(argv[i], "--help"))
+		if (word_is(argv[i], "--help"))
 			return cmd_help(by, 1, argv);
 	status = parse(&q, argc, argv);
 	if (status != 0)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/words.h"
 #include "tool/fsck.h"
 
 static volatile sig_atomic_t cancelled;
@@ -16,12 +17,11 @@ static void cancel(int signal)
 	cancelled = 1;
 }
 
-static int usage(const char *what, const char *word)
-{
-	fprintf(stderr, "plyfs: fsck: %s%s\n", what, word);
-	fputs("usage: plyfs fsck [--repair | --salvage DIR] UPPER\n", stderr);
-	return FSCK_USAGE;
-}
+static const struct words words = {
+	.command = "fsck",
+	.usage = "usage: plyfs fsck [--repair | --salvage DIR] UPPER\n",
+	.status = FSCK_USAGE,
+};
 
 /* 0, or an exit status. */
 static int parse(int argc, char **argv, struct fsck_options *o, const char **salvage)
@@ -31,20 +31,20 @@ static int parse(int argc, char **argv, struct fsck_options *o, const char **sal
 			o->repair = true;
 		} else if (strcmp(argv[i], "--salvage") == 0) {
 			if (++i == argc)
-				return usage("--salvage needs a directory", "");
+				return words_wrong(&words, "--salvage needs a directory", "");
 			*salvage = argv[i];
 		} else if (argv[i][0] == '-' && argv[i][1] != '\0') {
-			return usage("unknown option ", argv[i]);
+			return words_wrong(&words, "unknown option ", argv[i]);
 		} else if (o->upper != NULL) {
-			return usage("one upper at a time: ", argv[i]);
+			return words_wrong(&words, "one upper at a time: ", argv[i]);
 		} else {
 			o->upper = argv[i];
 		}
 	}
 	if (o->upper == NULL)
-		return usage("no upper layer is given", "");
+		return words_wrong(&words, "no upper layer is given", "");
 	if (o->repair && *salvage != NULL)
-		return usage("--repair and --salvage exclude each other", "");
+		return words_wrong(&words, "--repair and --salvage exclude each other", "");
 	return 0;
 }
 

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/commands.h"
+#include "cli/source.h"
 #include "image/image.h"
 #include "layer/indexed_cache.h"
 #include "tool/image_show.h"
@@ -31,84 +31,74 @@ struct request {
 	struct image_options options;
 };
 
-static int usage(const char *what, const char *word)
+static bool parse_flag(void *request, const char *word)
 {
-	fprintf(stderr, "plyfs: image: %s%s\n", what, word);
-	fputs("usage: plyfs image ls|inspect|layers|history|pull [--json] [--raw]\n"
-	      "                   [--platform OS/ARCH] [--strict] [--cache DIR] [--authfile FILE]\n"
-	      "                   [--plain-http] [--quiet] IMAGE\n",
-	      stderr);
-	return STATUS_USAGE;
-}
+	struct request *q = request;
 
-static int parse_platform(struct request *q, const char *text)
-{
-	CLEANUP(err) struct err err = {0};
-
-	platform_done(&q->platform);
-	if (platform_parse(text, &q->platform, &err) < 0)
-		return usage(err_text(&err), "");
-	q->options.platform = &q->platform;
-	return 0;
-}
-
-/* The option at argv[*i], and its argument. 0, or an exit status. */
-static int parse_option(struct request *q, int argc, char **argv, int *i)
-{
-	const char *option = argv[*i];
-	bool takes = strcmp(option, "--platform") == 0 || strcmp(option, "--authfile") == 0 ||
-		     strcmp(option, "--cache") == 0;
-
-	if (takes && ++*i == argc)
-		return usage(option, " needs an argument");
-	if (strcmp(option, "--json") == 0)
+	if (word_is(word, "--json"))
 		q->json = true;
-	else if (strcmp(option, "--raw") == 0)
+	else if (word_is(word, "--raw"))
 		q->raw = true;
-	else if (strcmp(option, "--strict") == 0)
+	else if (word_is(word, "--strict"))
 		q->options.strict = true;
-	else if (strcmp(option, "--quiet") == 0)
+	else if (word_is(word, "--quiet"))
 		progress_line_off();
-	else if (strcmp(option, "--plain-http") == 0)
+	else if (word_is(word, "--plain-http"))
 		q->options.plain_http = true;
-	else if (strcmp(option, "--platform") == 0)
-		return parse_platform(q, argv[*i]);
-	else if (strcmp(option, "--authfile") == 0)
-		q->options.auth_file = argv[*i];
-	else if (strcmp(option, "--cache") == 0)
-		q->cache = argv[*i];
 	else
-		return usage("unknown option ", option);
+		return false;
+	return true;
+}
+
+static int parse_value(void *request, const char *word, const char *value);
+
+static const struct words words = {
+	.command = "image",
+	.usage =
+		"usage: plyfs image ls|inspect|layers|history|pull [--json] [--raw]\n"
+		"                   [--platform OS/ARCH] [--strict] [--cache DIR] [--authfile FILE]\n"
+		"                   [--plain-http] [--quiet] IMAGE\n",
+	.status = STATUS_USAGE,
+	.flag = parse_flag,
+	.value = parse_value,
+};
+
+static int parse_value(void *request, const char *word, const char *value)
+{
+	struct request *q = request;
+
+	if (!word_is(word, "--platform") && !word_is(word, "--authfile") &&
+	    !word_is(word, "--cache"))
+		return WORDS_UNKNOWN;
+	if (value == NULL)
+		return -ENODATA;
+	if (word_is(word, "--platform")) {
+		q->options.platform = &q->platform;
+		return source_set_platform(&words, &q->platform, value);
+	}
+	if (word_is(word, "--cache"))
+		q->cache = value;
+	else
+		q->options.auth_file = value;
 	return 0;
 }
 
 static int parse(int argc, char **argv, struct request *q)
 {
+	int status;
+
 	q->action = ACTION_NONE;
 	if (argc < 2)
-		return usage("what of the image is not said", "");
+		return words_wrong(&words, "what of the image is not said", "");
 	for (size_t i = 0; i < sizeof(actions) / sizeof(*actions); i++)
-		if (strcmp(argv[1], actions[i]) == 0)
+		if (word_is(argv[1], actions[i]))
 			q->action = (enum action)i;
 	if (q->action == ACTION_NONE)
-		return usage("no such command: ", argv[1]);
-	for (int i = 2; i < argc; i++) {
-		int status = 0;
-
-		if (argv[i][0] == '-' && argv[i][1] != '\0')
-			status = parse_option(q, argc, argv, &i);
-		else if (q->ref != NULL)
-			status = usage("one image at a time: ", argv[i]);
-		else
-			q->ref = argv[i];
-		if (status != 0)
-			return status;
-	}
-	if (q->ref == NULL)
-		return usage("no image is given", "");
-	if (q->raw && q->action != ACTION_INSPECT)
-		return usage("--raw is for inspect", "");
-	return 0;
+		return words_wrong(&words, "no such command: ", argv[1]);
+	status = words_image(&words, q, argc, argv, 2, &q->ref);
+	if (status == 0 && q->raw && q->action != ACTION_INSPECT)
+		return words_wrong(&words, "--raw is for inspect", "");
+	return status;
 }
 
 static int list(const struct request *q, struct err *err)
@@ -182,7 +172,7 @@ int cmd_image(const struct invocation *by, int argc, char **argv)
 	int status, rc;
 
 	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+		if (word_is(argv[i], "--help") || word_is(argv[i], "-h"))
 			return cmd_help(by, 1, argv);
 	status = parse(argc, argv, &q);
 	if (status == 0) {

@@ -10,26 +10,42 @@
 #include "tool/look.h"
 #include "tool/progress.h"
 
-struct request;
-
 struct command {
-	const char *name;
+	struct words words;
 	int (*run)(struct look *l, const char *path, struct err *err);
-	const char *usage;
-	const char *operands; /* in brackets: without a PATH the root is meant */
+	bool whole; /* without a PATH the root is meant */
 };
+
+static bool parse_flags(void *request, const char *word);
+static int parse_value(void *request, const char *word, const char *value);
+static int add_operand(void *request, const char *word);
+
+/* FLAGS are followed by a space. */
+#define COMMAND(NAME, FLAGS, OPERANDS, RUN, WHOLE)                                                 \
+	{                                                                                          \
+		.words = {NAME,                                                                    \
+			  "usage: plyfs " NAME " " FLAGS                                           \
+			  "[--json] [--upper DIR | --lower DIR]... [--layer N | --upto N]\n"       \
+			  "             [--platform OS/ARCH] [--cache DIR] [--strict] [--quiet] "  \
+			  "SOURCE " OPERANDS "\n",                                                 \
+			  STATUS_USAGE,                                                            \
+			  parse_flags,                                                             \
+			  parse_value,                                                             \
+			  add_operand},                                                            \
+		.run = RUN, .whole = WHOLE,                                                        \
+	}
 
 #define FIND_TESTS                                                                                 \
 	"[-name PATTERN] [-path PATTERN]\n             [-type bcdflps] [-size [+-]N[ckMG]]"
 
 static const struct command commands[] = {
-	{"ls", look_ls, "[-l] [-R] [-d]", "[PATH...]"},
-	{"cat", look_cat, "", "PATH..."},
-	{"stat", look_stat, "", "PATH..."},
-	{"find", look_find, "", "[PATH...] " FIND_TESTS},
-	{"du", look_du, "[-s] [-h]", "[PATH...]"},
-	{"which", look_which, "", "PATH..."},
-	{"extract", look_extract, "", "PATH... DEST"},
+	COMMAND("ls", "[-l] [-R] [-d] ", "[PATH...]", look_ls, true),
+	COMMAND("cat", "", "PATH...", look_cat, false),
+	COMMAND("stat", "", "PATH...", look_stat, false),
+	COMMAND("find", "", "[PATH...] " FIND_TESTS, look_find, true),
+	COMMAND("du", "[-s] [-h] ", "[PATH...]", look_du, true),
+	COMMAND("which", "", "PATH...", look_which, false),
+	COMMAND("extract", "", "PATH... DEST", look_extract, false),
 };
 
 struct request {
@@ -48,45 +64,30 @@ static void request_done(struct request *q)
 }
 DEFINE_CLEANUP(struct request, request, request_done)
 
-static int usage(const struct command *c, const char *what, const char *word)
-{
-	fprintf(stderr, "plyfs: %s: %s%s\n", c->name, what, word);
-	fprintf(stderr,
-		"usage: plyfs %s %s%s[--json] [--upper DIR | --lower DIR]... [--layer N | --upto N]\n"
-		"             [--platform OS/ARCH] [--cache DIR] [--strict] [--quiet] SOURCE %s\n",
-		c->name, c->usage, *c->usage != '\0' ? " " : "", c->operands);
-	return STATUS_USAGE;
-}
-
 /* ---- the command line ---- */
-
-static bool is(const char *a, const char *b)
-{
-	return strcmp(a, b) == 0;
-}
 
 /* A word without an argument. False: it is none that C knows. */
 static bool parse_flag(struct request *q, const char *word)
 {
 	struct look *l = &q->look;
-	bool ls = is(q->command->name, "ls"), du = is(q->command->name, "du");
+	bool ls = q->command->run == look_ls, du = q->command->run == look_du;
 
-	if (is(word, "--strict"))
+	if (word_is(word, "--strict"))
 		q->fs.image_strict = true;
-	else if (is(word, "--quiet"))
+	else if (word_is(word, "--quiet"))
 		progress_line_off();
-	else if (is(word, "--json") && q->command->run != look_cat &&
+	else if (word_is(word, "--json") && q->command->run != look_cat &&
 		 q->command->run != look_extract)
 		l->json = true;
-	else if (ls && is(word, "-l"))
+	else if (ls && word_is(word, "-l"))
 		l->long_form = true;
-	else if (ls && is(word, "-R"))
+	else if (ls && word_is(word, "-R"))
 		l->recursive = true;
-	else if (ls && is(word, "-d"))
+	else if (ls && word_is(word, "-d"))
 		l->itself = true;
-	else if (du && is(word, "-s"))
+	else if (du && word_is(word, "-s"))
 		l->summary = true;
-	else if (du && is(word, "-h"))
+	else if (du && word_is(word, "-h"))
 		l->human = true;
 	else
 		return false;
@@ -94,17 +95,17 @@ static bool parse_flag(struct request *q, const char *word)
 }
 
 /* Several letters after one dash. */
-static bool parse_flags(struct request *q, const char *word)
+static bool parse_flags(void *request, const char *word)
 {
 	char flag[3] = "-";
 
-	if (parse_flag(q, word))
+	if (parse_flag(request, word))
 		return true;
 	if (word[0] != '-' || word[1] == '-' || strlen(word) < 3)
 		return false;
 	for (const char *p = word + 1; *p != '\0'; p++) {
 		flag[1] = *p;
-		if (!parse_flag(q, flag))
+		if (!parse_flag(request, flag))
 			return false;
 	}
 	return true;
@@ -124,18 +125,17 @@ static int set_string(const char **field, const char *value)
 	return 0;
 }
 
-/* A word and its argument (NULL: there is none). 1: no such word. */
-static int parse_value(struct request *q, const char *word, const char *value)
+static int parse_value(void *request, const char *word, const char *value)
 {
 	static const char *const known[] = {"--upper", "--lower", "--layer", "--upto", "--platform",
 					    "--cache", "-name",	  "-path",   "-type",  "-size"};
-	bool find = is(q->command->name, "find");
-	size_t i = 0, n = find ? 10 : 6;
+	struct request *q = request;
+	size_t i = 0, n = q->command->run == look_find ? 10 : 6;
 
-	while (i < n && !is(word, known[i]))
+	while (i < n && !word_is(word, known[i]))
 		i++;
 	if (i == n)
-		return 1;
+		return WORDS_UNKNOWN;
 	if (value == NULL)
 		return -ENODATA;
 	switch (i) {
@@ -161,54 +161,36 @@ static int parse_value(struct request *q, const char *word, const char *value)
 	}
 }
 
-static int parse_option(struct request *q, int argc, char **argv, int *i)
+static int add_operand(void *request, const char *word)
 {
-	const char *word = argv[*i];
-	int r;
+	struct request *q = request;
 
-	if (parse_flags(q, word))
-		return 0;
-	r = parse_value(q, word, *i + 1 < argc ? argv[*i + 1] : NULL);
-	if (r == 1)
-		return usage(q->command, "unknown option ", word);
-	if (r == -ENODATA)
-		return usage(q->command, word, " needs an argument");
-	if (r < 0)
-		return usage(q->command, word, " cannot be that");
-	++*i;
+	if (q->source != NULL)
+		return strv_add(&q->paths, word);
+	q->source = word;
 	return 0;
 }
 
 static int parse(struct request *q, int argc, char **argv)
 {
-	bool words = true;
-	int status = 0, r = 0;
+	const struct words *w = &q->command->words;
+	int status = words_all(w, q, argc, argv);
 
-	for (int i = 1; i < argc && status == 0 && r == 0; i++) {
-		if (words && is(argv[i], "--"))
-			words = false;
-		else if (words && argv[i][0] == '-' && argv[i][1] != '\0')
-			status = parse_option(q, argc, argv, &i);
-		else if (q->source == NULL)
-			q->source = argv[i];
-		else
-			r = strv_add(&q->paths, argv[i]);
-	}
-	if (status != 0 || r < 0)
-		return status != 0 ? status : usage(q->command, "out of memory", "");
+	if (status != 0)
+		return status;
 	if (q->source == NULL)
-		return usage(q->command, "no image, layer or directory is given", "");
+		return words_wrong(w, "no image, layer or directory is given", "");
 	if (q->command->run == look_extract) {
 		if (q->paths.n < 2)
-			return usage(q->command, "a path and a directory are needed", "");
+			return words_wrong(w, "a path and a directory are needed", "");
 		q->look.dest = q->paths.v[q->paths.n - 1];
 	}
-	if (q->paths.n == 0 && *q->command->operands != '[')
-		return usage(q->command, "no path is given", "");
+	if (q->paths.n == 0 && !q->command->whole)
+		return words_wrong(w, "no path is given", "");
 	if (q->paths.n == 0 && strv_add(&q->paths, "/") < 0)
-		return usage(q->command, "out of memory", "");
+		return words_wrong(w, "out of memory", "");
 	if (q->fs.image_layer > 0 && q->fs.image_upto > 0)
-		return usage(q->command, "--layer and --upto cannot both be given", "");
+		return words_wrong(w, "--layer and --upto cannot both be given", "");
 	return 0;
 }
 
@@ -256,10 +238,10 @@ int cmd_look(const struct invocation *by, int argc, char **argv)
 
 	fs_options_init(&q.fs);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		if (is(argv[0], commands[i].name))
+		if (word_is(argv[0], commands[i].words.command))
 			q.command = &commands[i];
 	for (int i = 1; i < argc; i++)
-		if (is(argv[i], "--help"))
+		if (word_is(argv[i], "--help"))
 			return cmd_help(by, 1, argv);
 	status = parse(&q, argc, argv);
 	return status != 0 ? status : run(&q);

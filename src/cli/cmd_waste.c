@@ -8,8 +8,7 @@
 #include "cli/source.h"
 #include "tool/progress.h"
 
-#define USAGE 16
-#define TOP   10
+#define TOP 10
 
 struct request {
 	const char *source;
@@ -23,29 +22,17 @@ static void request_done(struct request *q)
 }
 DEFINE_CLEANUP(struct request, request, request_done)
 
-static int usage(const char *what, const char *word)
+static bool parse_flag(void *request, const char *word)
 {
-	fprintf(stderr, "plyfs: waste: %s%s\n", what, word);
-	fputs("usage: plyfs waste [-n N] [--quick] [--json] [--upto N] [--platform OS/ARCH] [--cache DIR]\n"
-	      "                   [--strict] [--quiet] IMAGE\n",
-	      stderr);
-	return USAGE;
-}
+	struct request *q = request;
 
-static bool is(const char *a, const char *b)
-{
-	return strcmp(a, b) == 0;
-}
-
-static bool parse_flag(struct request *q, const char *word)
-{
-	if (is(word, "--quick"))
+	if (word_is(word, "--quick"))
 		q->look.quick = true;
-	else if (is(word, "--json"))
+	else if (word_is(word, "--json"))
 		q->look.json = true;
-	else if (is(word, "--strict"))
+	else if (word_is(word, "--strict"))
 		q->fs.image_strict = true;
-	else if (is(word, "--quiet"))
+	else if (word_is(word, "--quiet"))
 		progress_line_off();
 	else
 		return false;
@@ -56,22 +43,22 @@ static bool parse_flag(struct request *q, const char *word)
 static int set_top(struct request *q, const char *value)
 {
 	uint32_t top = 0;
-	int r = is(value, "0") ? 0 : source_set_number(&top, value);
+	int r = word_is(value, "0") ? 0 : source_set_number(&top, value);
 
 	q->look.top = top;
 	return r;
 }
 
-/* A word and its argument (NULL: there is none). 1: no such word. */
-static int parse_value(struct request *q, const char *word, const char *value)
+static int parse_value(void *request, const char *word, const char *value)
 {
+	struct request *q = request;
 	static const char *const known[] = {"-n", "--upto", "--platform", "--cache"};
 	size_t i = 0, n = sizeof(known) / sizeof(*known);
 
-	while (i < n && !is(word, known[i]))
+	while (i < n && !word_is(word, known[i]))
 		i++;
 	if (i == n)
-		return 1;
+		return WORDS_UNKNOWN;
 	if (value == NULL)
 		return -ENODATA;
 	switch (i) {
@@ -86,40 +73,15 @@ static int parse_value(struct request *q, const char *word, const char *value)
 	}
 }
 
-static int parse_option(struct request *q, int argc, char **argv, int *i)
-{
-	const char *word = argv[*i];
-	int r;
-
-	if (parse_flag(q, word))
-		return 0;
-	r = parse_value(q, word, *i + 1 < argc ? argv[*i + 1] : NULL);
-	if (r == 1)
-		return usage("unknown option ", word);
-	if (r == -ENODATA)
-		return usage(word, " needs an argument");
-	if (r < 0)
-		return usage(word, " cannot be that");
-	++*i;
-	return 0;
-}
-
-static int parse(struct request *q, int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++) {
-		int status = 0;
-
-		if (argv[i][0] == '-' && argv[i][1] != '\0')
-			status = parse_option(q, argc, argv, &i);
-		else if (q->source != NULL)
-			status = usage("one image at a time: ", argv[i]);
-		else
-			q->source = argv[i];
-		if (status != 0)
-			return status;
-	}
-	return q->source != NULL ? 0 : usage("no image is given", "");
-}
+static const struct words words = {
+	.command = "waste",
+	.usage =
+		"usage: plyfs waste [-n N] [--quick] [--json] [--upto N] [--platform OS/ARCH] [--cache DIR]\n"
+		"                   [--strict] [--quiet] IMAGE\n",
+	.status = STATUS_USAGE,
+	.flag = parse_flag,
+	.value = parse_value,
+};
 
 static int run(struct request *q, struct err *err)
 {
@@ -157,9 +119,9 @@ int cmd_waste(const struct invocation *by, int argc, char **argv)
 
 	fs_options_init(&q.fs);
 	for (int i = 1; i < argc; i++)
-		if (is(argv[i], "--help"))
+		if (word_is(argv[i], "--help"))
 			return cmd_help(by, 1, argv);
-	status = parse(&q, argc, argv);
+	status = words_image(&words, &q, argc, argv, 1, &q.source);
 	if (status != 0)
 		return status;
 	if (run(&q, &err) < 0)

@@ -62,6 +62,14 @@ int source_set_number(uint32_t *field, const char *value)
 	return 0;
 }
 
+int source_set_platform(const struct words *w, struct platform *field, const char *value)
+{
+	CLEANUP(err) struct err err = {0};
+
+	platform_done(field);
+	return platform_parse(value, field, &err) < 0 ? words_wrong(w, err_text(&err), "") : 0;
+}
+
 int source_choose(const char *source, struct strv *above, struct fs_options *o, struct err *err)
 {
 	bool dir = is_layer_dir(source);

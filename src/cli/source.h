@@ -6,7 +6,9 @@
 #include <stdbool.h>
 
 #include "cli/strv.h"
+#include "cli/words.h"
 #include "fs/options.h"
+#include "image/platform.h"
 #include "tool/look.h"
 
 /*
@@ -25,5 +27,7 @@ bool source_is_upper(const char *source);
 /* Values of options: a copy of VALUE (0 or -ENOMEM), a number of at least 1 (-EINVAL: it is none). */
 int source_set_text(char **field, const char *value);
 int source_set_number(uint32_t *field, const char *value);
+/* "OS/ARCH" into FIELD, instead of what is there; 0, or W's exit status when that was said to be wrong. */
+int source_set_platform(const struct words *w, struct platform *field, const char *value);
 
 #endif
