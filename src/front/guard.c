@@ -52,14 +52,6 @@ void guard_lock(struct lead *l)
 	}
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 * PACE_MS + (uint64_t)t.tv_nsec;
-}
-
 /* ---- what is seen; under the lock -------------------------------------------------------- */
 
 static bool is_pending(struct lead *l)
@@ -184,7 +176,7 @@ static void run(struct front *f, const struct errand *e)
 		return;
 	guard_lock(l);
 	l->rescues++;
-	pace_stuck(&l->pace, starved, now_ns());
+	pace_stuck(&l->pace, starved, lead_now());
 	pthread_mutex_unlock(&l->lock);
 }
 

@@ -18,14 +18,6 @@
 /* Threads that are made as long as all that there are wait for disks. */
 #define MAX_GROWN 16
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 * PACE_MS + (uint64_t)t.tv_nsec;
-}
-
 /* More threads than processors, as some wait for disks; few, as each wake-up costs. */
 static unsigned int default_threads(void)
 {
@@ -63,7 +55,7 @@ int lead_init(struct front *f)
 	follow_init(&l->follow);
 	l->look = follow_look;
 	l->watched = false;
-	pace_init(&l->pace, loop, may_idle, now_ns());
+	pace_init(&l->pace, loop, may_idle, lead_now());
 	return 0;
 }
 
@@ -161,7 +153,7 @@ static void to_follow_idle(struct lead *l, struct worker *w)
 
 static void decide(struct lead *l, struct worker *w, const struct pace_seen *seen)
 {
-	enum pace_mode mode = pace_decide(&l->pace, seen, now_ns());
+	enum pace_mode mode = pace_decide(&l->pace, seen, lead_now());
 
 	/* Nobody would notice a leader that is stuck. */
 	if (!l->watched)

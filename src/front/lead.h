@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "front/follow.h"
@@ -66,6 +67,15 @@ struct lead {
 	struct follow follow;
 	struct pace_seen (*look)(struct follow *f, int pid); /* follow_look(), or a test's */
 };
+
+/* The time that `pace` counts in. */
+static inline uint64_t lead_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 * PACE_MS + (uint64_t)t.tv_nsec;
+}
 
 /* Reads the options. Nothing has to be undone but by lead_done(), which accepts a zeroed front. */
 int lead_init(struct front *f);

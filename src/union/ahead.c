@@ -21,10 +21,7 @@
 /* Seconds, never 0. */
 static unsigned int stamp(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (unsigned int)now.tv_sec + 1;
+	return (unsigned int)listing_seconds() + 1;
 }
 
 static bool is_recent(unsigned int then, unsigned int now)

@@ -3,10 +3,21 @@
 #ifndef PLYFS_UNION_LISTING_H
 #define PLYFS_UNION_LISTING_H
 
+#include <time.h>
+
 #include "union/private.h"
 
 /* So long, at least, a listing is kept that nobody uses and nobody has read to its end. */
 #define LISTING_SECONDS 5
+
+/* The clock that this is counted by. */
+static inline time_t listing_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return now.tv_sec;
+}
 
 /* What a look-up of a name (no directory, no metacopy) found. */
 struct listing_known {

@@ -36,14 +36,6 @@ static void listing_free(struct listing *l)
 	free(l);
 }
 
-static time_t seconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return now.tv_sec;
-}
-
 /* A directory (what fails to be looked up may be one) merges with what is below it. */
 static size_t count_parts(const struct merge *m, const struct union_name *name)
 {
@@ -141,7 +133,7 @@ static void unused_del(struct listings *t, struct listing *l)
 static struct listing *oldest_idle(const struct listings *t)
 {
 	struct listing *l = t->oldest;
-	time_t now = seconds_now();
+	time_t now = listing_seconds();
 
 	if (t->bytes <= KEEP_BYTES)
 		return NULL;
@@ -229,7 +221,7 @@ static void put(struct union_dir *dir, bool ended)
 	pthread_mutex_lock(&t->lock);
 	l->ended |= ended;
 	if (--l->users == 0) {
-		l->used = seconds_now();
+		l->used = listing_seconds();
 		unused_add(t, l);
 		old = evict_locked(t, false);
 	}
