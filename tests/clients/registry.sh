@@ -195,14 +195,6 @@ gone() { ! listens "$1"; }
 
 # --- mounts ----------------------------------------------------------------------------------
 
-# unmounted MOUNTPOINT: comes back when the daemon has ended.
-unmounted() {
-	local pids
-	mapfile -t pids < <(daemon_pids "$1")
-	"$PLYFS" umount "$1"
-	wait_until 20 all_gone "${pids[@]}" || fail "the daemon of $1 did not end"
-}
-
 # No directory of a cache is there yet, not even the one that caches are in.
 mounted_into_nothing() {
 	mkdir -p "$WORK/m" "$WORK/fresh"

@@ -30,14 +30,6 @@ same() { /usr/bin/python3 "$HERE/_images.py" same "$1" "${2:-$1}" ${3:+"$3"}; }
 steps() { /usr/bin/python3 "$HERE/_steps.py" "$@"; }
 list() { /usr/bin/python3 "$HERE/../mount/_tree.py" "$@"; }
 
-# unmounted MOUNTPOINT: comes back when the daemon has ended.
-unmounted() {
-	local pids
-	mapfile -t pids < <(daemon_pids "$1")
-	"$PLYFS" umount "$1"
-	wait_until 20 all_gone "${pids[@]}" || fail "the daemon of $1 did not end"
-}
-
 # --- images -------------------------------------------------------------------------------
 
 # native_store DIR: what podman and its like use from here on is a store in DIR, mounted by the kernel's overlayfs.

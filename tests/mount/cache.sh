@@ -22,14 +22,6 @@ cache() { "$PLYFS" cache "$@"; }
 
 mounted() { "$PLYFS" mount "$I/$1" "$M"; }
 
-# unmounted MOUNTPOINT: comes back when the daemon has ended.
-unmounted() {
-	local pids
-	mapfile -t pids < <(daemon_pids "$1")
-	"$PLYFS" umount "$1"
-	wait_until 20 all_gone "${pids[@]}" || fail "the daemon of $1 did not end"
-}
-
 # Indexes of everything: layers alone and over those below them, a tar with frames.
 fill() {
 	rm -rf "$C"

@@ -4,6 +4,8 @@
 set -euo pipefail
 # shellcheck source=tests/support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
+# shellcheck source=tests/support/images.sh
+. "$SUPPORT_DIR/images.sh"
 
 need_packages umoci fuse3 python3 attr zstd
 in_private_ns "$@"
@@ -34,12 +36,6 @@ refused() {
 }
 
 # --- images -----------------------------------------------------------------------------
-
-# add_layer IMAGE DIR WORDS: DIR as a layer on top, made by WORDS.
-add_layer() {
-	tar -C "$2" --sparse --xattrs --xattrs-include='*' --numeric-owner -cf "$I/layer.tar" .
-	umoci raw add-layer --image "$1" --history.created_by "$3" "$I/layer.tar"
-}
 
 # img:t has three layers; trees/1, 2 and 3 are what is there after each.
 make_image() {

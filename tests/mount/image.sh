@@ -25,14 +25,6 @@ odd() { /usr/bin/python3 "$HERE/_odd_layers.py" "$@"; }
 same_tree() { /usr/bin/python3 "$HERE/_tree.py" "$@"; }
 image() { "$PLYFS" mount "$@"; }
 
-# unmounted MOUNTPOINT: comes back when the daemon has ended.
-unmounted() {
-	local pids
-	mapfile -t pids < <(daemon_pids "$1")
-	"$PLYFS" umount "$1"
-	wait_until 20 all_gone "${pids[@]}" || fail "the daemon of $1 did not end"
-}
-
 # refused PATTERN ARG…: one line on standard error that has it, and nothing is mounted.
 refused() {
 	local pattern=$1 rc=0

@@ -27,9 +27,7 @@ fresh() {
 serve() {
 	local options=$1
 	shift
-	"$@" "$PLYFS" -f -o "lowerdir=low,upperdir=upper,workdir=work$options" mnt 2>log &
-	DAEMON=$!
-	wait_until 20 is_plyfs_mount "$PWD/mnt" || fail "not mounted: $(cat log)"
+	serve_here "lowerdir=low,upperdir=upper,workdir=work$options" "$@"
 }
 
 # ended: with which status, after unmounting or a signal.

@@ -33,15 +33,6 @@ put() {
 	chmod 755 "$1/script"
 }
 
-# serve OPTIONS [COMMAND...]: in the foreground, so that its log can be had.
-serve() {
-	local options=$1
-	shift
-	"$@" "$PLYFS" -f -o "$options" mnt 2>log &
-	DAEMON=$!
-	wait_until 20 is_plyfs_mount "$PWD/mnt" || fail "not mounted: $(cat log)"
-}
-
 ended() {
 	local status=0
 	umount mnt
@@ -82,7 +73,7 @@ contents() {
 	fresh
 	put low
 	before=$(fingerprint low)
-	serve "lowerdir=low,io=passthrough"
+	serve_here "lowerdir=low,io=passthrough"
 	readers same "$PWD/low" "$PWD/mnt"
 	all_passed
 	eq "$(cd low && find . | sort)" "$(cd mnt && find . | sort)" names
@@ -94,7 +85,7 @@ contents() {
 programs() {
 	fresh
 	put low
-	serve "lowerdir=low,io=passthrough"
+	serve_here "lowerdir=low,io=passthrough"
 	mnt/ls mnt/sub >got
 	ls low/sub >expected
 	same_lines got expected
@@ -106,7 +97,7 @@ programs() {
 storm() {
 	fresh
 	put low
-	serve "lowerdir=low,io=passthrough$1"
+	serve_here "lowerdir=low,io=passthrough$1"
 	readers storm "$PWD/low" "$PWD/mnt" "$ROUNDS"
 	all_passed
 	wait_until 20 released || fail "opens without release: $(cat log)"
@@ -126,7 +117,7 @@ storm_of_an_upper() {
 	truncate -s 5000 mnt/sub/4097
 	cp -a mnt plain
 	umount_plyfs "$PWD/mnt"
-	serve "lowerdir=$1"
+	serve_here "lowerdir=$1"
 	readers same "$PWD/plain" "$PWD/mnt"
 	readers storm "$PWD/plain" "$PWD/mnt" "$((ROUNDS / 2))"
 	statistics
@@ -141,7 +132,7 @@ descriptors() {
 	local i
 	fresh
 	for i in {1..600}; do echo "file $i" >"low/$i"; done
-	serve "lowerdir=low,io=passthrough" prlimit --nofile=64:64
+	serve_here "lowerdir=low,io=passthrough" prlimit --nofile=64:64
 	readers many "$PWD/low" "$PWD/mnt" 600
 	(($(find "/proc/$DAEMON/fd" -type l | wc -l) < 64)) || fail "descriptors of the daemon"
 	readers many "$PWD/low" "$PWD/mnt" 600
@@ -176,7 +167,7 @@ layer_on() {
 		;;
 	esac
 	[[ $1 == plyfs* ]] || put on
-	serve "lowerdir=on,io=passthrough"
+	serve_here "lowerdir=on,io=passthrough"
 	readers same "$PWD/on" "$PWD/mnt"
 	readers storm "$PWD/on" "$PWD/mnt" 50
 	"$2"
@@ -193,7 +184,7 @@ mixed_layers() {
 	mount -t overlay -o "lowerdir=other,upperdir=upper,workdir=work" overlay on
 	cp low/sub/100000 on/stacked
 	cp low/sub/100000 low/plain
-	serve "lowerdir=on:low,io=passthrough"
+	serve_here "lowerdir=on:low,io=passthrough"
 	cmp mnt/stacked low/sub/100000
 	cmp mnt/plain low/sub/100000
 	statistics
@@ -218,7 +209,7 @@ image_layer() {
 dropped_caches() {
 	fresh
 	put low
-	serve "lowerdir=low,io=passthrough"
+	serve_here "lowerdir=low,io=passthrough"
 	coproc STEADY { readers steady "$PWD/mnt/sub/3000001" "$PWD/low/sub/3000001"; }
 	read -r <&"${STEADY[0]}"
 	local i
@@ -240,7 +231,7 @@ nothing_is_kept() {
 	mkdir on
 	mount -t tmpfs tmpfs on
 	head -c 20M /dev/urandom >on/large
-	serve "lowerdir=on,io=passthrough"
+	serve_here "lowerdir=on,io=passthrough"
 	readers same "$PWD/on" "$PWD/mnt"
 	all_passed
 	wait_until 20 released || fail "opens without release: $(cat log)"
@@ -261,7 +252,7 @@ remounted_rw() {
 	put low
 	chmod 666 low/sub/*
 	before=$(fingerprint low)
-	serve "lowerdir=low,io=passthrough"
+	serve_here "lowerdir=low,io=passthrough"
 	mount -i -o remount,rw none "$PWD/mnt"
 	grep -q " $PWD/mnt .* rw," /proc/self/mounts || fail "still read-only: $(grep "$PWD/mnt" /proc/self/mounts)"
 	exec 9<mnt/sub/4096
@@ -281,7 +272,7 @@ direct() {
 	mkdir on
 	mount -t ramfs ramfs on
 	head -c 100000 /dev/urandom >on/file
-	serve "lowerdir=on,io=passthrough"
+	serve_here "lowerdir=on,io=passthrough"
 	readers direct "$PWD/mnt/file" EINVAL ok
 	cmp on/file mnt/file
 	ended
@@ -290,7 +281,7 @@ direct() {
 	mkfs.ext4 -q -F disk
 	mount -o loop disk on
 	head -c 100000 /dev/urandom >on/file
-	serve "lowerdir=on,io=passthrough"
+	serve_here "lowerdir=on,io=passthrough"
 	readers direct "$PWD/mnt/file" ok ok
 	ended
 	umount on
@@ -301,7 +292,7 @@ below_overlay() {
 	fresh
 	put low
 	mkdir over
-	serve "lowerdir=low,io=passthrough"
+	serve_here "lowerdir=low,io=passthrough"
 	mount -t overlay -o "lowerdir=mnt,upperdir=upper,workdir=work" overlay over
 	readers same "$PWD/low" "$PWD/over"
 	echo more >>over/sub/4096
@@ -316,7 +307,7 @@ not_by_default() {
 	for options in "" ,io=auto ,io=cache; do
 		fresh
 		put low
-		serve "lowerdir=low$options"
+		serve_here "lowerdir=low$options"
 		readers same "$PWD/low" "$PWD/mnt"
 		statistics
 		eq "$(count 'request open') $(count 'request release')" "1 0" "messages of opens with \"$options\""
@@ -329,7 +320,7 @@ not_by_default() {
 timeout_0() {
 	fresh
 	put low
-	serve "lowerdir=low,io=passthrough,timeout=0"
+	serve_here "lowerdir=low,io=passthrough,timeout=0"
 	readers same "$PWD/low" "$PWD/mnt"
 	echo changed >low/sub/1
 	eq "$(cat mnt/sub/1)" changed

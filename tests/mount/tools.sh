@@ -5,6 +5,8 @@
 set -euo pipefail
 # shellcheck source=tests/support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
+# shellcheck source=tests/support/images.sh
+. "$SUPPORT_DIR/images.sh"
 
 need_packages umoci python3 attr libcap2-bin zstd
 in_private_ns "$@"
@@ -24,12 +26,6 @@ refused() {
 	eq "$rc" "$status" "exit status of $*"
 	grep -Eq -- "$pattern" "$WORK/err" || fail "message lacks '$pattern': $(cat "$WORK/err")"
 	((status != 1)) || eq "$(wc -l <"$WORK/err")" 1 "lines on stderr ($(cat "$WORK/err"))"
-}
-
-# add_layer DIR WORDS: DIR as a layer on top of the image, made by WORDS.
-add_layer() {
-	tar -C "$1" --sparse --xattrs --xattrs-include='*' --numeric-owner -cf "$I/layer.tar" .
-	umoci raw add-layer --image "$I/img:t" --history.created_by "$2" "$I/layer.tar"
 }
 
 # Three layers: one of everything, changes, and a directory that hides the ones below.
@@ -58,15 +54,15 @@ make_image() {
 	chmod 1777 one/var
 	truncate -s 5M one/var/sparse
 	touch one/many/{a,b,c}{0,1,2,3,4,5,6,7,8,9} one/many/$'bad\xffname' one/many/$'new\nline' 'one/many/a b'
-	add_layer one 'ADD one /'
+	add_layer img:t one 'ADD one /'
 	mkdir -p two/etc two/many
 	echo second, longer >two/etc/conf
 	touch two/etc/.wh.gone two/many/.wh.a0
-	add_layer two 'RUN second'
+	add_layer img:t two 'RUN second'
 	mkdir -p three/etc/old
 	touch three/etc/old/.wh..wh..opq
 	echo new >three/etc/old/new
-	add_layer three 'RUN third'
+	add_layer img:t three 'RUN third'
 	umoci unpack --image img:t unpacked
 	T=$I/unpacked/rootfs
 	cd "$WORK"

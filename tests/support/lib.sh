@@ -315,14 +315,29 @@ mount_plyfs() {
 	is_plyfs_mount "$2" || fail "$2 is not mounted, but $PLYFS_NAME said so"
 }
 
-# umount_plyfs MOUNTPOINT: comes back when the daemon has ended, for only then is everything
-# in the upper directory.
-umount_plyfs() {
-	local pids
-	mapfile -t pids < <(daemon_pids "$1")
-	fusermount3 -u "$1"
-	wait_until 20 all_gone "${pids[@]}" || fail "the daemon of $1 did not end"
+# serve_here OPTIONS [COMMAND…]: on mnt in this directory, in the foreground, under COMMAND, so that its log (log) and its
+# status can be had; DAEMON is its number.
+serve_here() {
+	local options=$1
+	shift
+	"$@" "$PLYFS" -f -o "$options" mnt 2>log &
+	DAEMON=$!
+	wait_until 20 is_plyfs_mount "$PWD/mnt" || fail "not mounted: $(cat log)"
 }
+
+# ended_by MOUNTPOINT COMMAND…: the command unmounts it; comes back when the daemon has ended, for only
+# then is everything in the upper directory.
+ended_by() {
+	local mnt=$1 pids
+	shift
+	mapfile -t pids < <(daemon_pids "$mnt")
+	"$@"
+	wait_until 20 all_gone "${pids[@]}" || fail "the daemon of $mnt did not end"
+}
+
+# umount_plyfs MOUNTPOINT, as any program does; unmounted MOUNTPOINT, by our own command.
+umount_plyfs() { ended_by "$1" fusermount3 -u "$1"; }
+unmounted() { ended_by "$1" "$PLYFS" umount "$1"; }
 
 mount_type() {
 	awk -v mnt="$1" '$2 == mnt {type = $3} END {print type}' /proc/self/mounts
