@@ -7,6 +7,7 @@
 #define PLYFS_TESTS_CONTRACT_CONTRACT_H
 
 #include <criterion/criterion.h>
+#include <unistd.h>
 
 #include "layer/layer.h"
 #include "support/tmpdir.h"
@@ -95,8 +96,9 @@ void name_unfinished_variant(void);
  */
 #define CONTRACT(suite, name, tree)                                                                \
 	static void suite##_##name##_case(struct fixture *f);                                      \
-	Test(suite, name, .timeout = 300, .fini = name_unfinished_variant)                         \
+	Test(suite, name, .fini = name_unfinished_variant)                                         \
 	{                                                                                          \
+		alarm(300);                                                                        \
 		run_on_variants(suite##_##name##_case, tree);                                      \
 	}                                                                                          \
 	static void suite##_##name##_case(struct fixture *f)

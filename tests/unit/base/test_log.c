@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "support/timed.h"
 #include "unit/base/fixture.h"
 
 static char text[1 << 20];
@@ -169,7 +170,7 @@ Test(log, a_gone_reader_does_not_kill)
 	close(saved);
 }
 
-Test(log, a_full_pipe_does_not_hang, .timeout = 20)
+TIMED_TEST(log, a_full_pipe_does_not_hang, 20)
 {
 	struct timespec before, after;
 	static char fill[65536];
@@ -232,7 +233,7 @@ static int fake_syslogd(void)
 	return fd;
 }
 
-Test(log, detached_lines_go_to_syslog, .timeout = 20)
+TIMED_TEST(log, detached_lines_go_to_syslog, 20)
 {
 	int fd = fake_syslogd();
 	char line[1000];

@@ -275,6 +275,7 @@ static void *slow_reader(void *arg)
 	return (void *)(uintptr_t)total;
 }
 
+/* The one timeout of Criterion (support/timed.h): SIGALRM is taken. */
 Test(sys, signals_do_not_cut_a_write_short, .timeout = 20)
 {
 	struct sigaction act = {.sa_handler = on_alarm};

@@ -20,6 +20,7 @@ static int dirfd_;
 
 static void setup(void)
 {
+	alarm(120);
 	make_temp_dir(dir, sizeof(dir));
 	dirfd_ = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cr_assert_geq(dirfd_, 0);
@@ -31,7 +32,7 @@ static void done(void)
 	remove_tree(dir);
 }
 
-TestSuite(fdcache, .init = setup, .fini = done, .timeout = 120);
+TestSuite(fdcache, .init = setup, .fini = done);
 
 static struct fdref *must_create(struct fdcache *c, uint64_t ino)
 {

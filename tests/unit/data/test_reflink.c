@@ -49,6 +49,7 @@ static void setup(void)
 	uint64_t random = 1;
 	int fd;
 
+	alarm(120);
 	make_temp_dir(dir, sizeof(dir));
 	snprintf(top, sizeof(top), "%s/top", dir);
 	snprintf(image, sizeof(image), "%s/image", dir);
@@ -75,7 +76,7 @@ static void done(void)
 	remove_tree(dir);
 }
 
-TestSuite(reflink, .init = setup, .fini = done, .timeout = 120);
+TestSuite(reflink, .init = setup, .fini = done);
 
 /* How many bytes of the file are shared with another one. */
 static uint64_t shared_bytes(int fd)

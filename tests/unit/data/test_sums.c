@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "data/path.h"
 #include "data/sums.h"
+#include "support/timed.h"
 #include "unit/data/fixture.h"
 
 #define SIZE 20000
@@ -165,7 +166,7 @@ Test(sums, value_of_a_long_file)
 	}
 }
 
-Test(sums, holes_are_cheap, .timeout = 60)
+TIMED_TEST(sums, holes_are_cheap, 60)
 {
 	struct sums_test t;
 	uint64_t size = (uint64_t)1 << 40;

@@ -14,6 +14,7 @@
 #include "data/data.h"
 #include "data/sums.h"
 #include "fs/private.h"
+#include "support/timed.h"
 #include "unit/fs/support.h"
 
 #define LARGE 200000
@@ -178,7 +179,7 @@ static void wait_for(uint64_t ino, const char *want)
 	assert_state(ino, want);
 }
 
-Test(sums, taken_in_the_background, .timeout = 60)
+TIMED_TEST(sums, taken_in_the_background, 60)
 {
 	CLEANUP(world) struct world w;
 	uint64_t ino;
@@ -199,7 +200,7 @@ static void overwrite(struct world *w)
 }
 
 /* After a mount without the option, and after one that was killed. */
-Test(sums, missing_ones_are_made_up_for, .timeout = 60)
+TIMED_TEST(sums, missing_ones_are_made_up_for, 60)
 {
 	CLEANUP(world) struct world w;
 	uint64_t large, second;
@@ -308,7 +309,7 @@ static void use_and_die(struct world *w)
 	write_somewhere(w, bytes, rng % 4);
 }
 
-Test(sums, never_wrong_after_a_kill, .timeout = 200)
+TIMED_TEST(sums, never_wrong_after_a_kill, 200)
 {
 	CLEANUP(world) struct world w;
 	const char *seed = getenv("PLYFS_TEST_SEED");
@@ -376,7 +377,7 @@ static void *write_on(void *arg)
 	return NULL;
 }
 
-Test(sums, never_wrong_while_files_are_written, .timeout = 60)
+TIMED_TEST(sums, never_wrong_while_files_are_written, 60)
 {
 	CLEANUP(world) struct world w;
 	struct writer writers[4];

@@ -15,6 +15,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "support/timed.h"
 #include "unit/layer/plain.h"
 
 #define WITH_PLAIN(p)                                                                              \
@@ -454,7 +455,7 @@ Test(dir, what_is_no_layer)
 }
 
 /* As many layers as clients stack, with the usual limit. */
-Test(dir, five_hundred_layers, .timeout = 120)
+TIMED_TEST(dir, five_hundred_layers, 120)
 {
 	enum { LAYERS = 500 };
 	const struct layer_options off = {0};

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "support/timed.h"
 #include "unit/layer/plain.h"
 
 #define WITH_PLAIN(p)                                                                              \
@@ -126,7 +127,7 @@ static void *list_often(void *arg)
 }
 
 /* All of them share the root's descriptor, of which there is one position. */
-Test(dir_bottom, listings_at_the_same_time, .timeout = 60)
+TIMED_TEST(dir_bottom, listings_at_the_same_time, 60)
 {
 	pthread_t threads[LISTERS];
 	void *wrong = NULL;

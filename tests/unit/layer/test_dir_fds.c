@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "layer/dir.h"
+#include "support/timed.h"
 #include "unit/layer/plain.h"
 
 /* Many more than are kept with so few descriptors allowed. */
@@ -198,7 +199,7 @@ Test(dir_fds, makes_room_when_the_process_has_none)
 	dir_node_unref(d);
 }
 
-Test(dir_fds, a_thousand_directories, .timeout = 120)
+TIMED_TEST(dir_fds, a_thousand_directories, 120)
 {
 	CLEANUP(plain) struct plain p = {0};
 	static struct dir_node *nodes[MANY];
