@@ -164,6 +164,7 @@ struct listing {
 	struct fs *fs;
 	struct inode *dir;
 	const struct union_list *list; /* the layers'; borrowed from the walk */
+	bool any_dir;		       /* are there directories in it */
 	bool plus;
 	bool (*emit)(void *arg, const struct fs_dirent *entry);
 	void *arg;
@@ -288,6 +289,7 @@ static int list(struct listing *l, uint64_t after)
 		return r;
 	r = walk_start(&w, l->fs, l->dir, after > COOKIE_DOTDOT ? after : COOKIE_DOTDOT);
 	l->list = w.list;
+	l->any_dir = w.list != NULL && w.list->any_dir;
 	more = r < 0 ? r : walk_next(&w, &name);
 	w.ended = more == 0;
 	while (more > 0) {
@@ -320,7 +322,7 @@ static int read_dir(struct fs *fs, uint64_t ino, uint64_t cookie, bool plus,
 	r = list(&l, cookie);
 	/* Many go down as soon as they see a directory, and come back for the rest of the names. */
 	if (r == 0 && plus && h.inode->dir != NULL)
-		union_walked(h.inode->dir);
+		union_walked(h.inode->dir, l.any_dir);
 	return r;
 }
 

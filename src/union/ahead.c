@@ -203,15 +203,15 @@ static struct union_dir *push_locked(struct ahead *a, struct union_dir *dir)
 		memmove(&a->entries[i], &a->entries[i + 1], (a->n - i) * sizeof(a->entries[0]));
 	}
 	a->entries[a->n++] = (struct ahead_entry){.dir = union_dir_ref(dir)};
-	pthread_cond_signal(&a->wake);
 	return gone;
 }
 
-void union_walked(struct union_dir *dir)
+void union_walked(struct union_dir *dir, bool any_dir)
 {
 	struct ahead *a = &dir->stack->ahead;
 	unsigned int now = stamp();
 	struct union_dir *gone = NULL;
+	bool push;
 
 	/* One piece of it after the other. */
 	if (is_recent(atomic_exchange(&dir->walked, now), now))
@@ -221,8 +221,12 @@ void union_walked(struct union_dir *dir)
 		a->down++;
 	else
 		a->down = 0;
-	if (a->down >= DOWN_MIN && a->started)
+	push = any_dir && a->down >= DOWN_MIN && a->started;
+	if (push)
 		gone = push_locked(a, dir);
 	pthread_mutex_unlock(&a->lock);
+	/* Without the lock, which the thread that wakes takes first. */
+	if (push)
+		pthread_cond_signal(&a->wake);
 	union_dir_unref(gone);
 }

@@ -36,6 +36,11 @@ static void listing_free(struct listing *l)
 	free(l);
 }
 
+static bool may_be_dir(const struct union_name *name)
+{
+	return name->dtype == DT_DIR || name->dtype == DT_UNKNOWN;
+}
+
 /* A directory (what fails to be looked up may be one) merges with what is below it. */
 static size_t count_parts(const struct merge *m, const struct union_name *name)
 {
@@ -43,7 +48,7 @@ static size_t count_parts(const struct merge *m, const struct union_name *name)
 
 	for (uint32_t at = name->parts; at != 0; at = m->parts[at - 1].next)
 		n++;
-	return name->dtype == DT_DIR || name->dtype == DT_UNKNOWN ? n : 1;
+	return may_be_dir(name) ? n : 1;
 }
 
 /* Puts the parts of NAME to TO, topmost first, after their number; returns how many words. */
@@ -90,6 +95,7 @@ static struct listing *listing_new(struct union_dir *dir, const struct merge *m)
 		p[to[i].len] = '\0';
 		p += to[i].len + 1;
 		to[i].parts = (uint32_t)at;
+		l->list.any_dir = l->list.any_dir || may_be_dir(&to[i]);
 		if (m->parts != NULL)
 			at += put_parts(m, &m->names[i], parts + at);
 	}

@@ -129,6 +129,7 @@ struct union_name {
 struct union_list {
 	const struct union_name *names; /* visible names only, in order of (hash, name) */
 	size_t n;
+	bool any_dir; /* are directories, or names of unknown type, among them */
 	/* Which parts of the directory list a name: from names[].parts on, their number and they. */
 	const uint16_t *parts; /* NULL: there is but one */
 };
@@ -154,9 +155,9 @@ void union_start(struct stack *s);
 
 /*
  * A client was given DIR's listing, or a piece of it, with the attributes of its names. Who goes down from directory to
- * directory like this finds what comes next in memory.
+ * directory like this finds what comes next in memory. ANY_DIR: as the listing says.
  */
-void union_walked(struct union_dir *dir);
+void union_walked(struct union_dir *dir, bool any_dir);
 
 /* Frees cached listings that nobody uses (memory pressure, tests). */
 void stack_trim(struct stack *s);

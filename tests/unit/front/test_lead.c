@@ -243,7 +243,7 @@ static void mount_rig(enum front_loop loop, unsigned int threads)
 /* Returns when the script has ended, and with it all threads. */
 static void run(enum front_loop loop, unsigned int threads, void (*script)(struct rig *r))
 {
-	/* What is looked for is a standstill. Criterion 2.4 leaks with timeouts of many tests at once. */
+	/* What is looked for is a standstill. */
 	alarm(240);
 	rig.script = script;
 	for (int i = 0; i < 64; i++)

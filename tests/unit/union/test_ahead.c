@@ -49,7 +49,7 @@ static struct stack *make(void)
 static int list(struct union_dir *dir, struct union_dir **ret_subs)
 {
 	const struct union_list *l = NULL;
-	bool wrong = false;
+	bool wrong = false, any_dir;
 	int n = 0;
 
 	if (union_list_get(dir, &l) < 0)
@@ -63,8 +63,10 @@ static int list(struct union_dir *dir, struct union_dir **ret_subs)
 		else if (l->names[i].dtype == DT_DIR)
 			ret_subs[n++] = union_dir_ref(ref.dir);
 	}
+	any_dir = l->any_dir;
 	union_list_end(dir, l);
-	union_walked(dir);
+	union_walked(dir, any_dir);
+	wrong = wrong || any_dir != (n > 0);
 	for (int i = 0; wrong && i < n; i++)
 		union_dir_unref(ret_subs[i]);
 	return wrong ? -1 : n;
@@ -171,7 +173,6 @@ static bool is_done(struct stack *s)
 	return done;
 }
 
-/* Not by a timeout of the test: Criterion leaks where several tests have one. */
 static void wait_until_done(struct stack *s)
 {
 	for (int ms = 0; !is_done(s); ms++) {
@@ -194,11 +195,31 @@ Test(ahead, a_directory_that_waits_already)
 	pthread_mutex_lock(&s->lists.lock);
 	for (int i = 0; i < 3; i++) {
 		atomic_store(&dir->walked, 0);
-		union_walked(dir);
+		union_walked(dir, true);
 	}
 	cr_expect_eq(s->ahead.n, 1);
 	pthread_mutex_unlock(&s->lists.lock);
 	wait_until_done(s);
+	drop(subs, n);
+	union_dir_unref(steal_ptr(&root));
+	stack_free(s);
+}
+
+/* Nothing comes next, but it is a part of the walk. */
+Test(ahead, a_directory_without_directories)
+{
+	struct stack *s = make();
+	CLEANUP(union_dir) struct union_dir *root = union_root(s);
+	struct union_dir *subs[WIDTH];
+	int n = go_down(root, DEPTH, subs);
+
+	wait_until_done(s);
+	pthread_mutex_lock(&s->lists.lock);
+	atomic_store(&subs[0]->walked, 0);
+	union_walked(subs[0], false);
+	cr_expect_eq(s->ahead.n, 0);
+	cr_expect_neq(atomic_load(&subs[0]->walked), 0);
+	pthread_mutex_unlock(&s->lists.lock);
 	drop(subs, n);
 	union_dir_unref(steal_ptr(&root));
 	stack_free(s);
