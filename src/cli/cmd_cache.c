@@ -19,18 +19,9 @@
 #define OLD (30 * DAY)
 
 struct request {
-	const char *cache;
+	const char *cache, *operand; /* borrowed */
 	bool prune, all, dry, json, aged;
 	struct cached_policy policy;
-};
-
-static const struct words words = {
-	.command = "cache",
-	.usage =
-		"usage: plyfs cache ls [--json] [--cache DIR]\n"
-		"       plyfs cache prune [--all | --older AGE] [--keep-storage SIZE] [--dry-run]\n"
-		"                         [--json] [--cache DIR]\n",
-	.status = STATUS_USAGE,
 };
 
 /* ---- the command line ---- */
@@ -78,53 +69,86 @@ static bool parse_size(const char *text, uint64_t *ret_bytes)
 	return parse_amount(text, "kKMGT", worth, ret_bytes);
 }
 
-static int parse_option(struct request *q, int argc, char **argv, int *i)
+static bool parse_flag(void *request, const char *word)
 {
-	const char *option = argv[*i];
-	bool prune = q->prune;
+	struct request *q = request;
 
-	if (strcmp(option, "--json") == 0)
+	if (word_is(word, "--json"))
 		q->json = true;
-	else if (prune && strcmp(option, "--all") == 0)
+	else if (q->prune && word_is(word, "--all"))
 		q->all = true;
-	else if (prune && (strcmp(option, "--dry-run") == 0 || strcmp(option, "-n") == 0))
+	else if (q->prune && (word_is(word, "--dry-run") || word_is(word, "-n")))
 		q->dry = true;
-	else if (strcmp(option, "--cache") != 0 && !(prune && strcmp(option, "--older") == 0) &&
-		 !(prune && strcmp(option, "--keep-storage") == 0))
-		return words_wrong(&words, "unknown argument ", option);
-	else if (++*i == argc)
-		return words_wrong(&words, option, " needs an argument");
-	else if (strcmp(option, "--cache") == 0)
-		q->cache = argv[*i];
-	else if (strcmp(option, "--older") == 0)
-		return (q->aged = parse_age(argv[*i], &q->policy.older))
-			       ? 0
+	else
+		return false;
+	return true;
+}
+
+static int parse_value(void *request, const char *word, const char *value);
+
+static int parse_operand(void *request, const char *word)
+{
+	struct request *q = request;
+
+	q->operand = word;
+	return 0;
+}
+
+static const struct words words = {
+	.command = "cache",
+	.usage =
+		"usage: plyfs cache ls [--json] [--cache DIR]\n"
+		"       plyfs cache prune [--all | --older AGE] [--keep-storage SIZE] [--dry-run]\n"
+		"                         [--json] [--cache DIR]\n",
+	.status = STATUS_USAGE,
+	.flag = parse_flag,
+	.value = parse_value,
+	.operand = parse_operand,
+};
+
+static int parse_value(void *request, const char *word, const char *value)
+{
+	struct request *q = request;
+	bool age = q->prune && word_is(word, "--older"),
+	     size = q->prune && word_is(word, "--keep-storage");
+
+	if (!age && !size && !word_is(word, "--cache"))
+		return WORDS_UNKNOWN;
+	if (value == NULL)
+		return -ENODATA;
+	if (age) {
+		q->aged = parse_age(value, &q->policy.older);
+		return q->aged ? 0
 			       : words_wrong(&words,
 					     "an age is a number and one of s, m, h, d, w, not ",
-					     argv[*i]);
-	else
-		return (q->policy.sized = parse_size(argv[*i], &q->policy.keep))
-			       ? 0
-			       : words_wrong(
-					 &words,
-					 "a size is a number and perhaps one of k, M, G, T, not ",
-					 argv[*i]);
+					     value);
+	}
+	if (size) {
+		q->policy.sized = parse_size(value, &q->policy.keep);
+		return q->policy.sized ? 0
+				       : words_wrong(&words,
+						     "a size is a number and perhaps one of k, M, "
+						     "G, T, not ",
+						     value);
+	}
+	q->cache = value;
 	return 0;
 }
 
 static int parse(int argc, char **argv, struct request *q)
 {
+	int status;
+
 	if (argc < 2)
 		return words_wrong(&words, "ls or prune?", "");
-	q->prune = strcmp(argv[1], "prune") == 0;
-	if (!q->prune && strcmp(argv[1], "ls") != 0)
+	q->prune = word_is(argv[1], "prune");
+	if (!q->prune && !word_is(argv[1], "ls"))
 		return words_wrong(&words, "no such command: ", argv[1]);
-	for (int i = 2; i < argc; i++) {
-		int status = parse_option(q, argc, argv, &i);
-
-		if (status != 0)
-			return status;
-	}
+	status = words_all(&words, q, argc - 1, argv + 1);
+	if (status != 0)
+		return status;
+	if (q->operand != NULL)
+		return words_wrong(&words, "unknown argument ", q->operand);
 	if (q->all && q->aged)
 		return words_wrong(&words, "--all and --older cannot both be", "");
 	if (!q->all && !q->aged && !q->policy.sized)
