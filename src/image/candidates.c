@@ -99,7 +99,10 @@ static int descend(struct candidates *c, const struct descriptor *d, const struc
 		return 0;
 	if (rc == 0)
 		rc = document_classify(&nested, d->type, c->source->name, &type, err);
-	return rc < 0 ? rc : walk(c, &nested, at, choice, err);
+	if (rc < 0)
+		return audit_forgive(c->options->audit, rc, err);
+	audit_document(c->options->audit, AUDIT_INDEX, &nested);
+	return walk(c, &nested, at, choice, err);
 }
 
 static bool is_same(const char *a, const char *b)
@@ -145,10 +148,15 @@ static int walk(struct candidates *c, const struct document *index, const struct
 		struct branch next = *at;
 		int rc = image_check_cancel(c->options, err);
 
-		if (rc == 0)
-			rc = descriptor_read(member, index->name, &d, err);
 		if (rc < 0)
 			return rc;
+		rc = descriptor_read(member, index->name, &d, err);
+		if (rc < 0) {
+			rc = audit_forgive(c->options->audit, rc, err);
+			if (rc < 0)
+				return rc;
+			continue;
+		}
 		if (at->depth == 0) {
 			next.top = i;
 			next.top_digest = d.digest;

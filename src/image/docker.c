@@ -59,8 +59,11 @@ static int read_config(struct image_source *s, const json_t *entry, struct docum
 			       name);
 	digest_of_path(name, &want);
 	if (rc == 0 && want.alg != DIGEST_NONE && !digest_equal(&want, &ret->digest))
-		return err_set(err, EBADMSG, "%s: the bytes of %.200s have the digest %s", s->name,
-			       name, digest_format(&ret->digest, is));
+		rc = audit_forgive(s->audit,
+				   err_set(err, EBADMSG,
+					   "%s: the bytes of %.200s have the digest %s", s->name,
+					   name, digest_format(&ret->digest, is)),
+				   err);
 	return rc;
 }
 
@@ -77,9 +80,10 @@ static int take_layer(struct image *image, struct image_source *s, size_t i, con
 	if (strncmp(name, "blobs/", 6) == 0)
 		digest_of_path(name, &l->digest);
 	rc = s->ops->open_file(s, name, &blob, err);
-	l->missing = rc == -ENOENT;
+	l->missing = rc < 0;
+	l->unusable = rc < 0 && rc != -ENOENT;
 	if (rc < 0)
-		return l->missing ? 0 : rc;
+		return l->unusable ? audit_forgive(options->audit, rc, err) : 0;
 	l->compression = COMPRESSION_UNKNOWN;
 	return image_set_blob(image, i, blob, options, err);
 }
@@ -115,13 +119,15 @@ static int take_entry(struct image *image, struct image_source *s, const json_t 
 	int rc = read_config(s, entry, &config, err);
 
 	if (rc == 0)
+		rc = image_take_config(image, &config, options, err);
+	rc = audit_forgive(options->audit, rc, err);
+	if (rc == 0)
 		rc = take_tag(image, entry, err);
 	if (rc == 0)
-		rc = image_take_config(image, &config, options, err);
-	if (rc == 0)
 		rc = take_layers(image, s, entry, options, err);
-	if (rc == 0)
-		rc = image_tie(image, config.root, options, err);
+	if (rc == 0 && image->config.raw != NULL)
+		rc = audit_forgive(options->audit, image_tie(image, config.root, options, err),
+				   err);
 	/* As they are stored is as they were made. */
 	for (size_t i = 0; rc == 0 && i < image->n_layers; i++)
 		if (image->layers[i].digest.alg == DIGEST_NONE && !image->layers[i].missing &&
@@ -318,6 +324,80 @@ int docker_open(struct image *image, struct image_source *s, struct document *fr
 			       "%s holds several images; add one of these after a colon: %s",
 			       s->name, describe(&b, root.root));
 	return take_entry(image, s, c.entry, options, err);
+}
+
+/* ---- all of them --------------------------------------------------------------------------- */
+
+static int audit_entry(const char *image_name, struct image_source *s, const json_t *entry,
+		       bool alone, const struct image_options *options, struct err *err)
+{
+	CLEANUP(image) struct image *image = calloc(1, sizeof(*image));
+	const char *config = json_text(entry, "Config");
+	int rc;
+
+	if (image == NULL || (image->name = strdup(image_name)) == NULL)
+		return err_errno(err, ENOMEM, "%s", image_name);
+	options->audit->begin(options->audit->arg, alone ? NULL : config);
+	rc = take_entry(image, s, entry, options, err);
+	return rc < 0 ? audit_forgive(options->audit, rc, err)
+		      : options->audit->image(options->audit->arg, image, err);
+}
+
+/* Entries of the same names are one image for several platforms. */
+static size_t count_chosen(const json_t *list, const struct image_choice *choice, bool *ret_open)
+{
+	json_t *entry, *first = NULL;
+	size_t i, n = 0;
+
+	*ret_open = false;
+	json_array_foreach(list, i, entry)
+	{
+		json_t *tags = json_list(entry, "RepoTags");
+
+		if (!is_chosen(entry, i, choice))
+			continue;
+		if (n++ == 0)
+			first = tags;
+		else if (choice->name == NULL &&
+			 (json_array_size(tags) == 0 || !json_equal(tags, first)))
+			*ret_open = true;
+	}
+	return n;
+}
+
+int docker_audit(const char *image_name, struct image_source *s, struct document *from,
+		 const struct image_choice *choice, const struct image_options *options,
+		 struct err *err)
+{
+	CLEANUP(document) struct document root = *from;
+	CLEANUP(buf) struct buf b = {0};
+	json_t *entry;
+	bool open = false;
+	size_t n = 0, i;
+	int rc;
+
+	*from = (struct document){0};
+	rc = check_list(s, &root, err);
+	if (rc == 0)
+		n = count_chosen(root.root, choice, &open);
+	if (rc == 0 && n == 0)
+		rc = refuse(s, &root, choice, err);
+	if (rc == 0 && open)
+		rc = err_set(err, EINVAL,
+			     "%s holds several images; add one of these after a colon: %s", s->name,
+			     describe(&b, root.root));
+	if (rc == 0 && options->platform != NULL) {
+		struct chosen c = {0};
+
+		rc = choose(s, &root, choice, options, &c, err);
+		return rc < 0 ? rc : audit_entry(image_name, s, c.entry, true, options, err);
+	}
+	for (i = 0; rc == 0 && i < json_array_size(root.root); i++) {
+		entry = json_array_get(root.root, i);
+		if (is_chosen(entry, i, choice))
+			rc = audit_entry(image_name, s, entry, n == 1, options, err);
+	}
+	return rc;
 }
 
 /* ---- lists --------------------------------------------------------------------------------- */

@@ -77,19 +77,24 @@ void document_done(struct document *d)
 	*d = (struct document){0};
 }
 
-static int verify(const struct document *d, const struct descriptor *want, const char *source,
-		  struct err *err)
+int document_verify(const char *bytes, size_t len, const struct descriptor *want,
+		    const char *source, struct err *err)
 {
 	char is[DIGEST_TEXT_MAX], should_be[DIGEST_TEXT_MAX];
+	struct digest digest;
+	int rc;
 
-	if (d->len != want->size)
+	digest_format(&want->digest, should_be);
+	if (len != want->size)
 		return err_set(err, EBADMSG,
 			       "%s: %s has %zu bytes, not the %" PRIu64 " it should have", source,
-			       d->name, d->len, want->size);
-	if (!digest_equal(&d->digest, &want->digest))
+			       should_be, len, want->size);
+	rc = digest_of(want->digest.alg, bytes, len, &digest);
+	if (rc < 0)
+		return err_errno(err, -rc, "%s: %s", source, should_be);
+	if (!digest_equal(&digest, &want->digest))
 		return err_set(err, EBADMSG, "%s: the bytes of %s have the digest %s", source,
-			       digest_format(&want->digest, should_be),
-			       digest_format(&d->digest, is));
+			       should_be, digest_format(&digest, is));
 	return 0;
 }
 
@@ -103,12 +108,14 @@ int document_make(char *bytes, size_t len, const struct descriptor *want, const 
 
 	*ret = (struct document){0};
 	snprintf(d.name, sizeof(d.name), "%s", name);
-	rc = digest_of(known ? want->digest.alg : DIGEST_SHA256, bytes, len, &d.digest);
-	if (rc < 0)
-		return err_errno(err, -rc, "%s: %s", source, name);
-	rc = known ? verify(&d, want, source, err) : 0;
+	rc = known ? document_verify(bytes, len, want, source, err) : 0;
 	if (rc < 0)
 		return rc;
+	d.digest = known ? want->digest : (struct digest){0};
+	if (!known)
+		rc = digest_of(DIGEST_SHA256, bytes, len, &d.digest);
+	if (rc < 0)
+		return err_errno(err, -rc, "%s: %s", source, name);
 	snprintf(what, sizeof(what), "%s: %s", source, name);
 	rc = json_read(bytes, len, &JSON_LIMITS_DOCUMENT, what, &d.root, err);
 	if (rc < 0)

@@ -53,6 +53,10 @@ struct document {
 void document_done(struct document *d); /* zeroed is fine */
 DEFINE_CLEANUP(struct document, document, document_done)
 
+/* Whether LEN bytes are what WANT says: -EBADMSG with a sentence. */
+int document_verify(const char *bytes, size_t len, const struct descriptor *want,
+		    const char *source, struct err *err);
+
 /*
  * Makes a document of LEN bytes, which are taken over, also on failure. With WANT, its digest and size are
  * compared before anything is parsed: -EBADMSG. SOURCE and NAME are for errors.

@@ -44,6 +44,7 @@ struct image_layer {
 	int history;	       /* index in the image's history, or -1 */
 	bool foreign;	       /* its place is elsewhere: "nondistributable" */
 	bool missing;	       /* not in this archive, layout or store */
+	bool unusable; /* an audit was told what is wrong with its descriptor; it is missing, too */
 };
 
 /* NAME=VALUE where the configuration has a map; VALUE is "" where it has a set. */
@@ -72,6 +73,7 @@ struct image_config {
 };
 
 struct image_source; /* private: where layers come from */
+struct image_audit;
 
 struct image {
 	char *name; /* owned: as it was asked for */
@@ -109,6 +111,7 @@ struct image_options {
 		blob_dir; /* docker:// keeps what it fetched here, by digest; NULL: image_fetch() fails */
 	const char *auth_file; /* NULL: where podman and docker have theirs */
 	bool plain_http; /* docker:// without TLS; this machine's own addresses may do so anyway */
+	const struct image_audit *audit; /* set by image_audit() */
 };
 
 /*

@@ -51,8 +51,10 @@ static int take_layer(struct image *image, struct image_source *s, size_t i, jso
 	struct blob *blob;
 	int rc = descriptor_read(json, image->name, &d, err);
 
-	if (rc < 0)
-		return rc;
+	if (rc < 0) {
+		l->missing = l->unusable = true;
+		return audit_forgive(options->audit, rc, err);
+	}
 	l->digest = d.digest;
 	l->size = d.size;
 	l->compression = compression_said(d.media_type);
@@ -72,14 +74,18 @@ static int take_layer(struct image *image, struct image_source *s, size_t i, jso
 	if (s->ops->fetch != NULL)
 		return 0;
 	rc = s->ops->open_blob(s, &d, &blob, err);
-	l->missing = rc == -ENOENT;
+	l->missing = rc < 0;
+	l->unusable = rc < 0 && rc != -ENOENT;
 	if (rc < 0)
-		return l->missing ? 0 : rc;
+		return l->unusable ? audit_forgive(options->audit, rc, err) : 0;
 	if (blob->size != d.size) {
 		rc = err_set(err, EBADMSG,
 			     "%s: layer %zu has %" PRIu64 " bytes, not the %" PRIu64
 			     " it should have",
 			     image->name, i + 1, blob->size, d.size);
+		rc = audit_forgive(options->audit, rc, err);
+	}
+	if (rc < 0) {
 		blob_unref(blob);
 		return rc;
 	}
@@ -106,12 +112,14 @@ static int take_layers(struct image *image, struct image_source *s, const struct
 	return 0;
 }
 
-static int take_type(struct image *image, const struct document *manifest, struct err *err)
+static int take_type(struct image *image, const struct document *manifest,
+		     const struct image_options *options, struct err *err)
 {
 	const char *type = json_text(manifest->root, "mediaType");
 	int version = (int)json_integer_value(json_object_get(manifest->root, "schemaVersion"));
 
-	if (version != 2)
+	/* An audit sees to it by itself. */
+	if (version != 2 && options->audit == NULL)
 		return err_set(err, ENOTSUP, "%s: %s is a manifest of schema version %d; 2 is read",
 			       image->name, manifest->name, version);
 	if (type == NULL)
@@ -121,30 +129,42 @@ static int take_type(struct image *image, const struct document *manifest, struc
 	return image->manifest_type != NULL ? 0 : err_errno(err, ENOMEM, "%s", image->name);
 }
 
+/* The configuration that MANIFEST names, into IMAGE. */
+static int read_config(struct image *image, struct image_source *s, const struct document *manifest,
+		       struct document *config, const struct image_options *options,
+		       struct err *err)
+{
+	CLEANUP(descriptor) struct descriptor d = {0};
+	char hex[DIGEST_TEXT_MAX];
+	int rc = descriptor_read(json_object_get(manifest->root, "config"), manifest->name, &d,
+				 err);
+
+	if (rc == 0)
+		rc = refuse_artifact(image, manifest, &d, err);
+	if (rc < 0)
+		return rc;
+	rc = source_document(s, &d, config, err);
+	if (rc == -ENOENT)
+		return err_set(err, ENOENT, "%s: the image's configuration, %s, is not there",
+			       image->name, digest_format(&d.digest, hex));
+	return rc < 0 ? rc : image_take_config(image, config, options, err);
+}
+
 int image_take_manifest(struct image *image, struct image_source *s, struct document *from,
 			const struct image_options *options, struct err *err)
 {
 	CLEANUP(document) struct document manifest = *from, config = {0};
-	CLEANUP(descriptor) struct descriptor d = {0};
-	char hex[DIGEST_TEXT_MAX];
 	int rc;
 
 	*from = (struct document){0};
-	rc = take_type(image, &manifest, err);
+	audit_document(options->audit, AUDIT_MANIFEST, &manifest);
+	rc = take_type(image, &manifest, options, err);
 	if (rc == 0)
-		rc = descriptor_read(json_object_get(manifest.root, "config"), manifest.name, &d,
-				     err);
-	if (rc == 0)
-		rc = refuse_artifact(image, &manifest, &d, err);
-	if (rc < 0)
-		return rc;
-	rc = source_document(s, &d, &config, err);
-	if (rc == -ENOENT)
-		return err_set(err, ENOENT, "%s: the image's configuration, %s, is not there",
-			       image->name, digest_format(&d.digest, hex));
-	if (rc == 0)
-		rc = image_take_config(image, &config, options, err);
+		rc = audit_forgive(options->audit,
+				   read_config(image, s, &manifest, &config, options, err), err);
 	if (rc == 0)
 		rc = take_layers(image, s, &manifest, options, err);
-	return rc < 0 ? rc : image_tie(image, config.root, options, err);
+	if (rc < 0 || image->config.raw == NULL)
+		return rc;
+	return audit_forgive(options->audit, image_tie(image, config.root, options, err), err);
 }

@@ -244,6 +244,60 @@ int image_open(const char *ref, const struct image_options *options, struct imag
 	return rc;
 }
 
+static int audit_source(const char *ref, struct reference *r, const struct image_options *options,
+			struct err *err)
+{
+	const struct image_choice chosen_already = {.index = -1};
+	CLEANUP(source) struct image_source *s = NULL;
+	CLEANUP(document) struct document root = {0};
+	int rc = open_source(r, options, &s, err);
+
+	if (rc < 0)
+		return rc;
+	s->audit = options->audit;
+	rc = open_root(r, s, &root, err);
+	if (rc < 0)
+		return rc;
+	if (r->transport == TRANSPORT_DOCKER_ARCHIVE)
+		return docker_audit(ref, s, &root, &r->choice, options, err);
+	return index_audit(ref, s, &root,
+			   r->transport == TRANSPORT_DOCKER ? &chosen_already : &r->choice, options,
+			   err);
+}
+
+/* One image by its nature: a layer's tar, or podman's. */
+static int audit_opened(const char *ref, struct reference *r, const struct image_options *options,
+			struct err *err)
+{
+	CLEANUP(image) struct image *image = calloc(1, sizeof(*image));
+	int rc;
+
+	if (image == NULL || (image->name = strdup(ref)) == NULL)
+		return err_errno(err, ENOMEM, "%s", ref);
+	rc = open_reference(image, r, options, err);
+	return rc < 0 ? rc : options->audit->image(options->audit->arg, image, err);
+}
+
+int image_audit(const char *ref, const struct image_options *from, const struct image_audit *audit,
+		struct err *err)
+{
+	CLEANUP(reference) struct reference r = {0};
+	struct image_options options = *from;
+	int rc = reference_parse(ref, &r, err);
+
+	options.audit = audit;
+	options.strict = false;
+	if (rc == 0 && r.transport == TRANSPORT_PATH)
+		rc = recognise(&r, err);
+	if (rc == 0)
+		rc = r.transport == TRANSPORT_PATH || r.transport == TRANSPORT_STORAGE
+			     ? audit_opened(ref, &r, &options, err)
+			     : audit_source(ref, &r, &options, err);
+	if (rc < 0)
+		clean(err);
+	return rc;
+}
+
 int image_fetch(struct image *image, const struct image_options *options, struct err *err)
 {
 	int rc;

@@ -43,6 +43,12 @@ static int read_document(struct image_source *s, struct blob *blob, const struct
 
 	snprintf(what, sizeof(what), "%s: %s", s->name, name);
 	rc = source_read_all(blob, JSON_LIMITS_DOCUMENT.bytes, what, &bytes, &len, err);
+	if (rc == 0 && s->audit != NULL && want != NULL && want->digest.alg != DIGEST_NONE) {
+		rc = audit_forgive(s->audit, document_verify(bytes, len, want, s->name, err), err);
+		want = NULL;
+		if (rc < 0)
+			free(bytes);
+	}
 	return rc < 0 ? rc : document_make(bytes, len, want, s->name, name, ret, err);
 }
 

@@ -3,8 +3,8 @@
 #ifndef PLYFS_IMAGE_SOURCE_H
 #define PLYFS_IMAGE_SOURCE_H
 
+#include "image/audit.h"
 #include "image/document.h"
-#include "image/image.h"
 
 struct image_source;
 
@@ -27,7 +27,8 @@ struct source_ops {
 /* First member of each implementation. */
 struct image_source {
 	const struct source_ops *ops;
-	char *name; /* owned by the implementation; what errors call it */
+	char *name;			 /* owned by the implementation; what errors call it */
+	const struct image_audit *audit; /* borrowed; is told of documents' faults, or NULL */
 };
 
 static inline void source_close(struct image_source *s)
@@ -89,7 +90,7 @@ int image_tie(struct image *image, const json_t *config, const struct image_opti
 int image_set_blob(struct image *image, size_t layer, struct blob *blob,
 		   const struct image_options *options, struct err *err);
 
-/* Fills IMAGE out of a manifest (which is taken over) and what it leads to in S. */
+/* Fills IMAGE out of a manifest (which is taken over) and what it leads to in S. With an audit: as much as there is. */
 int image_take_manifest(struct image *image, struct image_source *s, struct document *manifest,
 			const struct image_options *options, struct err *err);
 
@@ -105,11 +106,18 @@ int index_open(struct image *image, struct image_source *s, struct document *roo
 	       struct err *err);
 int index_list(struct image_source *s, struct document *root, const struct image_options *options,
 	       struct image_list *ret_list, struct err *err);
+/* index_open() for options->audit: every image that is chosen. IMAGE_NAME is what they are called. */
+int index_audit(const char *image_name, struct image_source *s, struct document *root,
+		const struct image_choice *choice, const struct image_options *options,
+		struct err *err);
 
 /* docker-archive: ROOT is its manifest.json. */
 int docker_open(struct image *image, struct image_source *s, struct document *root,
 		const struct image_choice *choice, const struct image_options *options,
 		struct err *err);
+int docker_audit(const char *image_name, struct image_source *s, struct document *root,
+		 const struct image_choice *choice, const struct image_options *options,
+		 struct err *err);
 int docker_list(struct image_source *s, struct document *root, const struct image_options *options,
 		struct image_list *ret_list, struct err *err);
 

@@ -221,9 +221,11 @@ static int take_documents(struct image *image, const struct found *f, struct doc
 	if (rc == 0 && type != DOCUMENT_MANIFEST)
 		rc = err_set(err, ENOTSUP, "%s: its manifest is of a kind that is not read",
 			     image->name);
-	if (rc == 0)
+	if (rc == 0) {
+		audit_document(options->audit, AUDIT_MANIFEST, &manifest);
 		rc = descriptor_read(json_object_get(manifest.root, "config"), manifest.name, &d,
 				     err);
+	}
 	if (rc == 0)
 		rc = read_data(f, digest_format(&d.digest, digest), &d, config, err);
 	if (rc < 0)

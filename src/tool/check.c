@@ -15,18 +15,25 @@ static const struct {
 	const char *name;
 	int (*run)(struct check *c, struct err *err);
 } passes[] = {
-	{"documents", check_documents},
 	{"configuration", check_config},
 	{"layers", check_layers},
 	{"stack", check_stack},
 };
 
-static void check_done(struct check *c)
+/* What belongs to one image. */
+static void check_reset(struct check *c)
 {
 	for (size_t i = 0; c->layers != NULL && i < c->image->n_layers; i++)
 		apply_free(c->layers[i]);
 	free(c->layers);
-	image_close(c->image);
+	c->layers = NULL;
+	c->image = NULL;
+}
+
+static void check_done(struct check *c)
+{
+	check_reset(c);
+	free(c->platform);
 }
 DEFINE_CLEANUP(struct check, check, check_done)
 
@@ -38,6 +45,14 @@ static void put_line(struct check *c, const struct finding *f, bool error, const
 
 	progress_line_end();
 	fprintf(out, "%s: %s: ", c->pass, error ? "error" : "warning");
+	if (c->platform != NULL) {
+		print_clean(out, c->platform);
+		fputs(": ", out);
+	}
+	if (c->document != NULL) {
+		print_clean(out, c->document);
+		fputs(": ", out);
+	}
 	if (f->layer > 0)
 		fprintf(out, "layer %zu: ", f->layer);
 	if (f->path != NULL && *f->path != '\0') {
@@ -57,6 +72,8 @@ static void put_object(struct check *c, const struct finding *f, bool error, con
 	json_out_object(j, NULL);
 	json_out_text(j, "pass", c->pass);
 	json_out_text(j, "severity", error ? "error" : "warning");
+	json_out_text(j, "platform", c->platform);
+	json_out_text(j, "document", c->document);
 	if (f->layer > 0)
 		json_out_size(j, "layer", f->layer);
 	if (f->path != NULL && *f->path != '\0')
@@ -85,7 +102,7 @@ void check_found(struct check *c, const struct finding *f, const char *what, ...
 	free(text);
 }
 
-/* ---- the first pass ---- */
+/* ---- what an audit tells ---- */
 
 /* Sentences begin with the image's name, which every line here is about. */
 static const char *without_name(const struct check *c, const char *text)
@@ -97,27 +114,95 @@ static const char *without_name(const struct check *c, const char *text)
 	return text;
 }
 
-/* Opening an image compares each document with the digest and the size that lead to it. */
-int check_documents(struct check *c, struct err *err)
+static void on_begin(void *arg, const char *platform)
+{
+	struct check *c = arg;
+
+	c->pass = "documents";
+	free(c->platform);
+	c->platform = platform != NULL ? strdup(platform) : NULL;
+}
+
+static void on_fault(void *arg, const char *text)
+{
+	struct check *c = arg;
+
+	check_found(c, &(struct finding){.broken = true}, "%s", without_name(c, text));
+}
+
+static void on_absent(void *arg, const char *platform)
+{
+	struct check *c = arg;
+
+	(void)platform;
+	c->n_absent++;
+}
+
+/* What a registry gives may be wrong, or not there: with the first such layer fetching ends. */
+static int fetch(struct check *c, struct image *image, bool *ret_whole, struct err *err)
 {
 	CLEANUP(err) struct err why = {0};
-	struct image_options options = c->options->image;
+	int r = image_fetch(image, &c->image_options, &why);
+
+	progress_line_end();
+	*ret_whole = r == 0;
+	if (r == 0)
+		return 0;
+	if (r != -EBADMSG && r != -ENOENT)
+		return err_set(err, -r, "%s", err_text(&why));
+	on_fault(c, err_text(&why));
+	return 0;
+}
+
+static int on_image(void *arg, struct image *image, struct err *err)
+{
+	const size_t n = sizeof(passes) / sizeof(*passes);
+	struct check *c = arg;
+	bool whole;
 	int r;
 
-	options.strict = false;
-	options.progress = progress_line_show;
-	r = image_open(c->options->ref, &options, &c->image, &why);
-	if (r == -EBADMSG) {
-		check_found(c, &(struct finding){.broken = true}, "%s",
-			    without_name(c, err_text(&why)));
+	for (size_t i = 0; i < image->n_warnings; i++)
+		check_found(c, &(struct finding){.done = "read all the same"}, "%s",
+			    without_name(c, image->warnings[i]));
+	c->image = image;
+	c->n_images++;
+	c->n_layers += image->n_layers;
+	r = fetch(c, image, &whole, err);
+	for (size_t i = 0; r == 0 && i < (whole ? n : 1); i++) {
+		c->pass = passes[i].name;
+		r = passes[i].run(c, err);
+		progress_line_end();
+	}
+	check_reset(c);
+	return r;
+}
+
+static int check_all(struct check *c, struct err *err)
+{
+	const struct image_audit audit = {
+		.arg = c,
+		.begin = on_begin,
+		.fault = on_fault,
+		.document = check_document,
+		.absent = on_absent,
+		.image = on_image,
+	};
+	CLEANUP(err) struct err why = {0};
+	int r;
+
+	c->image_options = c->options->image;
+	c->image_options.progress = progress_line_show;
+	on_begin(c, NULL);
+	r = image_audit(c->options->ref, &c->image_options, &audit, &why);
+	progress_line_end();
+	/* After a fault in an index nothing may be left to be chosen: it was told why. */
+	if (r == -ENOENT && c->n_images == 0 && c->errors > 0)
+		return 0;
+	if (r == -EBADMSG && c->n_images == 0) {
+		on_fault(c, err_text(&why));
 		return 0;
 	}
-	if (r < 0)
-		return err_set(err, -r, "%s", err_text(&why));
-	for (size_t i = 0; i < c->image->n_warnings; i++)
-		check_found(c, &(struct finding){.done = "read all the same"}, "%s",
-			    without_name(c, c->image->warnings[i]));
-	return image_fetch(c->image, &options, err);
+	return r < 0 ? err_set(err, -r, "%s", err_text(&why)) : 0;
 }
 
 /* ---- all of them ---- */
@@ -137,8 +222,9 @@ static void end_json(struct check *c)
 	struct json_out *j = &c->j;
 
 	json_out_end(j, ']');
-	if (c->image != NULL)
-		json_out_size(j, "layers", c->image->n_layers);
+	json_out_size(j, "images", c->n_images);
+	json_out_size(j, "absent", c->n_absent);
+	json_out_size(j, "layers", c->n_layers);
 	json_out_size(j, "members", c->members);
 	json_out_size(j, "bytes", c->bytes);
 	json_out_size(j, "warnings", c->warnings);
@@ -161,8 +247,13 @@ static void end(struct check *c)
 		return;
 	}
 	print_clean(out, c->options->ref);
-	if (c->image != NULL) {
-		put_count(out, ": ", c->image->n_layers, "layer");
+	if (c->n_images + c->n_absent > 1)
+		put_count(out, ": ", c->n_images, "image");
+	if (c->n_absent > 0)
+		fprintf(out, " (%zu more %s not here)", c->n_absent,
+			c->n_absent == 1 ? "is" : "are");
+	if (c->n_images > 0) {
+		put_count(out, c->n_images + c->n_absent > 1 ? ", " : ": ", c->n_layers, "layer");
 		put_count(out, ", ", c->members, "member");
 		fprintf(out, ", %s", format_size(size, c->bytes));
 	}
@@ -178,15 +269,10 @@ static void end(struct check *c)
 int check_run(const struct check_options *options, struct err *err)
 {
 	CLEANUP(check) struct check c = {.options = options};
-	int r = 0;
+	int r;
 
 	begin(&c);
-	for (size_t i = 0; r == 0 && i < sizeof(passes) / sizeof(*passes); i++) {
-		c.pass = passes[i].name;
-		if (i == 0 || c.image != NULL)
-			r = passes[i].run(&c, err);
-		progress_line_end();
-	}
+	r = check_all(&c, err);
 	if (r == 0 || options->json)
 		end(&c);
 	if (r < 0)

@@ -1,83 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plyfs check: does the configuration say what it should, in words that are understood? */
 #include <ctype.h>
-#include <errno.h>
+#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
-#include "image/json.h"
 #include "tool/check_private.h"
 
-/* What a value is to be: a text, an array, a map, a truth value. */
-enum kind { TEXT, LIST, MAP, TRUTH };
-
-struct key {
-	const char *name;
-	enum kind kind;
-};
-
 /* The specification's; Docker's own ones beside them mean nothing to us. */
-static const struct key root_keys[] = {
-	{"architecture", TEXT}, {"os", TEXT},	   {"os.version", TEXT}, {"os.features", LIST},
-	{"variant", TEXT},	{"created", TEXT}, {"author", TEXT},	 {"config", MAP},
-	{"rootfs", MAP},	{"history", LIST}, {NULL, TEXT},
+static const struct check_key root_keys[] = {
+	{"architecture", CHECK_TEXT}, {"os", CHECK_TEXT},      {"os.version", CHECK_TEXT},
+	{"os.features", CHECK_LIST},  {"variant", CHECK_TEXT}, {"created", CHECK_TEXT},
+	{"author", CHECK_TEXT},	      {"config", CHECK_MAP},   {"rootfs", CHECK_MAP},
+	{"history", CHECK_LIST},      {NULL, CHECK_TEXT},
 };
-static const struct key config_keys[] = {
-	{"User", TEXT},	      {"ExposedPorts", MAP}, {"Env", LIST},   {"Entrypoint", LIST},
-	{"Cmd", LIST},	      {"Volumes", MAP},	     {"Labels", MAP}, {"WorkingDir", TEXT},
-	{"StopSignal", TEXT}, {NULL, TEXT},
+static const struct check_key config_keys[] = {
+	{"User", CHECK_TEXT},	    {"ExposedPorts", CHECK_MAP}, {"Env", CHECK_LIST},
+	{"Entrypoint", CHECK_LIST}, {"Cmd", CHECK_LIST},	 {"Volumes", CHECK_MAP},
+	{"Labels", CHECK_MAP},	    {"WorkingDir", CHECK_TEXT},	 {"StopSignal", CHECK_TEXT},
+	{NULL, CHECK_TEXT},
 };
-static const struct key rootfs_keys[] = {{"type", TEXT}, {"diff_ids", LIST}, {NULL, TEXT}};
-static const struct key history_keys[] = {
-	{"created", TEXT}, {"created_by", TEXT},   {"author", TEXT},
-	{"comment", TEXT}, {"empty_layer", TRUTH}, {NULL, TEXT},
+static const struct check_key rootfs_keys[] = {
+	{"type", CHECK_TEXT}, {"diff_ids", CHECK_LIST}, {NULL, CHECK_TEXT}};
+static const struct check_key history_keys[] = {
+	{"created", CHECK_TEXT}, {"created_by", CHECK_TEXT},   {"author", CHECK_TEXT},
+	{"comment", CHECK_TEXT}, {"empty_layer", CHECK_TRUTH}, {NULL, CHECK_TEXT},
 };
-
-static bool is_kind(const json_t *value, enum kind kind)
-{
-	switch (kind) {
-	case TEXT:
-		return json_is_string(value);
-	case LIST:
-		return json_is_array(value);
-	case MAP:
-		return json_is_object(value);
-	case TRUTH:
-		return json_is_boolean(value);
-	}
-	return false;
-}
-
-/* Programs in Go take a key whatever its letters' case. */
-static void check_key(struct check *c, const char *where, const char *name, const json_t *value,
-		      const struct key *keys)
-{
-	static const char *const kinds[] = {"text", "list", "map", "true or false"};
-	const struct finding ignored = {.done = "it is not read"};
-	const struct finding other = {.done = "it is not read here, and is by programs in Go"};
-
-	for (; keys->name != NULL; keys++) {
-		if (strcasecmp(name, keys->name) != 0)
-			continue;
-		if (strcmp(name, keys->name) != 0)
-			check_found(c, &other, "%s%.100s should be written %s%s", where, name,
-				    where, keys->name);
-		else if (!json_is_null(value) && !is_kind(value, keys->kind))
-			check_found(c, &ignored, "%s%s is not a %s", where, name,
-				    kinds[keys->kind]);
-	}
-}
-
-static void check_keys(struct check *c, const char *where, json_t *object, const struct key *keys)
-{
-	const char *name;
-	json_t *value;
-
-	json_object_foreach(object, name, value)
-	{
-		check_key(c, where, name, value, keys);
-	}
-}
 
 /* "2024-02-29T12:00:00Z", with fractions or another zone; RFC 3339. */
 static bool is_time(const char *text)
@@ -109,21 +56,21 @@ static void check_created(struct check *c, const char *where, const json_t *obje
 			    "%screated is no time: %.40s", where, text);
 }
 
-static void check_texts(struct check *c, const json_t *config, const char *key, bool pairs)
+static void check_words(struct check *c, const json_t *config, const char *key, bool pairs)
 {
 	const json_t *list = json_list(config, key), *value;
+	char where[32];
 	size_t i;
 
+	snprintf(where, sizeof(where), "config.%s", key);
+	check_texts(c, where, list);
 	json_array_foreach(list, i, value)
 	{
 		const char *text = json_string_value(value);
 
-		if (text == NULL)
-			check_found(c, &(struct finding){.done = "it is not read"},
-				    "config.%s has a member that is no text", key);
-		else if (pairs && (strchr(text, '=') == NULL || *text == '='))
+		if (pairs && text != NULL && (strchr(text, '=') == NULL || *text == '='))
 			check_found(c, &(struct finding){.done = "shown as it is"},
-				    "config.%s: \"%.100s\" is no NAME=VALUE", key, text);
+				    "%s: \"%.100s\" is no NAME=VALUE", where, text);
 	}
 }
 
@@ -184,13 +131,14 @@ int check_config(struct check *c, struct err *err)
 	run = json_map(root, "config");
 	check_keys(c, "", root, root_keys);
 	check_keys(c, "config.", run, config_keys);
+	check_pairs(c, "config.Labels", json_object_get(run, "Labels"));
 	check_keys(c, "rootfs.", json_map(root, "rootfs"), rootfs_keys);
 	check_platform(c, root);
 	check_rootfs(c, root);
 	check_created(c, "", root);
-	check_texts(c, run, "Env", true);
-	check_texts(c, run, "Entrypoint", false);
-	check_texts(c, run, "Cmd", false);
+	check_words(c, run, "Env", true);
+	check_words(c, run, "Entrypoint", false);
+	check_words(c, run, "Cmd", false);
 	check_history(c, root);
 	return 0;
 }

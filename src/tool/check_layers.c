@@ -167,7 +167,7 @@ static int check_layer(struct check *c, size_t i, struct err *err)
 	const struct image_layer *l = &c->image->layers[i];
 	struct finding f = {.layer = i + 1};
 
-	if (l->dir != NULL)
+	if (l->dir != NULL || l->unusable)
 		return 0;
 	if (l->foreign) {
 		f.done = l->missing ? "it is not checked" : "it is here, and read";

@@ -3,15 +3,20 @@
 #ifndef PLYFS_TOOL_CHECK_PRIVATE_H
 #define PLYFS_TOOL_CHECK_PRIVATE_H
 
+#include "image/audit.h"
 #include "layer/indexed_apply.h"
 #include "tool/check.h"
 #include "tool/json_out.h"
 
 struct check {
 	const struct check_options *options;
-	const char *pass;      /* the name of the one that runs */
-	struct image *image;   /* owned; NULL: its documents are no use */
+	struct image_options image_options;
+	const char *pass; /* the name of the one that runs */
+	char *platform; /* owned; what is told is of that one's image; NULL: of all, or of the only one */
+	const char *document; /* what is told is of that index; "manifest": of the image's; or NULL */
+	struct image *image;   /* borrowed; the one that is looked at */
 	struct apply **layers; /* owned; what is in each layer of IMAGE; NULL: not known */
+	size_t n_images, n_layers, n_absent;
 	uint64_t warnings, errors;
 	uint64_t members, bytes; /* of all layers; uncompressed */
 	struct json_out j;
@@ -29,11 +34,32 @@ struct finding {
 void check_found(struct check *c, const struct finding *f, const char *what, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The passes, in their order: 0, or -errno and a sentence when the check cannot go on. */
-int check_documents(struct check *c, struct err *err);
+/* Tells of an index or a manifest, as image_audit.document wants it; check_manifest.c. */
+void check_document(void *arg, enum audit_document what, const char *name, json_t *root);
+
+/* What comes after the documents, for each image, in this order: 0, or -errno and a sentence when the check cannot go on. */
 int check_config(struct check *c, struct err *err); /* check_config.c */
 int check_layers(struct check *c, struct err *err); /* check_layers.c */
 int check_stack(struct check *c, struct err *err);  /* check_stack.c */
+
+/* What the value of a member is to be. */
+enum check_kind {
+	CHECK_TEXT,
+	CHECK_LIST,
+	CHECK_MAP,
+	CHECK_TRUTH,
+	CHECK_ANY, /* looked at elsewhere: only how it is written is */
+};
+/* Lists end with a name of NULL. */
+struct check_key {
+	const char *name;
+	enum check_kind kind;
+};
+/* Members of OBJECT, of which WHERE names the place ("config."), that are not as KEYS say; check_keys.c. */
+void check_keys(struct check *c, const char *where, json_t *object, const struct check_key *keys);
+/* Values that are no text in a map; members that are none in a list. Either may be NULL. */
+void check_pairs(struct check *c, const char *where, json_t *object);
+void check_texts(struct check *c, const char *where, const json_t *list);
 
 /* What is made of a fault in a layer. */
 const char *check_fault_done(enum apply_fault fault);

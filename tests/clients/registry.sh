@@ -181,6 +181,36 @@ with_tls_and_password() {
 	fails_with "refuses" ply inspect --authfile "$WORK/auth.json" "$(secret layers)"
 }
 
+# checks STATUS TEXT ARGUMENT…: plyfs check ends like that, and says that.
+checks() {
+	local status=$1 text=$2 rc=0 out
+	shift 2
+	out=$("$PLYFS" check --cache "$WORK/checked" "$@" 2>&1) || rc=$?
+	eq "$rc" "$status" "exit status of check $* ($out)"
+	contains "$out" "$text" "what check says of $*"
+}
+
+checked() {
+	local digest
+	rm -rf "$WORK/checked"
+	checks 0 ': 6 layers, ' "$(plain layers)"
+	checks 0 ': in order' "$(plain layers)"
+	whole "$WORK/checked"
+	digest=$(sk inspect --tls-verify=false --format '{{.Digest}}' "$(plain layers)")
+	checks 0 ': in order' "$(plain "layers@$digest")"
+	checks 0 ': 2 images, 7 layers, ' "$(plain many)"
+	checks 0 ': 1 layer, ' --platform linux/arm64 "$(plain many)"
+	checks 8 'has no image for linux/s390x' --platform linux/s390x "$(plain many)"
+	checks 8 'no such image there' "$(plain nobody)"
+	checks 8 '127.0.0.1' docker://127.0.0.1:1/nobody
+	rm -rf "$WORK/checked"
+	checks 4 'have the digest sha256:' "$(odd wrong)"
+	checks 4 'blob unknown' "$(odd gone)"
+	checks 4 'levels' "$(odd deep)"
+	checks 8 'slow ?[31mdown' "$(odd limit)"
+	checks 0 ': in order' "$(odd cut)"
+}
+
 # By digest everything is there already.
 without_a_registry() {
 	local digest
@@ -331,5 +361,6 @@ run_test "nothing leads out of TLS" no_way_out_of_tls
 run_test "connections that break off" broken_off
 run_test "a pull that was killed" continued
 run_test "lies" lies
+run_test "check" checked
 run_test "by digest no registry is needed" without_a_registry
 finish

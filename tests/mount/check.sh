@@ -145,6 +145,96 @@ documents() {
 	eq "$(grep -c 'its DiffID' "$WORK/out")" 2 'wrong DiffIDs'
 }
 
+# What manifests and indexes must be: image-spec 1.1.
+manifests() {
+	local m='^documents: warning: manifest: ' i='^documents: warning: index.json: '
+	edited manifest 0 '' 'd["annotations"] = {"a.b": ""}' 'd["artifactType"] = "application/vnd.x+json"'
+	edited manifest 1 "${m}annotations: the value of \"a\" is not a text" 'd["annotations"] = {"a": 1}'
+	edited manifest 1 "${m}annotations is not a map" 'd["annotations"] = []'
+	edited manifest 1 "${m}Annotations should be written annotations" 'd["Annotations"] = {}'
+	edited manifest 1 "${m}artifactType is no media type: \"x\"" 'd["artifactType"] = "x"'
+	edited manifest 1 "${m}layers\[1\].mediaType is absent; taken for" 'del d["layers"][1]["mediaType"]'
+	edited manifest 1 "${m}config.mediaType is absent" 'del d["config"]["mediaType"]'
+	edited manifest 1 "${m}layers\[0\].urls is not a list" 'd["layers"][0]["urls"] = "here"'
+	edited manifest 1 "${m}layers\[0\].urls has a member that is no text" 'd["layers"][0]["urls"] = [1]'
+	edited manifest 1 "${m}layers\[0\].data is not base64 of [0-9]* bytes" 'd["layers"][0]["data"] = "AAAA"'
+	edited manifest 1 "${m}layers\[0\].annotations: the value" 'd["layers"][0]["annotations"] = {"a": None}'
+	edited manifest 1 "${m}subject.mediaType is absent" 'd["subject"] = {"digest": d["config"]["digest"], "size": 1}'
+	edited manifest 4 '^documents: error: manifest: schemaVersion is not 2$' 'd["schemaVersion"] = 1'
+	edited manifest 4 '^documents: error: manifest: schemaVersion is not 2$' 'd["schemaVersion"] = "2"'
+	edited manifest 4 '^documents: error: manifest: schemaVersion is absent$' 'del d["schemaVersion"]'
+	edited index 1 "${i}schemaVersion is absent; taken for 2" 'del d["schemaVersion"]'
+	edited index 5 '^documents: error: .*index.json is neither an index nor' 'd["mediaType"] = "a b/c"'
+	grep -Eq "${i}mediaType is no media type" "$WORK/out"
+	edited index 1 "${i}mediaType is not a text" 'd["mediaType"] = 5'
+	edited index 1 "${i}manifests\[0\].platform.os is absent" 'd["manifests"][0]["platform"] = {"architecture": "amd64"}'
+	edited index 1 "${i}manifests\[0\].platform.os.features is not a list" \
+		'd["manifests"][0]["platform"] = {"architecture": "amd64", "os": "linux", "os.features": ""}'
+	edited index 1 "${i}manifests\[1\]: org.opencontainers.image.ref.name is not formed as a name: \"-x\"" \
+		'd["manifests"].append(dict(d["manifests"][0], annotations={"org.opencontainers.image.ref.name": "-x"}))'
+}
+
+# A wrong word is told, and what it does not spoil is looked at all the same.
+goes_on() {
+	local all=': 2 layers, 8 members, .*: 1 error, 0 warnings$'
+	spoilt
+	echo >>"$(blob manifest)"
+	finds 4 '^documents: error: .* has [0-9]* bytes, not the' "oci:$I/bad:t"
+	tail -n 1 "$WORK/out" | grep -q "$all"
+	spoilt
+	sed -i s/linux/Linux/ "$(blob config)"
+	finds 4 '^documents: error: .*: the bytes of sha256:.* have the digest sha256:' "oci:$I/bad:t"
+	tail -n 1 "$WORK/out" | grep -q "$all"
+	spoilt
+	rm "$(blob config)"
+	finds 4 "^documents: error: the image's configuration, sha256:.*, is not there" "oci:$I/bad:t"
+	tail -n 1 "$WORK/out" | grep -q "$all"
+	spoilt
+	echo '{' >"$(blob config)"
+	finds 4 '^documents: error: .* is not valid JSON' "oci:$I/bad:t"
+	edited manifest 4 '^documents: error: .*has a descriptor whose digest is none: sha256:..$' \
+		'd["layers"][0]["digest"] = "sha256:.."'
+	tail -n 1 "$WORK/out" | grep -q ': 2 layers, 3 members, .*: 1 error, 0 warnings$'
+	edited manifest 4 '^documents: error: .*the descriptor of sha256:.* has no size' 'd["layers"][0]["size"] = -1'
+	edited manifest 4 '^documents: error: layer 1 has [0-9]* bytes, not the 7' 'd["layers"][0]["size"] = 7'
+	tail -n 1 "$WORK/out" | grep -q "$all"
+	edited index 5 '^documents: error: .*index.json has a descriptor whose digest is none' 'd["manifests"].insert(0, {})'
+	tail -n 1 "$WORK/out" | grep -q ': 2 layers, 8 members, .*: 1 error, 1 warning$'
+	edited index 4 '^documents: error: .*index.json has no descriptor where one belongs' 'd["manifests"] = [3]'
+	edited config 4 '^documents: error: .*the DiffID of layer 2 is no digest' 'd["rootfs"]["diff_ids"][1] = "x"'
+	tail -n 1 "$WORK/out" | grep -q "$all"
+}
+
+# Every platform's image, with its name.
+platforms() {
+	local manifest
+	spoilt
+	/usr/bin/python3 "$HERE/_image_edit.py" "$I/bad" platforms
+	finds 0 '' "oci:$I/bad:t"
+	grep -q ': 2 images (1 more is not here), 4 layers, 16 members, ' "$WORK/out"
+	finds 0 '' --platform linux/arm64 "oci:$I/bad:t"
+	grep -q ': 2 layers, 8 members, ' "$WORK/out"
+	manifest=$(grep -l '"manifests"' "$I"/bad/blobs/sha256/*)
+	# Of arm64's manifest two bytes are swapped.
+	manifest=$I/bad/blobs/sha256/$(/usr/bin/python3 -c 'import json, sys
+print(json.load(open(sys.argv[1]))["manifests"][1]["digest"].split(":")[1])' "$manifest")
+	sed -i 's/schemaVersion": 2/schemaVersion" :2/' "$manifest"
+	finds 4 '^documents: error: linux/arm64: .* have the digest' "oci:$I/bad:t"
+	finds 0 '' --platform linux/amd64 "oci:$I/bad:t"
+	# Both have it.
+	flip "$(find "$I/bad/blobs/sha256" -size +100k)" 4
+	finds 4 '^layers: error: linux/amd64: layer 1: its digest' "oci:$I/bad:t"
+	grep -q '^layers: error: linux/arm64: layer 1: its digest' "$WORK/out"
+	"$PLYFS" check --json "oci:$I/bad:t" >"$WORK/out" && fail "damaged, and it was well"
+	/usr/bin/python3 -c '
+import json, sys
+d = json.load(sys.stdin)
+assert (d["images"], d["absent"], d["layers"], d["errors"]) == (2, 1, 4, 3), d
+assert sorted(f["platform"] for f in d["findings"]) == ["linux/amd64", "linux/arm64", "linux/arm64"], d' <"$WORK/out"
+	refused 8 'has no image for linux/s390x; it has: linux/amd64, linux/arm64, linux/s390x \(not there\)' \
+		--platform linux/s390x "oci:$I/bad:t"
+}
+
 # flip FILE OFFSET: one bit is another one.
 flip() {
 	/usr/bin/python3 -c '
@@ -243,6 +333,9 @@ while read -r name fault; do
 done < <(/usr/bin/python3 "$HERE/_odd_layers.py" list)
 run_test "findings of one kind are counted" many_of_a_kind
 run_test "documents that say odd things" documents
+run_test "manifests and indexes that say odd things" manifests
+run_test "what is wrong does not hide the rest" goes_on
+run_test "every platform of an index" platforms
 run_test "damage of every blob is found" damage
 run_test "no cache is trusted or written" fresh
 run_test "without a home" homeless

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an audit puts up with. */
+#include "image/audit.h"
+
+#include <errno.h>
+
+#include "image/document.h"
+
+/* Bytes that are wrong or absent; not a machine or a network that does not do its part. */
+static bool is_images_own(int rc)
+{
+	return rc == -EBADMSG || rc == -ENOENT || rc == -E2BIG || rc == -EINVAL;
+}
+
+int audit_forgive(const struct image_audit *audit, int rc, struct err *err)
+{
+	if (rc >= 0 || audit == NULL || !is_images_own(rc))
+		return rc;
+	audit->fault(audit->arg, err_text(err));
+	err_done(err);
+	return 0;
+}
+
+void audit_document(const struct image_audit *audit, enum audit_document what,
+		    const struct document *d)
+{
+	if (audit != NULL)
+		audit->document(audit->arg, what, d->name, d->root);
+}
