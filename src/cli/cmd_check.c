@@ -110,6 +110,8 @@ int cmd_check(const struct invocation *by, int argc, char **argv)
 	status = words_image(&words, &q, argc, argv, 1, &q.options.ref);
 	if (status != 0)
 		return status;
+	if (q.options.json)
+		progress_line_off();
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	status = run(&q, &err);

@@ -248,6 +248,8 @@ int cmd_diff(const struct invocation *by, int argc, char **argv)
 	status = parse(&q, argc, argv);
 	if (status != 0)
 		return status;
+	if (q.diff.l.json)
+		progress_line_off();
 	if (run(&q, &err) < 0) {
 		complain(&err);
 		return TROUBLE;

@@ -175,6 +175,8 @@ int cmd_image(const struct invocation *by, int argc, char **argv)
 		if (word_is(argv[i], "--help") || word_is(argv[i], "-h"))
 			return cmd_help(by, 1, argv);
 	status = parse(argc, argv, &q);
+	if (q.json)
+		progress_line_off();
 	if (status == 0) {
 		sigaction(SIGINT, &action, NULL);
 		sigaction(SIGTERM, &action, NULL);

@@ -223,6 +223,7 @@ static int run(struct request *q)
 			l->failed = true;
 		}
 	}
+	progress_line_end();
 	look_end(l);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		err_errno(&err, errno, "standard output");
@@ -244,5 +245,7 @@ int cmd_look(const struct invocation *by, int argc, char **argv)
 		if (word_is(argv[i], "--help"))
 			return cmd_help(by, 1, argv);
 	status = parse(&q, argc, argv);
+	if (q.look.json)
+		progress_line_off();
 	return status != 0 ? status : run(&q);
 }

@@ -124,6 +124,8 @@ int cmd_waste(const struct invocation *by, int argc, char **argv)
 	status = words_image(&words, &q, argc, argv, 1, &q.source);
 	if (status != 0)
 		return status;
+	if (q.look.json)
+		progress_line_off();
 	if (run(&q, &err) < 0)
 		return complain(&err);
 	return q.look.failed ? 1 : 0;

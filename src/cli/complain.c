@@ -3,9 +3,11 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
+#include "tool/progress.h"
 
 int complain(const struct err *err)
 {
+	progress_line_end();
 	fprintf(stderr, "plyfs: %s\n", err_text(err));
 	return 1;
 }

@@ -28,6 +28,7 @@ struct job {
 
 	pthread_mutex_t lock; /* protects what follows */
 	size_t next;
+	char what[48]; /* for the progress; does not change */
 	uint64_t done, total;
 	int failed; /* 0 or -errno: the first failure; the others stop */
 	struct err *err;
@@ -69,7 +70,7 @@ static void advance(struct job *job, int64_t n)
 	pthread_mutex_lock(&job->lock);
 	job->done += (uint64_t)n;
 	if (job->options->progress != NULL)
-		job->options->progress(job->options->progress_arg, "fetching layers", job->done,
+		job->options->progress(job->options->progress_arg, job->what, job->done,
 				       job->total);
 	pthread_mutex_unlock(&job->lock);
 }
@@ -403,6 +404,8 @@ int registry_fetch(struct image_source *s, struct image *image, const struct ima
 	}
 	if (missing == 0)
 		return 0;
+	snprintf(job.what, sizeof(job.what), "fetching %zu layer%s", missing,
+		 missing == 1 ? "" : "s");
 	pthread_mutex_init(&job.lock, NULL);
 	run(&job, missing);
 	pthread_mutex_destroy(&job.lock);

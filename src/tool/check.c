@@ -198,7 +198,7 @@ static int check_all(struct check *c, struct err *err)
 	/* After a fault in an index nothing may be left to be chosen: it was told why. */
 	if (r == -ENOENT && c->n_images == 0 && c->errors > 0)
 		return 0;
-	if (r == -EBADMSG && c->n_images == 0) {
+	if ((r == -EBADMSG || r == -E2BIG) && c->n_images == 0) {
 		on_fault(c, err_text(&why));
 		return 0;
 	}

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "layer/layer.h"
 #include "tool/look_diff_private.h"
+#include "tool/progress.h"
 
 #define CHUNK ((size_t)256 << 10)
 
@@ -126,6 +127,8 @@ static int same_bytes(struct differ *d, struct layer_file *a, struct layer_file 
 		if (n == 0)
 			return -EIO;
 		off += (uint64_t)n;
+		d->compared += (uint64_t)n;
+		progress_line_show(NULL, "comparing", d->compared, 0);
 	}
 	return 1;
 }

@@ -39,6 +39,7 @@ struct differ {
 	bool times;
 	struct table twins[2]; /* files with several names, by their numbers in A and in B */
 	char *bytes[2];	       /* owned; a piece of either file */
+	uint64_t compared;     /* bytes, for the progress */
 };
 int differ_init(struct differ *d);
 void differ_done(struct differ *d);

@@ -8,6 +8,7 @@
 #include "tool/columns.h"
 #include "tool/look_diff_private.h"
 #include "tool/look_private.h"
+#include "tool/progress.h"
 
 enum change { ADDED, DELETED, MODIFIED, RETYPED };
 
@@ -100,6 +101,7 @@ static void show_line(struct look_diff *d, const struct diff_pair *p, const stru
 	else if (change == MODIFIED)
 		put_reasons(p, r, &text);
 	reasons = buf_cstr(&text);
+	progress_line_end();
 	fprintf(d->l.out, "%c ", "ADMT"[change]);
 	print_clean(d->l.out, p->path);
 	if (reasons != NULL && text.len > 2) {
@@ -114,6 +116,7 @@ static void show_totals(const struct look_diff *d)
 	const struct look_diff_sum *a = &d->added, *x = &d->deleted, *c = &d->changed;
 	char text[4][32];
 
+	progress_line_end();
 	fprintf(d->l.out,
 		"%" PRIu64 " added (%s), %" PRIu64 " deleted (%s), %" PRIu64
 		" changed (%s -> %s)\n",

@@ -16,6 +16,7 @@
 #include "base/sys.h"
 #include "base/table.h"
 #include "tool/look_private.h"
+#include "tool/progress.h"
 
 #define CHUNK ((size_t)1 << 20)
 
@@ -33,6 +34,7 @@ struct extract {
 	int parent;	   /* owned; -1, or the directory PARENT_PATH in DEST */
 	char *parent_path; /* owned */
 	char *bytes;	   /* owned; a chunk */
+	uint64_t done;	   /* bytes that were copied */
 	struct table firsts;
 };
 
@@ -195,6 +197,8 @@ static int copy_range(struct extract *x, uint64_t ino, int fd, off_t off, off_t 
 		if (r < 0)
 			return r;
 		off += n;
+		x->done += (uint64_t)n;
+		progress_line_show(NULL, "copying", x->done, 0);
 	}
 	return 0;
 }

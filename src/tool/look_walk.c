@@ -5,6 +5,7 @@
 
 #include "tool/columns.h"
 #include "tool/look_private.h"
+#include "tool/progress.h"
 
 void look_names_done(struct look_names *n)
 {
@@ -59,6 +60,7 @@ int look_names_read(struct fs *fs, uint64_t dir, struct look_names *ret_names)
 
 void look_complain(struct look *l, const char *path, int code)
 {
+	progress_line_end();
 	fputs("plyfs: ", stderr);
 	print_clean(stderr, path);
 	fprintf(stderr, ": %s\n", strerror(code));

@@ -194,7 +194,8 @@ command_lines() {
 	fill
 	wrong "ls or prune"
 	wrong "no such command: look" look
-	wrong "unknown argument --all" ls --all
+	wrong "unknown option --all" ls --all
+	wrong "unknown option --what" prune --what
 	wrong "unknown argument x" prune x
 	wrong "needs an argument" prune --older
 	for age in 30 d 3x -1d 3dd 99999999999999999999d; do wrong "an age is" prune --older "$age"; done

@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=tests/support/lib.sh
 . "$(dirname "$0")/../support/lib.sh"
 
-need_packages umoci python3 zstd
+need_packages umoci python3 zstd bsdutils
 in_private_ns "$@"
 make_user
 
@@ -312,6 +312,30 @@ refused() {
 	grep -Eq -- "$pattern" "$WORK/err" || fail "message lacks '$pattern': $(cat "$WORK/err")"
 }
 
+# terminal COLUMNS ARG…: plyfs check ARG… on one; what it was sent.
+terminal() {
+	local columns=$1
+	shift
+	TERM=xterm script -qec "stty cols $columns; '$PLYFS' check $* >/dev/null" /dev/null
+}
+
+# A bar on a terminal as wide as that, and on nothing else.
+progress() {
+	truncate -s 800M "$I/long"
+	tar -C "$I" -cf "$I/long.tar" long
+	"$PLYFS" check "$I/long.tar" >"$WORK/out" 2>"$WORK/err"
+	[[ ! -s $WORK/err ]] || fail "stderr: $(cat "$WORK/err")"
+	terminal 100 "$I/long.tar" >"$WORK/tty"
+	grep -Eq 'layer 1 \[=*>? *\] +[0-9]+% [0-9.]+ MB of 839 MB' "$WORK/tty" || fail "no bar: $(cat -v "$WORK/tty")"
+	terminal 30 "$I/long.tar" >"$WORK/tty"
+	tr '\r' '\n' <"$WORK/tty" | sed 's/\x1b\[K//g' | grep '%' >"$WORK/lines" || fail "nothing: $(cat -v "$WORK/tty")"
+	! grep -E '.{30}' "$WORK/lines" || fail "too wide"
+	terminal 100 --json "$I/long.tar" >"$WORK/tty"
+	[[ ! -s $WORK/tty ]] || fail "beside JSON: $(cat -v "$WORK/tty")"
+	terminal 100 --quiet "$I/long.tar" >"$WORK/tty"
+	[[ ! -s $WORK/tty ]] || fail "quietly: $(cat -v "$WORK/tty")"
+}
+
 # Nobody says where a cache would be, and none is needed.
 homeless() {
 	env -i "$PLYFS" check "$I/good" >"$WORK/out"
@@ -338,6 +362,7 @@ run_test "what is wrong does not hide the rest" goes_on
 run_test "every platform of an index" platforms
 run_test "damage of every blob is found" damage
 run_test "no cache is trusted or written" fresh
+run_test "progress is for terminals" progress
 run_test "without a home" homeless
 run_test "findings as JSON" for_programs
 run_test "what cannot be checked" refusals
