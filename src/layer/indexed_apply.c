@@ -324,6 +324,20 @@ static int describe(struct apply *a, const struct tar_member *m, struct apply_in
 	return r < 0 ? r : set_xattrs(a, m, inode, err);
 }
 
+/* What the header of a hard link says is of the file from then on: all its names have it. */
+static int describe_link(struct apply *a, const struct tar_member *m, struct apply_inode *inode,
+			 struct err *err)
+{
+	struct attr *attr = &inode->rec.attr;
+	int r;
+
+	if (!S_ISLNK(attr->mode))
+		attr->mode = (attr->mode & S_IFMT) | (m->mode & 07777);
+	attr->mtime = m->mtime;
+	r = set_owner(a, m, attr, err);
+	return r < 0 ? r : set_xattrs(a, m, inode, err);
+}
+
 /* A directory over one goes on hiding what that hid; over anything else it hides what is below. */
 static void take_opaque(const struct apply_name *name, struct apply_inode *dir)
 {
@@ -422,7 +436,7 @@ static int put_hardlink(struct apply *a, const struct tar_member *m, struct appl
 		return apply_report(a, APPLY_BAD_LINK, m->path, err);
 	if (inode != name->inode)
 		apply_set(a, name, inode);
-	return 0;
+	return describe_link(a, m, inode, err);
 }
 
 static int put_member(struct apply *a, const struct tar_member *m, struct apply_name *name,

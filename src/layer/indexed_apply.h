@@ -26,6 +26,9 @@
  *    seen by apply_resolve().
  *  - A hard link is another name of the inode that its target has at that point of the archive. If there is
  *    none, it is "pending": apply_resolve() looks in the layers below, then in this one again.
+ *  - Mode, owner, time and extended attributes in the header of a hard link become the file's, as containerd, Docker and podman
+ *    have it; those of the last member count. (umoci and GNU tar do not look at them; the specification does not
+ *    say.) A symbolic link has no mode, and attributes that the header has not stay.
  *
  * Where an archive breaks the specification, `report` is told; in strict mode that is an error, else the rule above
  * says what is done.

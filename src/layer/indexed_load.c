@@ -7,8 +7,7 @@
 #include "base/hash.h"
 #include "layer/indexed_write.h"
 
-#define HEAD_KEY     "head"
-#define HEAD_VERSION 1
+#define HEAD_KEY "head"
 
 static int read_digest(struct reader *r, struct digest *ret_d)
 {
@@ -44,7 +43,7 @@ int indexed_read_head(struct index_file *x, struct indexed_head *ret_head)
 	if (rc < 0)
 		return rc == -ENOENT ? -EUCLEAN : rc;
 	r = reader_of(bytes.data, bytes.len);
-	if (read_u32(&r) != HEAD_VERSION)
+	if (read_u32(&r) != INDEXED_HEAD_VERSION)
 		return -EUCLEAN;
 	head.flags = read_u32(&r);
 	head.compression = read_u32(&r);

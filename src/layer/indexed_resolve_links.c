@@ -148,6 +148,23 @@ static int take_old_name(struct resolving *r, const char *path, struct apply_ino
 	return 0;
 }
 
+/* The pending link's header goes for the file below, too: see indexed_apply.h. */
+static int take_header(const struct apply_inode *from, struct apply_inode *to)
+{
+	const struct attr *said = &from->rec.attr;
+	struct attr *attr = &to->rec.attr;
+	int rc = 0;
+
+	if (!S_ISLNK(attr->mode))
+		attr->mode = (attr->mode & S_IFMT) | (said->mode & 07777);
+	attr->uid = said->uid;
+	attr->gid = said->gid;
+	attr->mtime = said->mtime;
+	for (const struct apply_xattr *x = from->xattrs; rc == 0 && x != NULL; x = x->next)
+		rc = apply_xattr_set(to, x->name, x->value, x->len);
+	return rc;
+}
+
 static int link_below(struct resolving *r, struct apply_name *name, const char *path,
 		      const struct attr *attr)
 {
@@ -159,6 +176,8 @@ static int link_below(struct resolving *r, struct apply_name *name, const char *
 		if (rc == 0 && (l->inode->rec.flags & INDEX_LOWER) != 0)
 			rc = take_old_name(r, path, l->inode);
 	}
+	if (rc == 0)
+		rc = take_header(name->inode, l->inode);
 	if (rc < 0)
 		return rc;
 	apply_set(r->a, name, l->inode);

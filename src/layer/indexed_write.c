@@ -9,8 +9,7 @@
  * Directories are numbered breadth first, children in the order of their names' bytes, so that the
  * names come out sorted by (number of the directory, name) and the records by number, as the index wants them.
  */
-#define HEAD_KEY     "head"
-#define HEAD_VERSION 1
+#define HEAD_KEY "head"
 
 /* A growing array of pointers. */
 struct list {
@@ -173,7 +172,7 @@ static int write_head(const struct indexed_head *head, struct index_builder *b)
 {
 	CLEANUP(buf) struct buf out = {0};
 
-	buf_put_u32(&out, HEAD_VERSION);
+	buf_put_u32(&out, INDEXED_HEAD_VERSION);
 	buf_put_u32(&out, head->flags);
 	buf_put_u32(&out, head->compression);
 	buf_put_u64(&out, head->blob_size);

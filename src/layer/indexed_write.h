@@ -7,6 +7,9 @@
 #include "image/digest.h"
 #include "layer/indexed_apply.h"
 
+/* 2: headers of hard links count. An index of another version is made anew. */
+#define INDEXED_HEAD_VERSION 2
+
 enum indexed_head_flags {
 	INDEXED_IMPLICIT =
 		1 << 0,		  /* has implicit directories: not whole without the layers below */

@@ -48,8 +48,8 @@ def s(name, to):
     return member(name, tarfile.SYMTYPE, to=to)
 
 
-def h(name, to):
-    return member(name, tarfile.LNKTYPE, to=to)
+def h(name, to, **more):
+    return member(name, tarfile.LNKTYPE, to=to, **more)
 
 
 # ---- cases: layers from the bottom, the tree, the fault ----
@@ -110,6 +110,9 @@ CASES = {
     "link-of-a-link-below": ([BASE, [h("l2", "a/x")], [h("l3", "l2")]],
                              "d a\nd b\nf a/x ax\nf a/y ay\nf b/z bz\nf l2 ax\nf l3 ax\nf top top\n", "-"),
     "link-to-symlink": ([[s("s", "t"), h("s2", "s")]], "l s2>t\nl s>t\n", "-"),
+    "link-headers": ([[f("x", "x"), h("y", "x", mode=0o4711, mtime=77), f("low", "low", mode=0o600)],
+                      [h("up", "low", mode=0o2755, mtime=88)]],
+                     "f low low\nf up low\nf x x\nf y x\n", "-"),
     "bytes": ([[f("\udcff\udcfe\n", "b"), f("t\u00e4st", "u")]], "f t\u00e4st u\nf \udcff\udcfe\n b\n", "-"),
     "long-names": ([[f(LONG, "l"), f(DEEP + "/x", "deep")]],
                    "".join("d " + "/".join(["d" * 100] * i) + "\n" for i in range(1, 21)) +
@@ -122,7 +125,10 @@ SAME = {
     "link-to-lower": [("a/x", "again", "b/third")],
     "link-of-a-link-below": [("a/x", "l2", "l3")],
     "link-to-symlink": [("s", "s2")],
+    "link-headers": [("x", "y"), ("low", "up")],
 }
+# Modes and times that count.
+STATS = {"link-headers": {"x": (0o4711, 77), "low": (0o2755, 88)}}
 
 
 # ---- making ----
@@ -196,6 +202,11 @@ def check(name, top):
         found = {(os.lstat(f"{top}/{n}").st_ino, os.lstat(f"{top}/{n}").st_nlink) for n in group}
         if len(found) != 1 or found.pop()[1] != len(group):
             print(f"{name}: {group} are not one inode")
+            is_ok = False
+    for path, wanted in STATS.get(name, {}).items():
+        st = os.lstat(f"{top}/{path}")
+        if (st.st_mode & 0o7777, st.st_mtime) != wanted:
+            print(f"{name}: {path} has {st.st_mode:o} and {st.st_mtime}, and must have {wanted}")
             is_ok = False
     return is_ok
 

@@ -344,6 +344,40 @@ Test(indexed_apply, links_inside_the_layer)
 	cr_assert_eq(apply_find(w.a, w.a->root, "a", 1)->inode->n_names, 3);
 }
 
+/* The header's attributes are those of all names from then on; a symbolic link has no mode. */
+Test(indexed_apply, headers_of_links_count)
+{
+	CLEANUP(world) struct world w;
+	struct tar_xattr xattr = {.name = "user.k", .value = "v", .len = 1};
+	struct tar_member m = {.type = TAR_HARDLINK, .path = "b", .path_len = 1, .link = "a"};
+	const struct apply_inode *inode;
+
+	m.link_len = 1;
+	m.mode = 04711;
+	m.uid = 5;
+	m.gid = 6;
+	m.mtime.tv_sec = 77;
+	m.xattrs = &xattr;
+	m.n_xattrs = 1;
+	world_begin(&w, true);
+	file(&w, "a");
+	symlink_(&w, "s", "a");
+	cr_assert_eq(apply_member(w.a, &m, &w.err), 0);
+	m.path = "t";
+	m.link = "s";
+	cr_assert_eq(apply_member(w.a, &m, &w.err), 0);
+	check_names(&w, "f a 512\nf b 512\nl s>a\nl t>a\n");
+	inode = apply_find(w.a, w.a->root, "a", 1)->inode;
+	cr_assert_eq(inode->rec.attr.mode, S_IFREG | 04711);
+	cr_assert_eq(inode->rec.attr.uid, 5);
+	cr_assert_eq(inode->rec.attr.gid, 6);
+	cr_assert_eq(inode->rec.attr.mtime.tv_sec, 77);
+	cr_assert_str_eq(inode->xattrs->name, "user.k");
+	inode = apply_find(w.a, w.a->root, "s", 1)->inode;
+	cr_assert_eq(inode->rec.attr.mode, S_IFLNK | 0777);
+	cr_assert_eq(inode->rec.attr.uid, 5);
+}
+
 Test(indexed_apply, link_to_a_directory_or_to_nowhere)
 {
 	CLEANUP(world) struct world w;

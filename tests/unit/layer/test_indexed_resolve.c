@@ -191,6 +191,31 @@ Test(indexed_resolve, links_to_files_below)
 	check_fault(&w, APPLY_BAD_LINK, 1);
 }
 
+/* As inside one layer: the header of the link counts, and what it has not stays as below. */
+Test(indexed_resolve, headers_of_links_to_files_below_count)
+{
+	static const struct lower tree[] = {{"f", S_IFREG | 0600, NULL, 7, 9}, {0}};
+	CLEANUP(world) struct world w;
+	struct tar_xattr xattr = {.name = "user.k", .value = "v", .len = 1};
+	struct tar_member m = {.type = TAR_HARDLINK, .path = "g", .path_len = 1, .link = "f"};
+	const struct apply_inode *inode;
+
+	m.link_len = 1;
+	m.mode = 04711;
+	m.uid = 5;
+	m.xattrs = &xattr;
+	m.n_xattrs = 1;
+	world_begin(&w, true);
+	cr_assert_eq(apply_member(w.a, &m, &w.err), 0);
+	resolve(&w, tree);
+	inode = apply_find(w.a, w.a->root, "f", 1)->inode;
+	cr_assert_eq(inode, apply_find(w.a, w.a->root, "g", 1)->inode);
+	cr_assert_eq(inode->rec.attr.mode, S_IFREG | 04711);
+	cr_assert_eq(inode->rec.attr.uid, 5);
+	cr_assert_str_eq(inode->xattrs->name, "user.k");
+	cr_assert_str_eq(inode->xattrs->next->name, "user.x");
+}
+
 Test(indexed_resolve, the_link_came_before_the_target_was_replaced)
 {
 	static const struct lower tree[] = {{"f", S_IFREG | 0755, NULL, 1000, 1}, {0}};
