@@ -7,6 +7,10 @@
 
 #include "image/window.h"
 
+#ifdef HAVE_ISAL
+#include <isa-l/igzip_lib.h>
+#endif
+
 #define PIECE	     (128u << 10)
 #define TRAILER_SIZE 8u /* of a member of gzip */
 
@@ -99,6 +103,68 @@ static int inflate_all(z_stream *z, struct source *s)
 	return 0;
 }
 
+#ifdef HAVE_ISAL
+static int fast_restore(struct inflate_state *z, struct source *s, const struct point *p)
+{
+	uint8_t window[POINT_WINDOW_MAX];
+	int r = p->bits > 0 ? blob_read_at(s->b, s->buf, 1, s->off - 1) : 0;
+
+	if (r < 0)
+		return r;
+	if (p->bits > 0) {
+		z->read_in = (uint64_t)s->buf[0] >> (8 - p->bits);
+		z->read_in_length = p->bits;
+	}
+	if (p->window_len == 0)
+		return 0;
+	r = window_unpack(p, window);
+	if (r == 0 && isal_inflate_set_dict(z, window, p->window_len) != ISAL_DECOMP_OK)
+		r = -EIO;
+	return r;
+}
+
+/*
+ * The span at P by ISA-L: more than twice as fast, but only inside of one member. Anything but 0: it did not come to the end,
+ * for whatever reason.
+ */
+static int decode_fast(struct source s, const struct point *p, uint8_t *out)
+{
+	/* It is 85 KiB. */
+	CLEANUP(free) struct inflate_state *z = malloc(sizeof(*z));
+	int r;
+
+	if (z == NULL)
+		return -ENOMEM;
+	isal_inflate_init(z);
+	z->crc_flag = ISAL_DEFLATE;
+	r = fast_restore(z, &s, p);
+	if (r < 0)
+		return r;
+	z->next_out = out;
+	z->avail_out = (uint32_t)p->out_len;
+	while (z->avail_out > 0) {
+		ssize_t n = next_piece(&s);
+
+		if (n <= 0)
+			return n < 0 ? (int)n : -EIO;
+		z->next_in = s.buf;
+		z->avail_in = (uint32_t)n;
+		r = isal_inflate(z);
+		if (r < 0 || z->block_state == ISAL_BLOCK_FINISH)
+			break;
+	}
+	return z->avail_out == 0 ? 0 : -EIO;
+}
+#else
+static int decode_fast(struct source s, const struct point *p, uint8_t *out)
+{
+	(void)s;
+	(void)p;
+	(void)out;
+	return -ENOTSUP;
+}
+#endif
+
 static int decode_gzip(struct source *s, const struct point *p, uint8_t *out)
 {
 	CLEANUP(inflate) z_stream z = {0};
@@ -156,6 +222,10 @@ int span_decode(struct blob *b, const struct point *p, uint8_t *out)
 		return -ENOMEM;
 	if (p->out_len > SPAN_MAX)
 		return -EFBIG;
+	/* What it makes of the bytes has to be what the scan saw, as with zlib. */
+	if (p->kind == COMPRESSION_GZIP && decode_fast(s, p, out) == 0 &&
+	    span_check(out, p->out_len) == p->check)
+		return 0;
 	r = p->kind == COMPRESSION_GZIP ? decode_gzip(&s, p, out) : decode_zstd(&s, p, out);
 	if (r < 0)
 		return r;

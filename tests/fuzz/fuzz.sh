@@ -15,9 +15,11 @@ seed=${PLYFS_FUZZ_SEED:-$((RANDOM * 32768 + RANDOM + 1))}
 work=$(mktemp -d "${TMPDIR:-/tmp}/plyfs-fuzz-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 libraries=(zlib libzstd jansson libcrypto libxxhash)
+options=()
+! pkg-config --exists libisal || { libraries+=(libisal); options=(-DHAVE_ISAL); }
 read -ra links <<<"$(pkg-config --libs "${libraries[@]}")"
 read -ra flags <<<"$(pkg-config --cflags "${libraries[@]}")"
-flags+=(-std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O1 -g -pthread "-I$top/src"
+flags+=("${options[@]}" -std=gnu17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O1 -g -pthread "-I$top/src"
 	-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all)
 bad=0
 
