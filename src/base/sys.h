@@ -138,6 +138,14 @@ off_t sys_lseek(int fd, off_t off, int whence);
 ssize_t sys_getxattr_at(int dirfd, const char *name, const char *xattr, void *value, size_t size);
 ssize_t sys_listxattr_at(int dirfd, const char *name, char *buf, size_t size);
 
+/*
+ * Makes the table of descriptors large enough for N of them, or as many as RLIMIT_NOFILE allows. The
+ * kernel doubles it when it is full, and where threads share it that waits for all processors to
+ * have looked away (synchronize_rcu(), ten milliseconds and more). To be called before the first
+ * thread; failing costs that time only.
+ */
+void sys_reserve_fds(unsigned int n);
+
 /* Fills P with LEN random bytes; 0 or -errno. */
 int sys_random(void *p, size_t len);
 

@@ -6,10 +6,14 @@
 #include <sys/resource.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "fs/open.h"
 
 /* Directory cookies of a mount without an upper; any constant does. */
 #define SEED_WITHOUT_UPPER UINT64_C(0x706c796673)
+
+/* The table for so many descriptors takes 32 KiB; few mounts ever have more of them open. */
+#define RESERVED_FDS 4096
 
 static size_t descriptor_share(void)
 {
@@ -101,6 +105,8 @@ int fs_open(const struct fs_options *options, struct fs **ret_fs, struct err *er
 
 	if (fs == NULL)
 		return err_set(err, ENOMEM, "out of memory");
+	/* Now, as there are no threads yet. */
+	sys_reserve_fds(RESERVED_FDS);
 	fs->options = options;
 	fs->upper_fd = -1;
 	fs->read_only = options->upper == NULL || options->read_only;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
@@ -300,6 +301,36 @@ Test(sys, signals_do_not_cut_a_write_short, .timeout = 20)
 	pthread_join(thread, &total);
 	cr_assert_eq((uintptr_t)total, sizeof(data));
 	close(fds[0]);
+}
+
+/* For how many descriptors there is room in the table. */
+static unsigned int fd_table_size(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	unsigned int size = 0;
+	char line[256];
+
+	cr_assert_not_null(f);
+	while (size == 0 && fgets(line, sizeof(line), f) != NULL)
+		sscanf(line, "FDSize: %u", &size);
+	fclose(f);
+	return size;
+}
+
+Test(sys, reserve_fds_grows_the_table_at_once)
+{
+	struct rlimit limit = {1000, 1000};
+	int next = dup(0);
+
+	close(next);
+	cr_assert_lt(fd_table_size(), 1000u);
+	sys_reserve_fds(0);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	sys_reserve_fds(4096);
+	cr_assert_geq(fd_table_size(), 1000u);
+	/* Nothing stays open for it. */
+	cr_assert_eq(dup(0), next);
+	cr_assert_eq(dup(0), next + 1);
 }
 
 Test(sys, random_fills_every_length)
