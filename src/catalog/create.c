@@ -50,6 +50,17 @@ int create_new(const struct catalog *c)
 	return 0;
 }
 
+/* It must be on the disk before it gets the name that it is looked for by. */
+static int flush_new(const struct catalog *c)
+{
+	CLEANUP(fd) int fd = -1;
+
+	if (c->options.no_sync)
+		return 0;
+	fd = sys_openat(c->dirfd, CATALOG_FILE_NEW, O_RDWR, 0);
+	return fd < 0 ? fd : sys_fdatasync(fd);
+}
+
 /* Makes the file under another name and renames it, so that there never is half a catalog. */
 int create_file(const struct catalog *c)
 {
@@ -62,7 +73,10 @@ int create_file(const struct catalog *c)
 	if (rc < 0 && rc != -ENOENT)
 		return rc;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", c->dirfd, CATALOG_FILE_NEW);
-	rc = store_full_errno(c->dirfd, make_tables(c, path));
+	rc = make_tables(c, path);
+	if (rc == 0)
+		rc = flush_new(c);
+	rc = store_full_errno(c->dirfd, rc);
 	if (rc == 0)
 		rc = sys_renameat(c->dirfd, CATALOG_FILE_NEW, c->dirfd, CATALOG_FILE, 0);
 	if (rc < 0)

@@ -303,9 +303,12 @@ int open_store(const struct catalog *c, const char *path, bool create, struct st
 {
 	struct store_options options = {
 		.create = create,
-		/* The file of a snapshot or of a mirror is nobody else's, and gone with it. */
-		.no_sync = c->options.no_sync || c->options.mode == CATALOG_SNAPSHOT ||
-			   c->mirror != NULL,
+		/*
+		 * The file of a snapshot or of a mirror is nobody else's, and gone with it. One
+		 * that is being made is flushed once, when it is whole.
+		 */
+		.no_sync = create || c->options.no_sync ||
+			   c->options.mode == CATALOG_SNAPSHOT || c->mirror != NULL,
 		.map_size = c->map_size,
 	};
 
