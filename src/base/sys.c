@@ -90,11 +90,27 @@ static int open_in_checked(int dirfd, const char *name, int flags, bool no_xdev)
 	return steal_fd(&fd);
 }
 
+#define RESOLVE_IN (RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+
+int sys_open_below(int dirfd, const char *path, int flags)
+{
+	struct open_how how = {
+		.flags = openat2_flags(flags),
+		.resolve = RESOLVE_IN | RESOLVE_NO_XDEV,
+	};
+
+	if ((flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE)
+		return -EINVAL;
+	if (!have_openat2())
+		return -ENOSYS;
+	return (int)RETRY(syscall(SYS_openat2, dirfd, path, &how, sizeof(how)));
+}
+
 int sys_open_in(int dirfd, const char *name, int flags, bool no_xdev)
 {
 	struct open_how how = {
 		.flags = openat2_flags(flags),
-		.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+		.resolve = RESOLVE_IN,
 	};
 
 	if ((flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE)

@@ -29,6 +29,12 @@ int sys_openat(int dirfd, const char *name, int flags, mode_t mode);
  */
 int sys_open_in(int dirfd, const char *name, int flags, bool no_xdev);
 
+/*
+ * Opens the directory or file PATH below DIRFD: not absolute, no "..", no symbolic link on the way or
+ * at its end, no mount point. -ENOSYS where openat2(2) is missing.
+ */
+int sys_open_below(int dirfd, const char *path, int flags);
+
 /* A detached copy of the mount that FD is in, rooted at FD: nothing can be mounted over it. */
 int sys_open_tree_clone(int fd);
 

@@ -68,39 +68,44 @@ static bool holds(const struct place_ids *l, const struct place_id *id)
 }
 
 /*
- * Adds FD and what it lies in to L, from the inside out, until STOP (or the end). 1: STOP said so; 0: the end;
+ * Adds FD, which is ID, and what it lies in to L, from the inside out, until STOP (or the end). 1: STOP said so; 0: the end;
  * -errno.
  */
-static int walk_up(int fd, struct place_ids *l, bool (*stop)(void *arg, const struct place_id *id),
-		   void *arg)
+static int walk_up(int fd, const struct place_id *id, struct place_ids *l,
+		   bool (*stop)(void *arg, const struct place_id *id), void *arg)
 {
-	CLEANUP(fd) int at = sys_openat(fd, ".", O_PATH | O_DIRECTORY, 0);
-	struct place_id id, last;
+	CLEANUP(fd) int at = -1;
+	struct place_id here = *id, last;
 
-	for (bool first = true; at >= 0; first = false) {
-		int up, r = identify(at, &id);
+	do {
+		int up, r;
 
-		if (r < 0)
-			return r;
-		if (!first && same_place(&id, &last))
-			return 0;
-		if (stop != NULL && stop(arg, &id))
+		if (stop != NULL && stop(arg, &here))
 			return 1;
-		r = add(l, &id);
+		r = add(l, &here);
 		if (r < 0)
 			return r;
-		last = id;
-		up = sys_openat(at, "..", O_PATH | O_DIRECTORY, 0);
-		close(at);
+		up = sys_openat(at >= 0 ? at : fd, "..", O_PATH | O_DIRECTORY, 0);
+		/* What lies above and may not be searched cannot be compared. */
+		if (up < 0)
+			return up == -EACCES ? 0 : up;
+		if (at >= 0)
+			close(at);
 		at = up;
-	}
-	/* What lies above and may not be searched cannot be compared. */
-	return at == -EACCES ? 0 : at;
+		last = here;
+		r = identify(at, &here);
+		if (r < 0)
+			return r;
+	} while (!same_place(&here, &last));
+	return 0;
 }
 
 int ancestry_init(struct ancestry *a, int fd)
 {
-	return walk_up(fd, &a->above, NULL, NULL);
+	struct place_id id;
+	int r = identify(fd, &id);
+
+	return r < 0 ? r : walk_up(fd, &id, &a->above, NULL, NULL);
 }
 
 struct meeting {
@@ -130,7 +135,7 @@ int ancestry_of(struct ancestry *a, int fd)
 		if (same_inode(&a->above.ids[i], &id))
 			return ANCESTRY_ABOVE;
 	}
-	r = walk_up(fd, &a->outside, is_met, &m);
+	r = walk_up(fd, &id, &a->outside, is_met, &m);
 	if (r >= 0 && !m.inside)
 		return ANCESTRY_APART;
 	a->outside.n = n;

@@ -92,9 +92,9 @@ static int check_twice(struct seen *seen, size_t n, struct err *err)
 	return 0;
 }
 
-static struct layer_options options_of(const struct fs_options *o)
+static struct layer_options options_of(const struct fs_options *o, struct layer_clones *clones)
 {
-	struct layer_options lo = {.detach = true, .noxattr = o->no_xattr};
+	struct layer_options lo = {.detach = true, .clones = clones, .noxattr = o->no_xattr};
 
 	if (o->follow_redirect)
 		lo.trust |= LAYER_TRUST_REDIRECT;
@@ -126,10 +126,9 @@ static int has_names(struct layer *layer)
 }
 
 /* A directory, and where it is an upper also what lies beside its catalog. FD is taken over. */
-static int add_directory(const struct fs_options *o, int fd, const char *path, struct layers *l,
-			 struct err *err)
+static int add_directory(struct layer_options lo, const struct fs_options *o, int fd,
+			 const char *path, struct layers *l, struct err *err)
 {
-	struct layer_options lo = options_of(o);
 	CLEANUP(layer) struct layer *layer = NULL;
 	bool upper = layer_is_upper(fd);
 	CLEANUP(fd) int rest = upper ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
@@ -155,6 +154,7 @@ int layers_open(const struct fs_options *o, int upper_fd, struct layers *l, stru
 {
 	CLEANUP(free) struct seen *seen = calloc(o->n_lower + 1, sizeof(*seen));
 	CLEANUP(ancestry) struct ancestry upper = {0};
+	CLEANUP(layer_clones) struct layer_clones clones = {0};
 	struct stat st;
 	int fd, r;
 
@@ -178,7 +178,7 @@ int layers_open(const struct fs_options *o, int upper_fd, struct layers *l, stru
 			return r;
 		}
 		seen[i] = (struct seen){st.st_dev, st.st_ino, path};
-		r = add_directory(o, fd, path, l, err);
+		r = add_directory(options_of(o, &clones), o, fd, path, l, err);
 		if (r < 0)
 			return r;
 		if (i >= o->n_lower - o->n_data_only)
@@ -190,7 +190,7 @@ int layers_open(const struct fs_options *o, int upper_fd, struct layers *l, stru
 int layers_open_upper_rest(const struct fs_options *o, int upper_fd, struct layers *l,
 			   struct layer **ret_layer, struct err *err)
 {
-	struct layer_options lo = options_of(o);
+	struct layer_options lo = options_of(o, NULL);
 	CLEANUP(layer) struct layer *layer = NULL;
 	int fd = openat(upper_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r;

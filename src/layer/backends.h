@@ -8,6 +8,25 @@
 #include "image/compression.h"
 #include "layer/layer.h"
 
+/*
+ * Detached mounts that layers opened one after the other may share. Zeroed is empty. For one thread;
+ * layer_clones_done() may be called before the layers are closed, which need it only to be opened.
+ */
+#define LAYER_CLONES_MAX 8
+struct layer_clone {
+	int fd;		/* owned; -1: it cannot be cloned */
+	uint64_t mount; /* what was cloned: a directory of this mount... */
+	char *path;	/* ...by this name; owned; without a slash at its end */
+	size_t len;
+};
+struct layer_clones {
+	struct layer_clone v[LAYER_CLONES_MAX];
+	size_t n;
+	bool forbidden; /* this process may not clone mounts */
+};
+void layer_clones_done(struct layer_clones *c);
+DEFINE_CLEANUP(struct layer_clones, layer_clones, layer_clones_done)
+
 struct layer_options {
 	uint32_t trust;	   /* enum layer_trust */
 	bool hide_private; /* the directory is our own upper: its `.plyfs` is not shown */
@@ -18,6 +37,7 @@ struct layer_options {
 	 * mount (RESOLVE_NO_XDEV).
 	 */
 	bool detach;
+	struct layer_clones *clones; /* borrowed; NULL: each layer gets a detached mount of its own */
 };
 
 /*

@@ -333,20 +333,28 @@ static struct hash128 identity_of(int fd, const struct stat *st)
 	return hash128(&id, sizeof(id));
 }
 
-/* FUSE and overlayfs may number an inode anew after their caches have let it go. */
-static bool numbers_anew(int fd)
+static unsigned long type_of(int fd)
 {
 	struct statfs st;
 
-	return fstatfs(fd, &st) == 0 &&
-	       (st.f_type == FUSE_SUPER_MAGIC || st.f_type == OVERLAYFS_SUPER_MAGIC);
+	return fstatfs(fd, &st) == 0 ? (unsigned long)st.f_type : 0;
+}
+
+/* FUSE and overlayfs may number an inode anew after their caches have let it go. */
+static bool numbers_anew(unsigned long type)
+{
+	return type == FUSE_SUPER_MAGIC || type == OVERLAYFS_SUPER_MAGIC;
 }
 
 /* The descriptor of a layer's root: readable, and where allowed of a mount of its own. */
-static int open_root(int fd, bool detach, bool *ret_detached)
+static int open_root(int fd, const struct layer_options *o, bool *ret_detached)
 {
-	CLEANUP(fd) int clone = detach ? sys_open_tree_clone(fd) : -1;
+	int shared = o->detach && o->clones != NULL ? layer_clones_open(o->clones, fd) : -1;
+	CLEANUP(fd) int clone = o->detach && shared < 0 ? sys_open_tree_clone(fd) : -1;
 
+	*ret_detached = true;
+	if (shared >= 0)
+		return shared;
 	*ret_detached = clone >= 0;
 	return sys_open_in(clone >= 0 ? clone : fd, ".", O_RDONLY | O_DIRECTORY, true);
 }
@@ -356,11 +364,12 @@ static int read_root(struct dir_layer *l, const struct stat *st)
 {
 	CLEANUP(overlay_marks) struct overlay_marks marks = {0};
 	struct dir_node *n = l->root;
+	unsigned long type = type_of(n->fd);
 	int r = 0;
 
 	l->id = identity_of(n->fd, st);
-	l->path_numbers = !dir_numbers_last(n->fd);
-	l->loose_ino = l->path_numbers || numbers_anew(n->fd);
+	l->path_numbers = !dir_numbers_last(n->fd, type);
+	l->loose_ino = l->path_numbers || numbers_anew(type);
 	if (!l->noxattr) {
 		l->override = dir_override_kind(n->fd);
 		r = overlay_read_marks(n->fd, NULL, &marks);
@@ -372,9 +381,9 @@ static int read_root(struct dir_layer *l, const struct stat *st)
 	return r < 0 ? r : 0;
 }
 
-static int open_layer(struct dir_layer *l, int fd, bool detach)
+static int open_layer(struct dir_layer *l, int fd, const struct layer_options *o)
 {
-	CLEANUP(fd) int own = open_root(fd, detach, &l->detached);
+	CLEANUP(fd) int own = open_root(fd, o, &l->detached);
 	struct stat st;
 	int r;
 
@@ -408,7 +417,7 @@ int layer_open_dir(int fd, const char *path, const struct layer_options *options
 	dir_layer_of(l)->noxattr = options->noxattr;
 	atomic_init(&dir_layer_of(l)->may_noatime, true);
 	dir_fds_set_budget();
-	r = open_layer(dir_layer_of(l), given, options->detach);
+	r = open_layer(dir_layer_of(l), given, options);
 	if (r < 0)
 		return err_errno(err, -r, "%s: cannot be read as a layer", path);
 	*ret_layer = steal_ptr(&l);

@@ -140,14 +140,22 @@ int dir_open_in(struct dir_layer *l, int dirfd, const char *name, int flags);
  */
 int dir_open_node(struct dir_node *n, int parent_fd);
 
+/* ---- dir_clone.c ---- */
+
+/*
+ * The directory FD opened anew, for reading, in a detached mount that others share; -errno: it must
+ * get one of its own, if it can.
+ */
+int layer_clones_open(struct layer_clones *c, int fd);
+
 /* ---- dir_number.c ---- */
 
 /*
- * Does the file system of FD give an inode the same number for ever? A file that is copied up is
+ * Does the file system of FD, of TYPE (statfs(2)), give an inode the same number for ever? A file that is copied up is
  * known by its number, in this mount and the next. FUSE file systems often count inodes as they
  * are asked for them, FAT when it reads them.
  */
-bool dir_numbers_last(int fd);
+bool dir_numbers_last(int fd, unsigned long type);
 /* The number for NAME in PARENT; NULL and NULL: the root's. */
 uint64_t dir_number(const struct dir_node *parent, const char *name);
 /* Puts the number for NAME in N, or for N itself (NULL), into A, where paths have numbers. */

@@ -64,13 +64,9 @@ static bool is_known_fuse(int fd)
 	return false;
 }
 
-bool dir_numbers_last(int fd)
+bool dir_numbers_last(int fd, unsigned long type)
 {
-	struct statfs st;
-
-	if (fstatfs(fd, &st) < 0)
-		return true;
-	switch ((unsigned long)st.f_type) {
+	switch (type) {
 	case MSDOS_SUPER_MAGIC:
 	case EXFAT_SUPER_MAGIC:
 		return false;

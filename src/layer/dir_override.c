@@ -3,28 +3,43 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/sys.h"
 #include "layer/dir.h"
+#include "layer/dir_xattr.h"
 
 /* Room for the longest value, "UID:GID:MODE:block-MAJ:MIN", and to see that one is longer. */
 enum { VALUE_SIZE = 128 };
 
+/* The kinds, the one that counts most first. */
+static const enum override_kind kinds[] = {
+	OVERRIDE_SECURITY,
+	OVERRIDE_CONTAINERS,
+	OVERRIDE_USER,
+};
+#define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+/* ARG: the index of the first kind seen so far. */
+static int see_kind(const char *xattr, void *arg)
+{
+	size_t *first = arg;
+
+	for (size_t i = 0; i < *first; i++) {
+		if (strcmp(xattr, override_xattr(kinds[i])) == 0)
+			*first = i;
+	}
+	return 0;
+}
+
 enum override_kind dir_override_kind(int fd)
 {
-	static const enum override_kind kinds[] = {
-		OVERRIDE_SECURITY,
-		OVERRIDE_CONTAINERS,
-		OVERRIDE_USER,
-	};
-	size_t i;
+	size_t first = N_KINDS;
 
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (sys_getxattr_at(fd, NULL, override_xattr(kinds[i]), NULL, 0) >= 0)
-			return kinds[i];
-	}
-	return OVERRIDE_NONE;
+	if (dir_each_xattr(fd, NULL, see_kind, &first) < 0 || first == N_KINDS)
+		return OVERRIDE_NONE;
+	return kinds[first];
 }
 
 /* A directory is a directory, whatever an xattr says: it decides what calls can be made. */

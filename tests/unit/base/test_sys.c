@@ -187,6 +187,28 @@ Test(sys, open_in_without_openat2_stays_on_its_mount)
 	check_no_xdev();
 }
 
+Test(sys, open_below)
+{
+	CLEANUP(fd) int a = -1, fd = -1;
+
+	cr_assert_eq(mkdirat(tmp_fd, "a", 0755), 0);
+	cr_assert_eq(mkdirat(tmp_fd, "a/b", 0755), 0);
+	cr_assert_eq(mkdirat(tmp_fd, "a/b/c", 0755), 0);
+	cr_assert_eq(symlinkat("b", tmp_fd, "a/link"), 0);
+	a = sys_open_in(tmp_fd, "a", O_RDONLY | O_DIRECTORY, true);
+	cr_assert_geq(a, 0);
+	fd = sys_open_below(a, "b/c", O_RDONLY | O_DIRECTORY);
+	if (fd == -ENOSYS)
+		cr_skip_test("no openat2 here");
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	cr_assert_eq(sys_open_below(a, "link/c", O_RDONLY), -ELOOP);
+	cr_assert_eq(sys_open_below(a, "b/../../a", O_RDONLY), -EXDEV);
+	cr_assert_eq(sys_open_below(a, "/tmp", O_RDONLY), -EXDEV);
+	cr_assert_eq(sys_open_below(a, "b/none", O_RDONLY), -ENOENT);
+	cr_assert_eq(sys_open_below(a, "b/c", O_RDWR | O_CREAT), -EINVAL);
+}
+
 Test(sys, a_cloned_tree_does_not_see_later_mounts)
 {
 	char path[5000];
