@@ -307,8 +307,8 @@ int open_store(const struct catalog *c, const char *path, bool create, struct st
 		 * The file of a snapshot or of a mirror is nobody else's, and gone with it. One
 		 * that is being made is flushed once, when it is whole.
 		 */
-		.no_sync = create || c->options.no_sync ||
-			   c->options.mode == CATALOG_SNAPSHOT || c->mirror != NULL,
+		.no_sync = create || c->options.no_sync || c->options.mode == CATALOG_SNAPSHOT ||
+			   c->mirror != NULL,
 		.map_size = c->map_size,
 	};
 
