@@ -98,6 +98,20 @@ static int open_all(struct fs *fs, struct err *err)
 	return r;
 }
 
+/* What failed is said already; not what to do about it. */
+static int explain_limit(const struct fs *fs, struct err *err)
+{
+	struct rlimit rl;
+
+	if (err == NULL || getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		return -EMFILE;
+	return err_set(err, EMFILE,
+		       "%s (this process may have %llu, and %zu layers need more: raise the limit, "
+		       "with ulimit -n or LimitNOFILE=)",
+		       err_text(err), (unsigned long long)rl.rlim_cur,
+		       fs->stack != NULL ? stack_count(fs->stack) : fs->options->n_lower);
+}
+
 int fs_open(const struct fs_options *options, struct fs **ret_fs, struct err *err)
 {
 	CLEANUP(fs) struct fs *fs = calloc(1, sizeof(*fs));
@@ -116,6 +130,8 @@ int fs_open(const struct fs_options *options, struct fs **ret_fs, struct err *er
 	if (fs_init(fs) < 0)
 		return err_set(err, ENOMEM, "out of memory");
 	r = open_all(fs, err);
+	if (r == -EMFILE)
+		return explain_limit(fs, err);
 	if (r < 0)
 		return r;
 	/* The commits of opening may have started threads, which do not live through a fork. */

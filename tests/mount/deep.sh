@@ -1,0 +1,123 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# As many layers as clients stack, and as few open files as systems allow.
+set -euo pipefail
+# shellcheck source=tests/support/lib.sh
+. "$(dirname "$0")/../support/lib.sh"
+need_packages fuse3 python3
+in_private_ns "$@"
+fuse_ready
+
+LAYERS=500
+FILES=3000
+HERE=$(cd "$(dirname "$0")" && pwd)
+SEED=${PLYFS_TEST_SEED:-$RANDOM}
+
+after_failure() { drop_mounts; }
+
+deep() { /usr/bin/python3 "$HERE/_deep.py" "$@"; }
+
+# The lowest layer has the number 0.
+stack_options() {
+	echo "lowerdir=$(seq -s : $((LAYERS - 1)) -1 0),upperdir=upper,workdir=work"
+}
+
+# fresh NAME: an upper, a work directory and a mount point, in the directory of the layers.
+fresh() {
+	cd "$WORK/layers"
+	rm -rf upper work mnt
+	mkdir upper work mnt
+	echo "seed $SEED"
+}
+
+# limited N COMMAND…: with N descriptors, which cannot be made more.
+limited() {
+	local n=$1
+	shift
+	(
+		ulimit -n "$n"
+		exec setpriv --bounding-set=-sys_resource --inh-caps=-sys_resource "$@"
+	)
+}
+
+# has_at_most N MOUNTPOINT: the daemon was not allowed more descriptors.
+has_at_most() {
+	local pid
+	pid=$(daemon_pids "$2")
+	eq "$(awk '/^Max open files/ {print $4, $5}' "/proc/$pid/limits")" "$1 $1"
+	(($(find "/proc/$pid/fd" -mindepth 1 | wc -l) <= $1))
+}
+
+stack() {
+	fresh
+	mount_plyfs "$(stack_options)" "$PWD/mnt"
+	deep check . mnt
+	# What is written goes above all of them.
+	echo new >mnt/shared/newest
+	rm -r mnt/shared/f*
+	eq "$(ls mnt/shared)" newest
+	umount_plyfs "$PWD/mnt"
+	mount_plyfs "$(stack_options)" "$PWD/mnt"
+	eq "$(cat mnt/shared/newest)" new
+	eq "$(ls mnt/shared)" newest
+	umount_plyfs "$PWD/mnt"
+}
+
+stack_with_few() {
+	fresh
+	limited 1024 "$PLYFS" -o "$(stack_options)" "$PWD/mnt"
+	deep check . mnt
+	has_at_most 1024 "$PWD/mnt"
+	# All directories are in use at once by several processes.
+	for i in 1 2 3 4; do
+		find mnt -type f -exec cat {} + >"out$i" &
+		jobs[i]=$!
+	done
+	for i in 1 2 3 4; do wait "${jobs[i]}"; done
+	for i in 2 3 4; do cmp out1 "out$i"; done
+	deep check . mnt
+	has_at_most 1024 "$PWD/mnt"
+	umount_plyfs "$PWD/mnt"
+}
+
+many_open() {
+	cd "$WORK"
+	rm -rf low upper work mnt
+	mkdir low upper work mnt
+	deep files low "$FILES"
+	limited 1024 "$PLYFS" -o lowerdir=low,upperdir=upper,workdir=work "$PWD/mnt"
+	ulimit -n $((FILES + 1000))
+	deep hold mnt "$FILES"
+	has_at_most 1024 "$PWD/mnt"
+	umount_plyfs "$PWD/mnt"
+	mount_plyfs lowerdir=low,upperdir=upper,workdir=work "$PWD/mnt"
+	eq "$(find mnt -type f | wc -l)" $((FILES / 2))
+	umount_plyfs "$PWD/mnt"
+}
+
+too_few() {
+	local said n
+	fresh
+	for n in 20 256 505; do
+		said=$(limited "$n" "$PLYFS" -o "$(stack_options)" "$PWD/mnt" 2>&1) && fail "mounted with $n descriptors"
+		echo "$said"
+		eq "$(wc -l <<<"$said")" 1 "lines with $n"
+		contains "$said" "Too many open files"
+		contains "$said" "$LAYERS layers"
+		contains "$said" "this process may have $n"
+		contains "$said" "ulimit -n"
+		[[ -z $(mount_type "$PWD/mnt") ]] || fail "something is mounted"
+	done
+	# With the limit raised the same upper is mounted.
+	mount_plyfs "$(stack_options)" "$PWD/mnt"
+	deep check . mnt
+	umount_plyfs "$PWD/mnt"
+}
+
+mkdir "$WORK/layers"
+deep make "$WORK/layers" "$LAYERS" "$SEED"
+run_test "$LAYERS layers" stack
+run_test "$LAYERS layers with 1,024 descriptors" stack_with_few
+run_test "$FILES open files with 1,024 descriptors" many_open
+run_test "too few descriptors for the layers: what to do is said" too_few
+finish
