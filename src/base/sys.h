@@ -143,6 +143,8 @@ off_t sys_lseek(int fd, off_t off, int whence);
  */
 ssize_t sys_getxattr_at(int dirfd, const char *name, const char *xattr, void *value, size_t size);
 ssize_t sys_listxattr_at(int dirfd, const char *name, char *buf, size_t size);
+/* Is asking by NAME one system call, which needs no /proc? */
+bool sys_has_xattrat(void);
 
 /*
  * Makes the table of descriptors large enough for N of them, or as many as RLIMIT_NOFILE allows. The

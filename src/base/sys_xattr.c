@@ -35,7 +35,7 @@ struct xattrat_args {
  * Whether the calls of 6.13 may be used, found out once and for both. A size of 0 for the arguments
  * is EINVAL where they exist; a missing call is ENOSYS, or EPERM by a seccomp filter.
  */
-static bool have_xattrat(void)
+bool sys_has_xattrat(void)
 {
 	static int known; /* 0 not asked yet, 1 yes, -1 no */
 	int have = __atomic_load_n(&known, __ATOMIC_RELAXED);
@@ -108,7 +108,7 @@ static ssize_t getxattr_name(int dirfd, const char *name, const char *xattr, voi
 	ssize_t n;
 	int r;
 
-	if (have_xattrat()) {
+	if (sys_has_xattrat()) {
 		n = syscall(NR_GETXATTRAT, dirfd, name, AT_SYMLINK_NOFOLLOW, xattr, &args,
 			    sizeof(args));
 		return n < 0 ? -errno : n;
@@ -126,7 +126,7 @@ static ssize_t listxattr_name(int dirfd, const char *name, char *buf, size_t siz
 	ssize_t n;
 	int r;
 
-	if (have_xattrat()) {
+	if (sys_has_xattrat()) {
 		n = syscall(NR_LISTXATTRAT, dirfd, name, AT_SYMLINK_NOFOLLOW, buf, size);
 		return n < 0 ? -errno : n;
 	}

@@ -4,9 +4,9 @@
  *
  * What makes it cheap: a directory's marks are read once, when its node is made; its names are read
  * once for the whiteouts among them, when the first of them is looked up or when it is listed. From
- * then on looking up an ordinary file is one system call. Where nothing lies below (lookup_bottom())
- * none of these hides anything: looking up a directory is one system call, too, and it is not opened before
- * something in it is asked for.
+ * then on looking up an ordinary file is one system call. A directory is not opened before something in
+ * it is asked for: looking it up is three calls, one for itself and two for its marks. Where nothing lies below
+ * (lookup_bottom()) none of these hides anything, and it is one call, too.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -62,6 +62,29 @@ static int read_node(struct dir_node *n, int parent_fd, char **ret_redirect)
 	return 0;
 }
 
+/*
+ * As read_node() without opening it: where there is no other mount, and asking by name costs no more
+ * than by descriptor. -errno: opening it tells what is wrong.
+ */
+static int read_unopened(struct dir_node *n, int parent_fd, char **ret_redirect)
+{
+	CLEANUP(overlay_marks) struct overlay_marks marks = {0};
+	int r = 0;
+
+	if (!n->layer->detached || !sys_has_xattrat())
+		return -EOPNOTSUPP;
+	if (!n->layer->noxattr)
+		r = overlay_read_marks(parent_fd, n->name, &marks);
+	if (r == 0 && !marks.opaque)
+		r = aufs_opaque_in(parent_fd, n->name);
+	if (r < 0)
+		return r;
+	n->opaque = marks.opaque || r > 0;
+	n->xwhiteout = marks.xwhiteout ? DIR_XWHITEOUT_YES : DIR_XWHITEOUT_NO;
+	*ret_redirect = steal_ptr(&marks.redirect);
+	return 0;
+}
+
 static void set_redirect(struct layer_entry *e, char *redirect)
 {
 	if (redirect == NULL)
@@ -80,7 +103,7 @@ static int lookup_dir(struct dir_node *parent, int fd, const char *name, const s
 	if (r == 0)
 		r = dir_node_new(parent->layer, parent, name, st, &n);
 	/* Where other mounts can be, opening tells whether it is one. */
-	if (r == 0 && !(bottom && parent->layer->detached))
+	if (r == 0 && !(bottom && parent->layer->detached) && read_unopened(n, fd, &redirect) < 0)
 		r = read_node(n, fd, &redirect);
 	if (r < 0)
 		return r;

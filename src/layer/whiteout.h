@@ -49,6 +49,8 @@ bool aufs_reserved(const char *name);
 
 /* Does DIRFD hold the mark of an opaque directory? 1, 0 or -errno. */
 int aufs_opaque(int dirfd);
+/* The same of the directory NAME in DIRFD, of which nobody has a descriptor. */
+int aufs_opaque_in(int dirfd, const char *name);
 
 /* Does DIRFD hold a whiteout of NAME? 1, 0 or -errno. Asks the directory: for one whose names
  * cannot be listed. */

@@ -46,6 +46,18 @@ int aufs_opaque(int dirfd)
 	return exists(dirfd, OPAQUE);
 }
 
+int aufs_opaque_in(int dirfd, const char *name)
+{
+	char path[NAME_MAX + sizeof("/" OPAQUE)];
+	size_t len = strlen(name);
+
+	if (len > NAME_MAX)
+		return -ENAMETOOLONG;
+	memcpy(path, name, len);
+	memcpy(path + len, "/" OPAQUE, sizeof("/" OPAQUE));
+	return exists(dirfd, path);
+}
+
 int aufs_hides(int dirfd, const char *name)
 {
 	char reserved_name[PREFIX_LEN + NAME_MAX + 1];

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/sys.h"
 #include "support/timed.h"
 #include "unit/layer/plain.h"
 
@@ -34,6 +35,39 @@ static struct layer_entry bottom(struct plain *p, const char *name)
 
 	cr_assert_eq(layer_lookup_bottom(p->layer, p->root, name, &e), 0, "%s", name);
 	return e;
+}
+
+Test(dir_bottom, marks_are_read_before_a_directory_is_opened)
+{
+	const struct layer_options detached = {.detach = true, .trust = LAYER_TRUST_REDIRECT};
+	struct layer_entry e[5] = {0}, f;
+	static const char *const names[] = {"plain", "overlay", "aufs", "moved", "nobodys"};
+	size_t before;
+	WITH_PLAIN(p);
+	for (int i = 0; i < 5; i++)
+		put_dir(&p, names[i]);
+	put_xattr(&p, "overlay", "user.overlay.opaque", "y");
+	put_file(&p, "aufs/.wh..wh..opq", "");
+	put_xattr(&p, "moved", "user.overlay.redirect", "/from");
+	put_file(&p, "plain/f", "bytes");
+	cr_assert_eq(fchmodat(p.tmp.fd, "nobodys", 0, 0), 0);
+	plain_open(&p, &detached);
+	before = open_descriptors();
+	for (int i = 0; i < 5; i++)
+		cr_assert_eq(layer_lookup(p.layer, p.root, names[i], &e[i]), 0, "%s", names[i]);
+	if (geteuid() == 0 && sys_has_xattrat())
+		cr_assert_eq(open_descriptors(), before);
+	cr_assert_eq(e[0].flags, 0);
+	cr_assert_eq(e[1].flags, LAYER_OPAQUE);
+	cr_assert_eq(e[2].flags, LAYER_OPAQUE);
+	cr_assert_eq(e[3].flags, LAYER_REDIRECT);
+	cr_assert_str_eq(e[3].redirect, "/from");
+	cr_assert_eq(e[4].flags, 0);
+	cr_assert_eq(layer_lookup(p.layer, e[0].dir, "f", &f), 0);
+	cr_assert_eq(f.attr.size, 5);
+	layer_entry_done(p.layer, &f);
+	for (int i = 0; i < 5; i++)
+		layer_entry_done(p.layer, &e[i]);
 }
 
 Test(dir_bottom, a_directory_is_opened_when_it_is_entered)

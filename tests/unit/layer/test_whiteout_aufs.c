@@ -68,4 +68,5 @@ Test(whiteout_aufs, asks_the_directory)
 	long_name[255] = '\0';
 	cr_assert_eq(aufs_hides(p.tmp.fd, long_name), 0);
 	cr_assert_eq(aufs_opaque(-1), -EBADF);
+	cr_assert_eq(aufs_opaque_in(-1, "d"), -EBADF);
 }
