@@ -321,6 +321,7 @@ static const struct layer_ops dir_ops = {
 	.lookup_bottom = lookup_bottom,
 	.dir_entry = dir_entry,
 	.list = dir_list,
+	.lists_all = dir_lists_all,
 	.getattr = getattr,
 	.readlink = dir_readlink,
 	.getxattr = dir_getxattr,
@@ -392,6 +393,7 @@ static int read_root(struct dir_layer *l, const struct stat *st)
 
 	l->id = identity_of(n->fd, st);
 	l->path_numbers = !dir_numbers_last(n->fd, type);
+	l->exact_names = dir_names_exact(type);
 	l->loose_ino = l->path_numbers || numbers_anew(type);
 	if (!l->noxattr) {
 		l->override = dir_override_kind(n->fd);

@@ -64,6 +64,7 @@ struct dir_layer {
 	bool noxattr;
 	bool detached;	   /* of a mount of its own: no other is mounted in it */
 	bool loose_ino;	   /* the file system numbers inodes anew each time it looks them up */
+	bool exact_names;  /* of its directories those are that do not say that they ignore case */
 	bool path_numbers; /* its numbers do not outlast a mount: those of the paths are shown */
 };
 
@@ -164,6 +165,9 @@ void dir_renumber(const struct dir_node *n, const char *name, struct attr *a);
 /* ---- dir_list.c ---- */
 
 int dir_list(struct layer *l, struct layer_dir *dir, struct layer_list *list);
+/* Do directories on a file system of TYPE (statfs(2)) tell when they ignore case? */
+bool dir_names_exact(unsigned long type);
+bool dir_lists_all(struct layer *l, struct layer_dir *dir);
 /* Reads N's names for the whiteouts among them; -EACCES when they cannot be listed. */
 int dir_scan_hidden(struct dir_node *n, int fd, struct aufs_set *ret_set);
 

@@ -3,7 +3,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/sys.h"
 #include "layer/dir.h"
@@ -186,4 +189,42 @@ int dir_list(struct layer *l, struct layer_dir *dir, struct layer_list *list)
 	r = list_node(&ls);
 	dir_fd_put(ls.node);
 	return r;
+}
+
+/*
+ * Those known to have all their names in their listings, byte for byte. Others may ignore case
+ * without saying so (XFS, ZFS, network file systems) or find files by names that they do not list
+ * (FAT, NTFS).
+ */
+bool dir_names_exact(unsigned long type)
+{
+	switch (type) {
+	case EXT4_SUPER_MAGIC:
+	case F2FS_SUPER_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+	case TMPFS_MAGIC:
+	case SQUASHFS_MAGIC:
+	case EROFS_SUPER_MAGIC_V1:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool dir_lists_all(struct layer *l, struct layer_dir *dir)
+{
+	struct dir_node *n = dir_node_of(dir);
+	int fd, flags = 0, r;
+
+	if (n->empty)
+		return true;
+	if (!dir_layer_of(l)->exact_names)
+		return false;
+	fd = dir_fd_get(n);
+	if (fd < 0)
+		return false;
+	r = ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 ? errno : 0;
+	dir_fd_put(n);
+	/* Where directories have no flags none ignores case. */
+	return r == ENOTTY || r == EOPNOTSUPP || (r == 0 && (flags & FS_CASEFOLD_FL) == 0);
 }

@@ -273,12 +273,20 @@ static void close_(struct layer *l)
 	free(x);
 }
 
+static bool lists_all(struct layer *l, struct layer_dir *dir)
+{
+	(void)l;
+	(void)dir;
+	return true;
+}
+
 static const struct layer_ops indexed_ops = {
 	.kind = "indexed",
 	.root = root,
 	.lookup = lookup,
 	.dir_entry = dir_entry,
 	.list = list,
+	.lists_all = lists_all,
 	.getattr = getattr,
 	.readlink = readlink_,
 	.getxattr = getxattr_,

@@ -145,6 +145,11 @@ int layer_readdir(struct layer *l, struct layer_dir *dir, struct layer_list *lis
 	return r;
 }
 
+bool layer_lists_all(struct layer *l, struct layer_dir *dir)
+{
+	return l->ops->lists_all != NULL && l->ops->lists_all(l, dir);
+}
+
 int layer_getattr(struct layer *l, struct layer_dir *dir, const char *name, struct attr *ret_attr)
 {
 	struct attr a = {0};

@@ -106,6 +106,12 @@ struct layer_ops {
 	/* Appends to LIST. */
 	int (*list)(struct layer *l, struct layer_dir *dir, struct layer_list *list);
 
+	/*
+	 * Optional. Does lookup() find exactly the names that list() gives? Not where case is ignored,
+	 * or where there are names that are not listed. NULL: it may not.
+	 */
+	bool (*lists_all)(struct layer *l, struct layer_dir *dir);
+
 	int (*getattr)(struct layer *l, struct layer_dir *dir, const char *name,
 		       struct attr *ret_attr);
 
@@ -206,6 +212,7 @@ int layer_lookup_bottom(struct layer *l, struct layer_dir *dir, const char *name
 			struct layer_entry *ret_entry);
 int layer_dir_entry(struct layer *l, struct layer_dir *dir, struct layer_entry *ret_entry);
 int layer_readdir(struct layer *l, struct layer_dir *dir, struct layer_list *list);
+bool layer_lists_all(struct layer *l, struct layer_dir *dir);
 int layer_getattr(struct layer *l, struct layer_dir *dir, const char *name, struct attr *ret_attr);
 ssize_t layer_readlink(struct layer *l, struct layer_dir *dir, const char *name, char *target,
 		       size_t size);

@@ -375,12 +375,20 @@ static void mem_close(struct layer *l)
 	free(l);
 }
 
+static bool lists_all(struct layer *l, struct layer_dir *dir)
+{
+	(void)l;
+	(void)dir;
+	return true;
+}
+
 static const struct layer_ops mem_ops = {
 	.kind = "mem",
 	.root = root,
 	.lookup = lookup,
 	.dir_entry = dir_entry,
 	.list = list,
+	.lists_all = lists_all,
 	.getattr = getattr,
 	.readlink = mem_readlink,
 	.getxattr = mem_getxattr,

@@ -281,6 +281,14 @@ static void trace_close(struct layer *l)
 }
 
 /* Calls that the inner layer lacks are answered by the wrappers in layer.c, and not announced. */
+static bool trace_lists_all(struct layer *l, struct layer_dir *dir)
+{
+	bool all = layer_lists_all(inner_of(l), inner_dir(dir));
+
+	TRACE(l, "lists_all", dir, NULL, all);
+	return all;
+}
+
 static const struct layer_ops trace_ops = {
 	.kind = "trace",
 	.root = trace_root,
@@ -288,6 +296,7 @@ static const struct layer_ops trace_ops = {
 	.lookup_bottom = trace_lookup_bottom,
 	.dir_entry = trace_dir_entry,
 	.list = trace_list,
+	.lists_all = trace_lists_all,
 	.getattr = trace_getattr,
 	.readlink = trace_readlink,
 	.getxattr = trace_getxattr,

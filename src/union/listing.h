@@ -36,6 +36,15 @@ void listing_know(struct listing_known *k, const struct union_ref *ref);
 const struct listing_known *listing_find_known(const struct union_list *list,
 					       const struct union_name *name);
 
+/*
+ * What a listing says of a look-up of NAME. HAS: it is there; RET_LIST is in use, until
+ * union_list_put(). HAS_NOT: it is not there, in no layer. SILENT: the layers are to be asked.
+ */
+enum listing_says { LISTING_SILENT, LISTING_HAS, LISTING_HAS_NOT };
+enum listing_says listing_ask(struct union_dir *dir, const char *name,
+			      const struct union_list **ret_list,
+			      const struct union_name **ret_name);
+
 /* Is there as much read ahead of walks as should be? */
 bool listings_full(struct stack *s);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Looking names and paths up. */
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -112,7 +113,20 @@ static int look_up(struct union_dir *dir, const char *name, const uint16_t *only
 
 int union_lookup(struct union_dir *dir, const char *name, struct union_ref *ret_ref)
 {
-	return look_up(dir, name, NULL, ret_ref);
+	const struct union_list *list;
+	const struct union_name *listed;
+	int r;
+
+	switch (listing_ask(dir, name, &list, &listed)) {
+	case LISTING_HAS_NOT:
+		return -ENOENT;
+	case LISTING_HAS:
+		r = union_lookup_listed(dir, list, listed, ret_ref);
+		union_list_put(dir, list);
+		return r;
+	default:
+		return look_up(dir, name, NULL, ret_ref);
+	}
 }
 
 int union_lookup_listed(struct union_dir *dir, const struct union_list *list,
@@ -129,7 +143,7 @@ int union_lookup_listed(struct union_dir *dir, const struct union_list *list,
 		       ret_ref);
 }
 
-int union_exists(struct union_dir *dir, const char *name)
+static int search_exists(struct union_dir *dir, const char *name)
 {
 	struct budget budget = {.steps = BUDGET_STEPS};
 	CLEANUP(search) struct search q;
@@ -144,6 +158,25 @@ int union_exists(struct union_dir *dir, const char *name)
 	r = (e.flags & LAYER_WHITEOUT) == 0;
 	layer_entry_done(dir->stack->layers[part->layer], &e);
 	return r;
+}
+
+int union_exists(struct union_dir *dir, const char *name)
+{
+	const struct union_list *list;
+	const struct union_name *listed;
+	bool known;
+
+	switch (listing_ask(dir, name, &list, &listed)) {
+	case LISTING_HAS_NOT:
+		return 0;
+	case LISTING_HAS:
+		/* Of some it is not even known whether they can be looked at. */
+		known = listed->dtype != DT_UNKNOWN;
+		union_list_put(dir, list);
+		return known ? 1 : search_exists(dir, name);
+	default:
+		return search_exists(dir, name);
+	}
 }
 
 /* The next component of *PATH into NAME: 1, 0 at the end, or what is wrong with it. */

@@ -2,10 +2,12 @@
 /* Merged listings: made once a directory, kept while they are used. */
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "catalog/catalog.h"
 #include "union/listing.h"
 #include "union/merge.h"
 
@@ -17,11 +19,19 @@
 /* How many of the oldest are looked at for one that may go: few are in the middle of being read. */
 #define KEEP_LOOKS 8
 
+/* union_dir.asked: parts that were asked for names; as many as are worth a listing; no more listings. */
+#define ASKED_ENOUGH 512
+#define ASKED_NEVER  UINT_MAX
+
+/* Are look-ups of names that are not in it in vain? Found out when it is asked. */
+enum listing_exact { EXACT_UNKNOWN, EXACT_NO, EXACT_YES };
+
 struct listing {
 	struct union_list list;		       /* first: what users hold */
 	struct union_dir *dir;		       /* borrowed */
 	size_t bytes;			       /* changes under the lock, while it is in use */
 	_Atomic(struct listing_known *) known; /* owned; one a name, or NULL */
+	atomic_int exact;		       /* enum listing_exact */
 	/* The rest is protected by stack.lists.lock. */
 	uint32_t users;
 	bool ended;		       /* somebody has read it to its end */
@@ -271,6 +281,96 @@ void stack_trim(struct stack *s)
 		pthread_mutex_unlock(&s->lists.lock);
 		listing_free(l);
 	} while (l != NULL);
+}
+
+static bool is_exact(struct union_dir *dir, struct listing *l)
+{
+	int exact = atomic_load_explicit(&l->exact, memory_order_relaxed);
+
+	if (exact != EXACT_UNKNOWN)
+		return exact == EXACT_YES;
+	exact = EXACT_YES;
+	for (uint32_t i = 0; i < dir->n_parts && exact == EXACT_YES; i++) {
+		const struct part *p = &dir->parts[i];
+
+		if (!layer_lists_all(dir->stack->layers[p->layer], p->dir))
+			exact = EXACT_NO;
+	}
+	atomic_store_explicit(&l->exact, exact, memory_order_relaxed);
+	return exact == EXACT_YES;
+}
+
+static const struct union_name *find_name(const struct union_list *list, uint64_t hash,
+					  const char *name, size_t len)
+{
+	size_t low = 0, high = list->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (list->names[mid].hash < hash)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < list->n && list->names[low].hash == hash; low++) {
+		const struct union_name *u = &list->names[low];
+
+		if (u->len == len && memcmp(u->name, name, len) == 0)
+			return u;
+	}
+	return NULL;
+}
+
+/*
+ * Without a listing each look-up asks one layer after the other. When as many were asked as a listing
+ * costs, more or less, it is made, if it is not so large that it would not be kept.
+ */
+static struct listing *make_when_due(struct union_dir *dir)
+{
+	unsigned int asked = atomic_load_explicit(&dir->asked, memory_order_relaxed);
+	const struct union_list *list;
+
+	if (dir->n_parts < 2 || asked == ASKED_NEVER)
+		return NULL;
+	asked += dir->n_parts;
+	atomic_store_explicit(&dir->asked, asked < ASKED_ENOUGH ? asked : 0, memory_order_relaxed);
+	if (asked < ASKED_ENOUGH)
+		return NULL;
+	if (union_list_get(dir, &list) < 0) {
+		atomic_store_explicit(&dir->asked, ASKED_NEVER, memory_order_relaxed);
+		return NULL;
+	}
+	if (dir->listing->bytes > KEEP_BYTES / 4)
+		atomic_store_explicit(&dir->asked, ASKED_NEVER, memory_order_relaxed);
+	return dir->listing;
+}
+
+enum listing_says listing_ask(struct union_dir *dir, const char *name,
+			      const struct union_list **ret_list,
+			      const struct union_name **ret_name)
+{
+	struct listing *l = listing_use(dir);
+	size_t len = strlen(name);
+	const struct union_name *u;
+
+	if (l == NULL)
+		l = make_when_due(dir);
+	if (l == NULL)
+		return LISTING_SILENT;
+	u = find_name(&l->list, catalog_name_hash(dir->stack->seed, name, len), name, len);
+	/* With one part there is nothing to choose from: it is asked for the name as it is. */
+	if (!(u != NULL && dir->n_parts == 1) && !is_exact(dir, l)) {
+		union_list_put(dir, &l->list);
+		return LISTING_SILENT;
+	}
+	if (u == NULL) {
+		union_list_put(dir, &l->list);
+		return LISTING_HAS_NOT;
+	}
+	*ret_list = &l->list;
+	*ret_name = u;
+	return LISTING_HAS;
 }
 
 bool listings_full(struct stack *s)

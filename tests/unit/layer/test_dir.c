@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/fs.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -385,6 +387,52 @@ Test(dir, mounting_over_the_layer_itself)
 	mount_over(&p, "");
 	cr_assert_eq(plain_count(&p, ""), 1);
 	cr_assert_eq(plain_flags(&p, "d"), 0);
+	unmount(&p, "");
+}
+
+Test(dir, says_whether_it_finds_only_what_it_lists)
+{
+	const struct layer_options off = {0};
+	struct layer *proc = NULL;
+	struct layer_entry d, e;
+	struct layer_dir *root;
+	int fd, flags = FS_CASEFOLD_FL;
+	WITH_PLAIN(p);
+	private_mounts(&p);
+	cr_assert_eq(mount("tmpfs", p.tmp.path, "tmpfs", 0, NULL), 0, "%m");
+	close(p.tmp.fd);
+	p.tmp.fd = open(p.tmp.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	plain_open(&p, NULL);
+	cr_assert(layer_lists_all(p.layer, p.root));
+	plain_close(&p);
+	unmount(&p, "");
+
+	/* Names there may be found that are not listed: that is not known. */
+	fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert_eq(layer_open_dir(fd, "/proc", &off, &proc, NULL), 0);
+	cr_assert_eq(layer_root(proc, &root), 0);
+	cr_assert_not(layer_lists_all(proc, root));
+	layer_dir_unref(proc, root);
+	layer_close(proc);
+
+	/* A directory that ignores case, in one that does not. Linux 6.13, where it is built in. */
+	if (mount("tmpfs", p.tmp.path, "tmpfs", 0, "casefold") < 0)
+		return;
+	close(p.tmp.fd);
+	p.tmp.fd = open(p.tmp.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	put_dir(&p, "d");
+	fd = openat(p.tmp.fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert_eq(ioctl(fd, FS_IOC_SETFLAGS, &flags), 0, "%m");
+	close(fd);
+	put_file(&p, "d/Name", "");
+	plain_open(&p, NULL);
+	cr_assert(layer_lists_all(p.layer, p.root));
+	cr_assert_eq(plain_lookup(&p, "d", &d), 0);
+	cr_assert_not(layer_lists_all(p.layer, d.dir));
+	cr_assert_eq(layer_lookup(p.layer, d.dir, "nAME", &e), 0);
+	layer_entry_done(p.layer, &e);
+	layer_entry_done(p.layer, &d);
+	plain_close(&p);
 	unmount(&p, "");
 }
 
