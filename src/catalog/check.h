@@ -10,7 +10,7 @@
 /*
  * LMDB follows page numbers and offsets that it finds in the file: a file cut short is a SIGBUS, a
  * flipped bit a wild read or an assertion that ends the process. So each file is looked at first:
- * its checksum if there is one (SUM_FILE, left by a clean close), else its structure, page by page.
+ * its checksum if there is one (in SUM_FILE, by a clean close), else its structure, page by page.
  */
 
 /* What the newest valid meta page says. */
@@ -34,9 +34,19 @@ int check_tree(int fd, struct check_info *ret_info, const char **ret_why);
  */
 int check_sum(int dirfd, int fd);
 
-/* Writes SUM_FILE for FD; files above 1 GiB get none, reading them would make opening slow. */
-int sum_write(int dirfd, int fd);
-/* 0 also when there is none. */
-int sum_remove(int dirfd);
+/*
+ * Opens SUM_FILE for the owner, and makes it, with nothing in it that is a sum; what is in it stays. Below 0: no sum
+ * can be left. The descriptor is the caller's.
+ */
+int sum_open(int dirfd);
+/* Writes the sum of FD to SUM_FD; files above 1 GiB get none, reading them would make opening slow. */
+int sum_write(int sum_fd, int fd);
+/*
+ * There is no sum from here on, after a power cut either if SYNC. Where SUM_FD (below 0: none) does not take that the file is
+ * removed, and SUM_FD is closed and -1.
+ */
+int sum_clear(int dirfd, int *sum_fd, bool sync);
+/* The same for who has not got it open. 0 also when there is none. */
+int sum_forget(int dirfd);
 
 #endif

@@ -27,21 +27,23 @@ bool checkpoint_is_due(struct catalog *c)
 	       (c->began.tv_sec != 0 && t.tv_sec - c->began.tv_sec >= AGE_SECONDS);
 }
 
-int remove_sum(struct catalog *c)
+int before_change(struct catalog *c)
 {
-	int rc;
+	int rc = 0;
 
-	if (c->sum_removed)
-		return 0;
-	rc = sum_remove(c->dirfd);
+	if (!c->sum_cleared) {
+		c->has_sum = false;
+		rc = sum_clear(c->dirfd, &c->sum_fd, !c->options.no_sync);
+	}
 	if (rc < 0)
 		return rc;
-	rc = c->options.no_sync ? 0 : sys_fsync_dir(c->dirfd);
-	if (rc < 0)
-		return rc;
-	c->has_sum = false;
-	c->sum_removed = true;
-	return 0;
+	c->sum_cleared = true;
+	/* A mirror's file is replaced or written with what changes. */
+	if (c->is_behind && c->mirror == NULL) {
+		rc = sys_fsync_dir(c->dirfd);
+		c->is_behind = rc < 0;
+	}
+	return rc;
 }
 
 /* The journal that is not the current one; NULL when it has records that count, or no reserve. */
@@ -160,7 +162,7 @@ static int apply_frozen(struct catalog *c)
 	if (rc == 0 && sync_frozen(c) < 0)
 		log_info("a checkpoint makes up for the flush that failed");
 	if (rc == 0)
-		rc = remove_sum(c);
+		rc = before_change(c);
 	if (rc == 0 && c->fail_apply > 0) {
 		c->fail_apply--;
 		rc = -ENOMEM;

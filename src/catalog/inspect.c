@@ -160,5 +160,5 @@ void journal_judge(const struct journal_file *file, uint64_t seed, uint64_t last
 
 int catalog_forget_sum(int dirfd)
 {
-	return sum_remove(dirfd);
+	return sum_forget(dirfd);
 }

@@ -48,8 +48,10 @@ struct catalog {
 
 	pthread_mutex_t checkpoint_lock; /* one checkpoint at a time */
 	struct lock_file lock_file;	 /* protected by checkpoint_lock */
-	bool has_sum;			 /* SUM_FILE is there and right; checkpoint_lock */
-	bool sum_removed;  /* durably, as it must be before LMDB writes; checkpoint_lock */
+	int sum_fd;			 /* owned; SUM_FILE, or below 0; checkpoint_lock */
+	bool has_sum;			 /* it is right; checkpoint_lock */
+	bool sum_cleared;  /* durably, as it must be before LMDB writes; checkpoint_lock */
+	bool is_behind;	   /* CATALOG_FILE may be one that was replaced; checkpoint_lock */
 	uint64_t reserved; /* blocks of the LMDB file are allocated up to here; checkpoint_lock */
 	struct mirror *mirror; /* owned; NULL: LMDB has the file itself open; checkpoint_lock */
 	uint64_t mirrored_seq; /* the last batch in the mirror's copy; 0: as in the tables; same */
@@ -167,8 +169,11 @@ void hooks_after(struct catalog *c);
 bool checkpoint_is_due(struct catalog *c);
 /* Makes one; WAIT: for a snapshot that is being taken. Takes the locks itself. */
 int checkpoint(struct catalog *c, bool wait);
-/* The checksum must be gone from the disk before the LMDB file changes. checkpoint_lock. */
-int remove_sum(struct catalog *c);
+/*
+ * Before the LMDB file changes: its checksum must be gone from the disk, and the file must be there under its name.
+ * checkpoint_lock.
+ */
+int before_change(struct catalog *c);
 
 /* space.c. Under checkpoint_lock, with the gate shut. */
 /* Makes the LMDB file anew when most of it is free pages. LEAST: that many bytes of them. */

@@ -42,16 +42,19 @@ int mirrored_open(struct catalog *c)
 
 int mirrored_publish(struct catalog *c)
 {
+	int rc = mirror_publish(c->mirror);
+
 	/* It may be a new file. */
 	c->reserved = 0;
-	return mirror_publish(c->mirror);
+	c->is_behind = rc < 0;
+	return rc;
 }
 
 int mirrored_compact(struct catalog *c, struct store *ret_store)
 {
 	CLEANUP(fd) int fd = private_file();
 	char path[PRIVATE_PATH_MAX];
-	int rc = fd < 0 ? fd : remove_sum(c);
+	int rc = fd < 0 ? fd : before_change(c);
 
 	if (rc < 0)
 		return rc;

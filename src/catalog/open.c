@@ -339,6 +339,7 @@ static int open_owned(struct catalog *c, struct err *err)
 		rc = check_file(c, c->mirror != NULL ? mirror_fd(c->mirror) : fd, err);
 	if (rc < 0)
 		return rc;
+	c->sum_fd = sum_open(c->dirfd);
 	rc = open_store(c, c->path, false, &c->store);
 	if (rc == -ENODEV)
 		return cannot_map(c, err);
@@ -373,7 +374,7 @@ static struct catalog *catalog_alloc(const struct catalog_options *options)
 	if (c == NULL)
 		return NULL;
 	c->options = *options;
-	c->dirfd = c->copy_fd = c->lock_file.fd = -1;
+	c->dirfd = c->copy_fd = c->sum_fd = c->lock_file.fd = -1;
 	for (unsigned int i = 0; i < N_JOURNALS; i++)
 		c->journals[i].fd = -1;
 	c->map_size = catalog_map_size;
@@ -392,6 +393,8 @@ static void catalog_free(struct catalog *c)
 	lock_release(&c->lock_file);
 	if (c->copy_fd >= 0)
 		close(c->copy_fd);
+	if (c->sum_fd >= 0)
+		close(c->sum_fd);
 	if (c->dirfd >= 0)
 		close(c->dirfd);
 	free(c->orphans);
@@ -469,30 +472,11 @@ static void give_back_space(struct catalog *c, int *ret_fd)
 		sys_ftruncate(*ret_fd, st.st_size);
 }
 
-static bool is_being_removed(const struct catalog *c)
-{
-	struct stat st;
-
-	for (size_t i = 0; i < N_JOURNALS; i++)
-		if (sys_fstat(c->journals[i].fd, &st) == 0 && st.st_nlink == 0)
-			return true;
-	return false;
-}
-
-/*
- * Engines remove an upper as soon as it is unmounted, while this runs. A name that is new then would have them
- * find the directory not empty: so it is looked before, and after for what came between.
- */
 static int leave_sum(struct catalog *c, int fd)
 {
-	int rc;
-
-	if (is_being_removed(c))
+	if (c->has_sum || c->is_behind || c->sum_fd < 0)
 		return 0;
-	rc = sum_write(c->dirfd, c->mirror != NULL ? mirror_fd(c->mirror) : fd);
-	if (rc == 0 && is_being_removed(c))
-		rc = sum_remove(c->dirfd);
-	return rc;
+	return sum_write(c->sum_fd, c->mirror != NULL ? mirror_fd(c->mirror) : fd);
 }
 
 /* What is committed goes to LMDB; where that fails the journal still has it. */
@@ -509,9 +493,7 @@ static void close_owned(struct catalog *c)
 	}
 	spare_close(c);
 	give_back_space(c, &fd);
-	rc = fd < 0 ? fd : 0;
-	if (rc == 0 && !c->has_sum)
-		rc = leave_sum(c, fd);
+	rc = fd < 0 ? fd : leave_sum(c, fd);
 	if (rc < 0)
 		log_info("no checksum of the catalog was left: %s", strerror(-rc));
 }

@@ -112,7 +112,7 @@ static int make_copy(struct catalog *c, struct store *ret_store)
 	if (rc < 0)
 		return rc;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/" CATALOG_FILE_NEW, c->dirfd);
-	rc = remove_sum(c);
+	rc = before_change(c);
 	if (rc == 0)
 		rc = store_copy(&c->store, path, c->map_size);
 	if (rc == 0)
@@ -138,10 +138,10 @@ static int compact(struct catalog *c)
 	c->reserved = 0;
 	/*
 	 * The old file has the same tables, so the rename need not be durable yet. It must be before the
-	 * next checkpoint, which then begins with what remove_sum() does.
+	 * next change, or a sum of the new file.
 	 */
-	if (!c->options.no_sync && sys_fsync_dir(c->dirfd) < 0)
-		c->sum_removed = false;
+	if (c->mirror == NULL)
+		c->is_behind = !c->options.no_sync && sys_fsync_dir(c->dirfd) < 0;
 	pthread_mutex_lock(&c->lock);
 	old = c->store;
 	c->store = fresh;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The checksum of the whole LMDB file that a clean close leaves, and the next checkpoint removes. */
+/*
+ * The checksum of the whole LMDB file that a clean close leaves, and the next checkpoint takes back. Its file has its
+ * name from the mount on and is written in place: engines remove an upper as soon as it is unmounted, while the
+ * close still runs, and a name that is new then would have them find the directory not empty.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -8,7 +12,6 @@
 
 #include "base/cleanup.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "base/sys.h"
 #include "catalog/check.h"
 #include "catalog/format.h"
@@ -94,11 +97,26 @@ int check_sum(int dirfd, int fd)
 	return is.txnid == want.txnid && is.sum == want.sum ? 1 : -EUCLEAN;
 }
 
-int sum_write(int dirfd, int fd)
+/* All zeros is no sum. They are there before there is one, so that a full disk has room for it. */
+static const uint8_t no_sum[SUM_SIZE];
+
+int sum_open(int dirfd)
+{
+	int fd = sys_openat(dirfd, SUM_FILE, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+	struct stat st;
+
+	if (fd < 0 || sys_fstat(fd, &st) < 0 || st.st_size >= SUM_SIZE)
+		return fd;
+	if (st.st_size == 0)
+		sys_set_in_place(fd);
+	(void)sys_pwrite_full(fd, no_sum, SUM_SIZE, 0);
+	return fd;
+}
+
+int sum_write(int sum_fd, int fd)
 {
 	uint8_t bytes[SUM_SIZE] = {0};
 	struct sum sum;
-	CLEANUP(fd) int out = -1;
 	int rc = sum_of(fd, &sum);
 
 	if (rc < 0)
@@ -109,20 +127,36 @@ int sum_write(int dirfd, int fd)
 	put_le64(bytes + 24, sum.size);
 	put_le64(bytes + 32, sum.sum);
 	put_le64(bytes + 40, hash64(bytes, 40, 0));
-	out = sys_openat(dirfd, SUM_FILE_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
-	if (out < 0)
-		return out;
-	rc = sys_pwrite_full(out, bytes, sizeof(bytes), 0);
-	if (rc == 0)
-		rc = sys_renameat(dirfd, SUM_FILE_NEW, dirfd, SUM_FILE, 0);
-	if (rc < 0)
-		sys_unlinkat(dirfd, SUM_FILE_NEW, 0);
-	return rc;
+	return sys_pwrite_full(sum_fd, bytes, sizeof(bytes), 0);
 }
 
-int sum_remove(int dirfd)
+/* Without its name nobody takes it for right. What is no file never was. */
+static int sum_remove(int dirfd, bool sync)
 {
 	int rc = sys_unlinkat(dirfd, SUM_FILE, 0);
 
-	return rc == -ENOENT ? 0 : rc;
+	if (rc < 0 && rc != -ENOENT && rc != -EISDIR)
+		return rc;
+	return sync ? sys_fsync_dir(dirfd) : 0;
+}
+
+int sum_clear(int dirfd, int *sum_fd, bool sync)
+{
+	int rc = *sum_fd < 0 ? -EBADF : sys_pwrite_full(*sum_fd, no_sum, SUM_SIZE, 0);
+
+	if (rc == 0 && sync)
+		rc = sys_fdatasync(*sum_fd);
+	if (rc == 0)
+		return 0;
+	/* After a flush that failed a second one proves nothing; and a full disk may refuse to overwrite. */
+	if (*sum_fd >= 0)
+		close(steal_fd(sum_fd));
+	return sum_remove(dirfd, sync);
+}
+
+int sum_forget(int dirfd)
+{
+	CLEANUP(fd) int fd = sys_openat(dirfd, SUM_FILE, O_RDWR | O_NOFOLLOW, 0);
+
+	return fd == -ENOENT ? 0 : sum_clear(dirfd, &fd, true);
 }

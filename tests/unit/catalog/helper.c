@@ -109,6 +109,18 @@ off_t file_size(const struct dir *d, const char *name)
 	return fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -1 : st.st_size;
 }
 
+bool has_sum(const struct dir *d)
+{
+	uint8_t bytes[SUM_SIZE] = {0};
+	int fd = openat(d->fd, SUM_FILE, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	cr_assert_geq(read(fd, bytes, sizeof(bytes)), 0);
+	close(fd);
+	return memcmp(bytes, SUM_MAGIC, 8) == 0;
+}
+
 static struct catalog *open_with(const struct dir *d, const struct catalog_options *options)
 {
 	CLEANUP(err) struct err err = {0};

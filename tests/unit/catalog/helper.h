@@ -37,6 +37,8 @@ DEFINE_CLEANUP(struct dir, dir, dir_remove)
 uint8_t *file_read(const struct dir *d, const char *name, size_t *ret_len);
 void file_write(const struct dir *d, const char *name, const void *bytes, size_t len);
 off_t file_size(const struct dir *d, const char *name); /* -1: none */
+/* Is there a checksum of the tables? */
+bool has_sum(const struct dir *d);
 
 /* Opens for writing, creating, without a thread and without waiting for a disk. With
  * PLYFS_TEST_UNMAPPED in the environment the catalog is as on a network file system. */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tests of damaged LMDB files: cut short, flipped, garbage. Never a crash, never wrong content. */
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "catalog/check.h"
@@ -65,7 +68,7 @@ static struct sample sample_make(uint64_t n)
 	}
 	cr_assert_eq(count_numbered(c), (int64_t)n);
 	catalog_close(c);
-	cr_assert_eq(file_size(&s.d, SUM_FILE), SUM_SIZE);
+	cr_assert(has_sum(&s.d));
 	s.mdb = file_read(&s.d, CATALOG_FILE, &s.len);
 	return s;
 }
@@ -335,7 +338,7 @@ Test(check, older_sum)
 	cr_assert_not_null(c);
 	cr_assert_eq(commit_numbered(c, 31), 0);
 	cr_assert_eq(catalog_checkpoint(c), 0);
-	cr_assert_eq(file_size(&s.d, SUM_FILE), -1, "gone before the file changes");
+	cr_assert_not(has_sum(&s.d), "gone before the file changes");
 	catalog_close(c);
 	file_write(&s.d, SUM_FILE, sum, len);
 	c = open_quick(&s.d);
@@ -344,16 +347,76 @@ Test(check, older_sum)
 	catalog_close(c);
 }
 
+/* The names in D, of which there are no more than N; returns how many. */
+static size_t list_names(const struct dir *d, char names[][64], size_t n)
+{
+	DIR *dir = fdopendir(openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	const struct dirent *de;
+	size_t found = 0;
+
+	cr_assert_not_null(dir);
+	while ((de = readdir(dir)) != NULL) {
+		if (de->d_name[0] == '.')
+			continue;
+		cr_assert_lt(found, n);
+		snprintf(names[found++], 64, "%.63s", de->d_name);
+	}
+	closedir(dir);
+	return found;
+}
+
 /* Who removes the upper while it is being closed finds no name that was not there. */
-Test(check, no_sum_where_the_upper_is_removed)
+Test(check, a_close_makes_no_names)
 {
 	CLEANUP(sample) struct sample s = sample_make(30);
 	struct catalog *c = open_quick(&s.d);
+	char names[16][64];
+	size_t n;
 
 	cr_assert_not_null(c);
 	cr_assert_eq(commit_numbered(c, 31), 0);
-	cr_assert_eq(unlinkat(s.d.fd, JOURNAL_FILE, 0), 0);
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	n = list_names(&s.d, names, 16);
+	cr_assert_geq(n, 4);
 	catalog_close(c);
-	cr_expect_eq(file_size(&s.d, SUM_FILE), -1);
-	cr_expect_eq(file_size(&s.d, SUM_FILE_NEW), -1);
+	cr_assert(has_sum(&s.d));
+	cr_assert_leq(list_names(&s.d, names, 16), n);
+
+	c = open_quick(&s.d);
+	cr_assert_not_null(c);
+	cr_assert_eq(commit_numbered(c, 32), 0);
+	n = list_names(&s.d, names, 16);
+	for (size_t i = 0; i < n; i++)
+		cr_assert_eq(unlinkat(s.d.fd, names[i], 0), 0);
+	catalog_close(c);
+	cr_assert_eq(list_names(&s.d, names, 16), 0, "%s", names[0]);
+}
+
+/* What takes the place of a file that is no file, or that a disk does not flush. */
+Test(check, sums_that_cannot_be_kept)
+{
+	CLEANUP(sample) struct sample s = sample_make(30);
+	struct catalog *c;
+
+	cr_assert_eq(unlinkat(s.d.fd, SUM_FILE, 0), 0);
+	cr_assert_eq(mkdirat(s.d.fd, SUM_FILE, 0700), 0);
+	c = open_quick(&s.d);
+	cr_assert_not_null(c);
+	cr_assert_eq(commit_numbered(c, 31), 0);
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	catalog_close(c);
+	cr_assert_eq(unlinkat(s.d.fd, SUM_FILE, AT_REMOVEDIR), 0);
+	cr_assert_eq(symlinkat(CATALOG_FILE, s.d.fd, SUM_FILE), 0);
+	c = open_quick(&s.d);
+	cr_assert_not_null(c);
+	cr_assert_eq(commit_numbered(c, 32), 0);
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	cr_assert_eq(file_size(&s.d, SUM_FILE), -1);
+	catalog_close(c);
+	cr_assert_not(has_sum(&s.d));
+	c = open_quick(&s.d);
+	cr_assert_eq(count_numbered(c), 32);
+	cr_assert_eq(commit_numbered(c, 33), 0);
+	catalog_close(c);
+	cr_assert(has_sum(&s.d), "at the next close");
 }
