@@ -52,9 +52,10 @@ struct catalog_options {
 	 * WRITE, may be NULL: called, after that one, during an open that has found changes of a damaged journal to be
 	 * lost, before the journal is put aside: behind that nobody can tell any more that what no record speaks of is
 	 * not merely left over. It is for the owner of the data files to keep them, durably. catalog_inode() may be
-	 * called, and nothing else. After an error the catalog is not opened, and the next open asks again.
+	 * called, and nothing else. After an error, which has a sentence, the catalog is not opened, and the next open asks
+	 * again; on a full disk this one may.
 	 */
-	int (*lost)(void *arg, struct catalog *c);
+	int (*lost)(void *arg, struct catalog *c, struct err *err);
 	void *arg; /* of both */
 };
 

@@ -47,13 +47,15 @@ static int tell_replayed(struct catalog *c)
 /* Before the journal is put aside: a crash in between finds it again. */
 static int tell_lost(struct catalog *c, struct err *err)
 {
-	int rc = c->options.lost != NULL ? c->options.lost(c->options.arg, c) : 0;
+	CLEANUP(err) struct err why = {0};
+	int rc;
 
-	return rc < 0 ? err_errno(err, -rc,
-				  "changes are lost in the journal of %s, and the data files "
-				  "that they are about cannot be kept",
-				  dir_name_of(c->dirfd).text)
-		      : 0;
+	if (c->options.lost == NULL)
+		return 0;
+	do {
+		rc = c->options.lost(c->options.arg, c, &why);
+	} while (spare_give(c, rc, SPARE_FOR_CHECKPOINT));
+	return rc < 0 ? err_set(err, -rc, "%s", err_text(&why)) : 0;
 }
 
 /* Was all of it read, whatever its header is like? */

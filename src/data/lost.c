@@ -6,9 +6,11 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/err.h"
 #include "base/sys.h"
 #include "catalog/catalog.h"
 #include "data/files.h"
@@ -17,6 +19,7 @@
 
 struct keeping {
 	int dirfd, data, lost; /* the first is borrowed; `lost` -1: not needed yet */
+	bool no_sync;
 	struct catalog *catalog;
 	struct lost_count *count;
 	struct data_names touched;
@@ -49,7 +52,10 @@ static int open_lost(struct keeping *k)
 	if (r < 0 && r != -EEXIST)
 		return r;
 	k->lost = sys_openat(k->dirfd, LOST_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	return k->lost < 0 ? k->lost : 0;
+	if (k->lost < 0)
+		return k->lost;
+	/* Before anything is in it, or a cut of the power could take it with what was moved into it. */
+	return k->no_sync ? 0 : sys_fsync_dir(k->dirfd);
 }
 
 /* The number, and behind it which one it is, if there has been another. */
@@ -90,15 +96,20 @@ static int sync_all(const struct keeping *k)
 {
 	int r = k->lost < 0 ? 0 : sys_fsync_dir(k->lost);
 
-	if (r == 0 && k->lost >= 0)
-		r = sys_fsync_dir(k->dirfd);
 	return r == 0 ? data_names_sync(&k->touched) : r;
 }
 
-int lost_keep(int dirfd, struct catalog *c, bool no_sync, struct lost_count *count)
+static int keep_all(int dirfd, struct catalog *c, bool no_sync, struct lost_count *count)
 {
 	CLEANUP(keeping)
-	struct keeping k = {.dirfd = dirfd, .data = -1, .lost = -1, .catalog = c, .count = count};
+	struct keeping k = {
+		.dirfd = dirfd,
+		.data = -1,
+		.lost = -1,
+		.no_sync = no_sync,
+		.catalog = c,
+		.count = count,
+	};
 	int r;
 
 	k.data = sys_openat(dirfd, "data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
@@ -107,6 +118,18 @@ int lost_keep(int dirfd, struct catalog *c, bool no_sync, struct lost_count *cou
 	k.touched.dirfd = k.data;
 	r = data_walk(k.data, keep, &k);
 	return r == 0 && !no_sync ? sync_all(&k) : r;
+}
+
+int lost_keep(int dirfd, struct catalog *c, bool no_sync, struct lost_count *count, struct err *err)
+{
+	int r = keep_all(dirfd, c, no_sync, count);
+
+	if (r == 0)
+		return 0;
+	return err_set(err, -r,
+		       "data files whose records are lost cannot be moved to .plyfs/" LOST_DIR
+		       ": %s; %s and mount again, or mount with -o ro, which leaves them",
+		       strerror(-r), sys_is_full(r) ? "make room" : "see to the disk");
 }
 
 struct lost_walker {
@@ -155,4 +178,25 @@ int lost_walk(int dirfd, int (*each)(void *arg, const struct data_file *file), v
 		}
 	}
 	return (int)n;
+}
+
+int lost_mark(int dirfd)
+{
+	CLEANUP(fd) int fd = sys_openat(dirfd, REPAIR_MARK, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
+
+	return fd < 0 ? fd : sys_fsync_dir(dirfd);
+}
+
+int lost_unmark(int dirfd)
+{
+	int r = sys_unlinkat(dirfd, REPAIR_MARK, 0);
+
+	return r == -ENOENT ? 0 : r;
+}
+
+bool lost_is_marked(int dirfd)
+{
+	struct stat st;
+
+	return sys_fstatat(dirfd, REPAIR_MARK, &st, AT_SYMLINK_NOFOLLOW) != -ENOENT;
 }

@@ -57,14 +57,19 @@ int data_path_open(int dirfd, uint64_t ino, bool read_only, int *ret_fd)
 	return open_at(dirfd, path, read_only ? O_RDONLY : O_RDWR, ret_fd);
 }
 
+int data_path_make_dir(int dirfd, uint64_t ino)
+{
+	char dir[3];
+
+	data_path_dir_name(data_path_dir(ino), dir);
+	return mkdirat(dirfd, dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
 int data_path_move(int from_dir, const char *from, int dirfd, uint64_t ino)
 {
-	char path[DATA_PATH_SIZE], dir[3];
+	char path[DATA_PATH_SIZE];
 
 	data_path(ino, path);
-	data_path_dir_name(data_path_dir(ino), dir);
-	if (mkdirat(dirfd, dir, 0700) < 0 && errno != EEXIST)
-		return -errno;
 	return renameat(from_dir, from, dirfd, path) < 0 ? -errno : 0;
 }
 

@@ -31,7 +31,10 @@ int data_path_create(int dirfd, uint64_t ino, int *ret_fd);
 /* Opens INO's data file; -ENOENT when it has none. */
 int data_path_open(int dirfd, uint64_t ino, bool read_only, int *ret_fd);
 
-/* Makes the file FROM of FROM_DIR INO's data file, in the place of one that it may have. */
+/* Makes the directory that INO's data file is in; 0 also when it is there. */
+int data_path_make_dir(int dirfd, uint64_t ino);
+
+/* Makes the file FROM of FROM_DIR INO's data file, in the place of one that it may have. The directory must be there. */
 int data_path_move(int from_dir, const char *from, int dirfd, uint64_t ino);
 
 /* Removes it; 0 also when there is none. */

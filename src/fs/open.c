@@ -94,7 +94,7 @@ static int open_all(struct fs *fs, struct err *err)
 		return r;
 	r = fs_upper_make_root(fs, rest, err);
 	if (r == 0)
-		fs_recover(fs);
+		r = fs_recover(fs, err);
 	return r;
 }
 

@@ -45,9 +45,9 @@ int fs_upper_make_root(struct fs *fs, struct layer *root, struct err *err);
 
 /*
  * recover.c: for a writable upper that is open: deletes orphans, and removes what an owner that died
- * has left. What fails is logged, and is no reason not to mount.
+ * has left. What fails is logged, and is no reason not to mount, unless bytes could be lost: then -errno and a sentence.
  */
-void fs_recover(struct fs *fs);
+int fs_recover(struct fs *fs, struct err *err);
 /*
  * Before that, from inside the open of catalog C (catalog_options.replayed): gives what a power cut has
  * left without bytes something to show. What fails is logged and returned.
@@ -58,7 +58,7 @@ int fs_recover_replayed(const struct fs_options *options, struct catalog *c, int
  * The same when changes are lost (catalog_options.lost), and later when the tables show that records are: moves data
  * files that no record needs out of the way of those who delete and overwrite. DIR is `.plyfs`.
  */
-int fs_keep_lost(const struct fs_options *options, struct catalog *c, int dir);
+int fs_keep_lost(const struct fs_options *options, struct catalog *c, int dir, struct err *err);
 
 /* Identities of the layers under an upper, as text, one line a layer, topmost first. */
 int stack_describe(const struct fs *fs, size_t n_own, struct buf *out, struct err *err);

@@ -83,11 +83,11 @@ static int replayed(void *arg, struct catalog *c, struct batch *fixes)
 	return r;
 }
 
-static int lost(void *arg, struct catalog *c)
+static int lost(void *arg, struct catalog *c, struct err *err)
 {
 	const struct opening *o = arg;
 
-	return fs_keep_lost(o->fs->options, c, o->dir);
+	return fs_keep_lost(o->fs->options, c, o->dir, err);
 }
 
 static int open_catalog(struct fs *fs, int dir, enum catalog_mode mode, struct err *err)

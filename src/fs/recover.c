@@ -128,20 +128,16 @@ int fs_recover_replayed(const struct fs_options *options, struct catalog *c, int
 	return r;
 }
 
-int fs_keep_lost(const struct fs_options *options, struct catalog *c, int dir)
+int fs_keep_lost(const struct fs_options *options, struct catalog *c, int dir, struct err *err)
 {
 	struct lost_count n = {0};
-	int r = lost_keep(dir, c, options->no_sync, &n);
+	int r = lost_keep(dir, c, options->no_sync, &n, err);
 
 	if (n.files > 0)
 		log_error("upper %s: %" PRIu64 " data files, %" PRIu64
 			  " bytes, have lost their records, and are kept in .plyfs/" LOST_DIR
 			  "; plyfs fsck --repair gives them names in lost+found",
 			  options->upper, n.files, n.bytes);
-	if (r < 0)
-		log_error("upper %s: data files without records cannot be moved to .plyfs/" LOST_DIR
-			  ": %s",
-			  options->upper, strerror(-r));
 	return r;
 }
 
@@ -233,14 +229,6 @@ static int look_for_names(struct leftovers *l)
 	return r < 0 ? r : 0;
 }
 
-static int keep_leftovers(const struct leftovers *l)
-{
-	CLEANUP(fd)
-	int dir = sys_openat(l->fs->upper_fd, ".plyfs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-
-	return dir < 0 ? dir : fs_keep_lost(l->fs->options, l->fs->catalog, dir);
-}
-
 static int remove_leftovers(struct fs *fs, const struct leftovers *l)
 {
 	int r = 0;
@@ -253,18 +241,20 @@ static int remove_leftovers(struct fs *fs, const struct leftovers *l)
 	return r;
 }
 
-/* Data files that were made and not committed, or whose record was deleted before they were. */
-static void clear_leftovers(struct fs *fs)
+/* Data files that were made and not committed, or whose record was deleted before they were; but see REPAIR_MARK. */
+static int clear_leftovers(struct fs *fs, int dir, bool marked, struct err *err)
 {
-	struct leftovers l = {.fs = fs};
-	int r = data_each_file(fs->data, look_at_file, &l);
+	struct leftovers l = {.fs = fs, .damaged = marked};
+	int r = data_each_file(fs->data, look_at_file, &l), refused = 0;
 
 	if (r == 0)
 		r = look_for_names(&l);
 	if (r == 0 && l.damaged)
-		r = keep_leftovers(&l);
-	if (r == 0)
+		refused = fs_keep_lost(fs->options, fs->catalog, dir, err);
+	if (r == 0 && refused == 0)
 		r = remove_leftovers(fs, &l);
+	if (r == 0 && refused == 0 && marked)
+		r = lost_unmark(dir);
 	if (r < 0)
 		log_warn("upper %s: left-over data files could not be removed (%s)",
 			 fs->options->upper, strerror(-r));
@@ -272,15 +262,19 @@ static void clear_leftovers(struct fs *fs)
 		log_info("upper %s: %zu left-over data files were removed", fs->options->upper,
 			 l.n);
 	free(l.v);
+	/* New files could get the numbers of those that stay, and take their places. */
+	return refused < 0 ? err_wrap(err, "upper %s", fs->options->upper) : 0;
 }
 
-void fs_recover(struct fs *fs)
+int fs_recover(struct fs *fs, struct err *err)
 {
-	bool unclean = catalog_was_unclean(fs->catalog);
+	CLEANUP(fd)
+	int dir = sys_openat(fs->upper_fd, ".plyfs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	bool unclean = catalog_was_unclean(fs->catalog), marked = lost_is_marked(dir);
 
 	clear_orphans(fs);
-	if (!unclean)
-		return;
-	clear_leftovers(fs);
+	if (!unclean && !marked)
+		return 0;
 	catalog_remove_leftovers(fs->catalog);
+	return clear_leftovers(fs, dir, marked, err);
 }

@@ -74,6 +74,7 @@ int fsck_open_dirs(struct fsck *f, struct err *err)
 	f->data_fd = sys_openat(f->dirfd, "data", flags | O_NOFOLLOW, 0);
 	if (f->data_fd < 0 && f->data_fd != -ENOENT)
 		return err_errno(err, -f->data_fd, "upper %s: .plyfs/data", upper);
+	f->lost_changes = lost_is_marked(f->dirfd);
 	return 0;
 }
 
@@ -203,12 +204,12 @@ static bool is_damage(int error)
 }
 
 /* As a mount does, should this end half-way. */
-static int keep_lost(void *arg, struct catalog *c)
+static int keep_lost(void *arg, struct catalog *c, struct err *err)
 {
 	const struct fsck *f = arg;
 	struct lost_count n = {0};
 
-	return lost_keep(f->dirfd, c, false, &n);
+	return lost_keep(f->dirfd, c, false, &n, err);
 }
 
 /* The files, and the catalog opened. 1: it cannot be. */
@@ -238,6 +239,22 @@ static int open_catalog(struct fsck *f, struct err *err)
 		return err_set(err, -r, "upper %s: %s", f->options->upper, err_text(&why));
 	look_at_journals(f, &files);
 	return 0;
+}
+
+/* Should this end half-way: the next mount, or repair, must not take what is not mended yet for left-overs. */
+static int begin_repair(struct fsck *f, struct err *err)
+{
+	int r = 0;
+
+	if (f->lost_changes)
+		note(f, "an earlier repair did not end: data files may have lost their records");
+	if (f->repair)
+		r = lost_mark(f->dirfd);
+	return r < 0 ? err_errno(err, -r,
+				 "upper %s: cannot make .plyfs/" REPAIR_MARK
+				 ", without which a repair that is cut off could lose bytes",
+				 f->options->upper)
+		     : 0;
 }
 
 static int summary(struct fsck *f, int r)
@@ -282,6 +299,8 @@ int fsck_run(const struct fsck_options *options, struct err *err)
 	if (r == 0)
 		r = fsck_look_at_owner(&f, options->repair, err);
 	if (r == 0)
+		r = begin_repair(&f, err);
+	if (r == 0)
 		r = open_catalog(&f, err);
 	if (r == 0)
 		r = fsck_passes(&f, err);
@@ -289,6 +308,8 @@ int fsck_run(const struct fsck_options *options, struct err *err)
 		r = catalog_checkpoint(f.catalog);
 		if (r < 0)
 			err_errno(err, -r, "upper %s: cannot write the catalog", options->upper);
+		else
+			lost_unmark(f.dirfd);
 	}
 	return summary(&f, r);
 }

@@ -10,6 +10,7 @@
 
 #include "base/sys.h"
 #include "data/files.h"
+#include "data/path.h"
 #include "tool/private.h"
 
 static int remember(struct fsck *f, uint64_t ino, const char *path)
@@ -111,6 +112,8 @@ static int open_data(struct fsck *f)
 
 	if (f->data_fd < 0) {
 		r = sys_mkdirat(f->dirfd, "data", 0700);
+		if (r == 0)
+			r = sys_fsync_dir(f->dirfd);
 		if (r == 0 || r == -EEXIST)
 			r = sys_openat(f->dirfd, "data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 		if (r >= 0)
@@ -119,9 +122,32 @@ static int open_data(struct fsck *f)
 	return r < 0 ? r : 0;
 }
 
+static bool is_in_place(const struct adopted *a)
+{
+	char path[DATA_PATH_SIZE];
+
+	data_path(a->ino, path);
+	return strncmp(a->path, "data/", 5) == 0 && strcmp(a->path + 5, path) == 0;
+}
+
+/* Before anything is in them, or a power cut could take a directory with what was moved into it. */
+static int make_dirs(struct fsck *f)
+{
+	bool any = false;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < f->n_adopted; i++) {
+		if (is_in_place(&f->adopted[i]))
+			continue;
+		r = data_path_make_dir(f->data_fd, f->adopted[i].ino);
+		any = true;
+	}
+	return r == 0 && any ? sys_fsync_dir(f->data_fd) : r;
+}
+
 /*
- * A data file without a record would be a left-over to the next mount; a record without a data file is an empty
- * file in lost+found, and the bytes are where they were. So the records go first.
+ * A data file without a record is what REPAIR_MARK keeps; a record without a data file is an empty file in
+ * lost+found, and the bytes are where they were. So the records go first.
  */
 int lost_settle(struct fsck *f)
 {
@@ -134,11 +160,14 @@ int lost_settle(struct fsck *f)
 	r = catalog_sync(f->catalog);
 	if (r == 0)
 		r = open_data(f);
+	if (r == 0)
+		r = make_dirs(f);
 	names.dirfd = f->data_fd;
 	for (size_t i = 0; r == 0 && i < f->n_adopted; i++) {
 		const struct adopted *a = &f->adopted[i];
 
-		r = data_path_move(f->dirfd, a->path, f->data_fd, a->ino);
+		if (!is_in_place(a))
+			r = data_path_move(f->dirfd, a->path, f->data_fd, a->ino);
 		names.dirs[data_path_dir(a->ino)] = true;
 	}
 	if (r == 0)

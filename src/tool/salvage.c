@@ -139,7 +139,7 @@ static int salvage(struct fsck *f, int to, const char *to_name, struct err *err)
 	if (r == 0) {
 		print_counts(f->options->out, &counts);
 		/* Data files whose records are lost are what salvage is for. */
-		f->lost_changes = !counts.complete;
+		f->lost_changes = f->lost_changes || !counts.complete;
 		r = mend(f, err);
 	}
 	mended = f->fixed + f->left;

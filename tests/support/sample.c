@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An upper with one of everything. */
-#include "unit/tool/sample.h"
+#include "support/sample.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>

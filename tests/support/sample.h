@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An upper with one of everything, and what fsck says of it. */
-#ifndef PLYFS_TESTS_TOOL_SAMPLE_H
-#define PLYFS_TESTS_TOOL_SAMPLE_H
+#ifndef PLYFS_TESTS_SUPPORT_SAMPLE_H
+#define PLYFS_TESTS_SUPPORT_SAMPLE_H
 
 #include "catalog/raw.h"
 #include "support/made_upper.h"

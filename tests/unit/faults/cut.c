@@ -20,6 +20,8 @@
  *   kernel calls the pages clean, and the next flush returns 0 without them.
  * - A name is durable after an fsync of its directory, not of the file. Before that the changes of a
  *   directory become durable in order.
+ * - A file that is renamed into another directory is not gone from the old one before it is in the new one, unless
+ *   the old one was flushed, and it alone.
  */
 
 #define PAGE 4096
@@ -29,6 +31,7 @@ struct file {
 	uint64_t size;
 	size_t *pending; /* owned: numbers of events */
 	size_t n_pending;
+	size_t lucky; /* of a directory: so many of them become durable */
 	struct {
 		char *name;
 		unsigned int object;
@@ -38,6 +41,7 @@ struct file {
 
 struct disk {
 	struct file *files;
+	bool *done; /* by event: it is durable */
 	enum cut_mode mode;
 	uint64_t state;
 };
@@ -110,13 +114,14 @@ static void put_event(struct file *f, const struct event *e)
 
 /* ---- flushes ------------------------------------------------------------------------- */
 
-static void flush(struct file *f, bool failed)
+static void flush(struct disk *d, struct file *f, bool failed)
 {
 	for (size_t i = 0; i < f->n_pending; i++) {
 		const struct event *e = &record.events[f->pending[i]];
 
 		if (!failed || e->kind != EVENT_WRITE || e->forced)
 			put_event(f, e);
+		d->done[f->pending[i]] = true;
 	}
 	f->n_pending = 0;
 }
@@ -144,12 +149,12 @@ static void replay(struct disk *d, size_t n)
 		case EVENT_SYNC:
 			/* Names are metadata: a failure does not make them clean. */
 			if (!e->failed || !record.objects[e->object].dir)
-				flush(&d->files[e->object], e->failed);
+				flush(d, &d->files[e->object], e->failed);
 			break;
 		case EVENT_SYNC_ALL:
 			for (unsigned int f = 0; f < record.n_objects; f++) {
 				if (!e->failed || !record.objects[f].dir)
-					flush(&d->files[f], e->failed);
+					flush(d, &d->files[f], e->failed);
 			}
 			break;
 		case EVENT_NOTHING:
@@ -199,20 +204,55 @@ static void lucky_bytes(struct disk *d, struct file *f)
 
 static void lucky(struct disk *d, struct file *f, bool dir)
 {
-	size_t n = f->n_pending;
-
-	if (d->mode == CUT_RANDOM && !dir) {
+	if (dir) {
+		f->lucky = d->mode == CUT_ALL	   ? f->n_pending
+			   : d->mode == CUT_RANDOM ? chance(d, (unsigned int)f->n_pending + 1)
+						   : 0;
+		return;
+	}
+	if (d->mode == CUT_RANDOM) {
 		lucky_bytes(d, f);
 		return;
 	}
-	if (d->mode == CUT_RANDOM)
-		n = chance(d, (unsigned int)n + 1);
 	for (size_t i = 0; i < f->n_pending; i++) {
 		const struct event *e = &record.events[f->pending[i]];
 
-		if (d->mode == CUT_ALL || e->forced || (d->mode == CUT_RANDOM && i < n))
+		if (d->mode == CUT_ALL || e->forced)
 			put_event(f, e);
 	}
+}
+
+/* The next change of the directory F, if it may come now. */
+static bool lucky_name(struct disk *d, struct file *f, size_t i)
+{
+	size_t event = f->pending[i];
+
+	if (record.events[event].same_call && !d->done[event - 1])
+		return false;
+	put_event(f, &record.events[event]);
+	d->done[event] = true;
+	return true;
+}
+
+/* Those of directories wait for each other: see the rules. */
+static void lucky_names(struct disk *d)
+{
+	size_t *next = calloc(record.n_objects, sizeof(*next));
+	bool more = true;
+
+	while (more) {
+		more = false;
+		for (unsigned int i = 0; i < record.n_objects; i++) {
+			struct file *f = &d->files[i];
+
+			while (record.objects[i].dir && next[i] < f->lucky &&
+			       lucky_name(d, f, next[i])) {
+				next[i]++;
+				more = true;
+			}
+		}
+	}
+	free(next);
 }
 
 /* ---- making it ----------------------------------------------------------------------- */
@@ -266,6 +306,7 @@ void faults_cut(size_t point, enum cut_mode mode, uint64_t seed, const char *des
 	struct disk d = {.mode = mode, .state = seed};
 
 	d.files = calloc(record.n_objects, sizeof(*d.files));
+	d.done = calloc(record.n_events + 1, sizeof(*d.done));
 	for (unsigned int i = 0; i < record.n_objects; i++) {
 		set_size(&d.files[i], record.objects[i].size);
 		if (record.objects[i].bytes != NULL)
@@ -274,6 +315,7 @@ void faults_cut(size_t point, enum cut_mode mode, uint64_t seed, const char *des
 	replay(&d, events_of(point));
 	for (unsigned int i = 0; i < record.n_objects; i++)
 		lucky(&d, &d.files[i], record.objects[i].dir);
+	lucky_names(&d);
 	make_dir(&d, 0, dest);
 	for (unsigned int i = 0; i < record.n_objects; i++) {
 		free(d.files[i].bytes);
@@ -281,4 +323,5 @@ void faults_cut(size_t point, enum cut_mode mode, uint64_t seed, const char *des
 		free(d.files[i].names);
 	}
 	free(d.files);
+	free(d.done);
 }

@@ -5,7 +5,7 @@
 
 #include <criterion/criterion.h>
 
-#include "unit/tool/sample.h"
+#include "support/sample.h"
 
 struct breakage {
 	void (*break_it)(struct made_upper *u);

@@ -3,7 +3,7 @@
 #ifndef PLYFS_TESTS_TOOL_DAMAGE_H
 #define PLYFS_TESTS_TOOL_DAMAGE_H
 
-#include "unit/tool/sample.h"
+#include "support/sample.h"
 
 enum damage_file { FILE_TABLES, FILE_SUM, FILE_JOURNAL, FILE_JOURNAL2, N_DAMAGE_FILES };
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/sys.h"
-#include "unit/tool/sample.h"
+#include "support/sample.h"
 
 struct files {
 	struct made_upper u;

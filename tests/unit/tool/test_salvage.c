@@ -9,7 +9,7 @@
 #include <sys/xattr.h>
 
 #include "base/sys.h"
-#include "unit/tool/sample.h"
+#include "support/sample.h"
 
 #define PAGE 4096
 

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The journal is damaged, and the disk fails or is full while a mount moves the data files whose records are lost
+ * to .plyfs/lost: at every call in turn. The mount is refused with a sentence, and what could not be moved yet is
+ * there, and moved by the next.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "data/lost.h"
+#include "data/walk.h"
+#include "support/tmpdir.h"
+#include "unit/faults/workload.h"
+
+#define N_FILES	  4
+#define FILE_SIZE 20000
+
+static void make_files(struct work *w)
+{
+	work_open(w);
+	for (unsigned int i = 0; i < N_FILES; i++) {
+		struct shadow_op op = {SHADOW_CREATE, .mode = 0644, .len = FILE_SIZE, .seed = i};
+
+		snprintf(op.path, sizeof(op.path), "file%u", i);
+		cr_assert_eq(work_step(w, &op), 0);
+		op.kind = SHADOW_WRITE;
+		cr_assert_eq(work_step(w, &op), 0);
+	}
+	work_kill(w);
+}
+
+/* The first record of the journal that has some. */
+static void damage(const char *name)
+{
+	CLEANUP(fd) int fd = open(name, O_RDWR | O_CLOEXEC);
+	uint8_t byte;
+
+	cr_assert_geq(fd, 0);
+	if (pread(fd, &byte, 1, 32 + 24) != 1)
+		return;
+	byte ^= 1;
+	cr_assert_eq(pwrite(fd, &byte, 1, 32 + 24), 1);
+}
+
+static int add_one(void *arg, const struct data_file *file)
+{
+	*(unsigned int *)arg += file->size == FILE_SIZE;
+	return 0;
+}
+
+/* How many of the files are in `data`, and in `lost`. */
+static void count(unsigned int *ret_data, unsigned int *ret_lost)
+{
+	CLEANUP(fd) int dir = open("try/.plyfs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(fd) int data = openat(dir, "data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	*ret_data = *ret_lost = 0;
+	if (data_walk(data, add_one, ret_data) < 0 || lost_walk(dir, add_one, ret_lost) < 0)
+		wrong("the files cannot be counted");
+}
+
+struct attempt {
+	unsigned long at;
+	int code;
+	bool *fired;	       /* shared */
+	unsigned int *refused; /* shared; with the sentence in question */
+};
+
+static void check_sentence(const struct attempt *a, const char *text)
+{
+	const char *way_out = a->code == EIO ? "see to the disk" : "make room";
+
+	if (text[0] == '\0' || strchr(text, '\n') != NULL || strstr(text, "upper try: ") != text)
+		wrong("no sentence: %s", text);
+	if (strstr(text, "cannot be moved to .plyfs/lost: ") == NULL)
+		return;
+	if (strstr(text, strerror(a->code)) == NULL || strstr(text, way_out) == NULL ||
+	    strstr(text, "-o ro") == NULL)
+		wrong("neither why nor what to do: %s", text);
+	++*a->refused;
+}
+
+/* As the sentence says. */
+static void mount_read_only(void)
+{
+	CLEANUP(err) struct err err = {0};
+	struct fs_options o;
+	struct fs *fs = NULL;
+
+	fs_options_init(&o);
+	o.lower = calloc(1, sizeof(*o.lower));
+	o.lower[o.n_lower++] = strdup("l0");
+	o.upper = strdup("try");
+	o.read_only = true;
+	if (fs_open(&o, &fs, &err) < 0)
+		wrong("read-only: %s", err_text(&err));
+	fs_close(fs);
+	fs_options_done(&o);
+}
+
+static void try_it(void *arg)
+{
+	const struct attempt *a = arg;
+	struct fault_plan plan = {.at = a->at, .code = a->code, .for_good = true};
+	CLEANUP(err) struct err err = {0};
+	unsigned int in_data, in_lost;
+	struct drive d;
+	int r;
+
+	remove_all(AT_FDCWD, "try");
+	faults_cut(0, CUT_ALL, 0, "try");
+	faults_watch("try", false);
+	faults_begin(&plan);
+	r = drive_open(&d, "try", false, &err);
+	*a->fired = faults_fired() > 0;
+	if (r == 0)
+		drive_close(&d);
+	faults_end();
+	count(&in_data, &in_lost);
+	if (in_data + in_lost != N_FILES)
+		wrong("%u and %u files are left", in_data, in_lost);
+	if (r < 0) {
+		check_sentence(a, err_text(&err));
+		mount_read_only();
+		err_done(&err);
+		if (drive_open(&d, "try", false, &err) < 0)
+			wrong("when the disk works again: %s", err_text(&err));
+		drive_close(&d);
+		count(&in_data, &in_lost);
+	}
+	if (in_data != 0 || in_lost != N_FILES)
+		wrong("%u files are in data, %u in lost", in_data, in_lost);
+}
+
+static void fail_everywhere(int code)
+{
+	struct attempt a = {
+		.code = code,
+		.fired = shared(sizeof(*a.fired)),
+		.refused = shared(sizeof(*a.refused)),
+	};
+	struct work w;
+	char dir[64], why[1200];
+	unsigned int bad = 0;
+
+	work_init(&w, dir);
+	make_files(&w);
+	damage("upper/.plyfs/journal");
+	damage("upper/.plyfs/journal2");
+	faults_watch("upper", true);
+	*a.fired = true;
+	for (a.at = 1; *a.fired; a.at++) {
+		if (in_child(try_it, &a, why, sizeof(why)) == 0)
+			continue;
+		fprintf(stderr, "%s from call %lu on: %s\n", strerror(code), a.at, why);
+		bad++;
+	}
+	cr_assert_eq(bad, 0, "%u of %lu went wrong", bad, a.at);
+	cr_assert_geq(*a.refused, N_FILES + 1, "%u", *a.refused);
+	work_done(&w, dir);
+}
+
+Test(lost, disk_fails)
+{
+	fail_everywhere(EIO);
+}
+
+Test(lost, disk_is_full)
+{
+	fail_everywhere(ENOSPC);
+}
+
+Test(lost, quota_is_used_up)
+{
+	fail_everywhere(EDQUOT);
+}
