@@ -29,10 +29,22 @@ static const char *const names[N_DAMAGE_FILES] = {
 	[FILE_JOURNAL2] = "journal2",
 };
 
+static void say_where(const struct damage_place *p)
+{
+	if (p->upto > p->at + 1)
+		fprintf(stderr,
+			"one of %zu to %zu, bits from %u on (PLYFS_DAMAGE_AT=N, for each, says "
+			"which): ",
+			p->at, p->upto - 1, p->bit);
+	else
+		fprintf(stderr, "at %zu, bit %u: ", p->at, p->bit);
+}
+
 void damage_wrong(const struct damage *d, int status, const char *text)
 {
-	fprintf(stderr, "%s: at %zu, bit %u: status %d: %s\n", d->place->what, d->place->at,
-		d->place->bit, status, text);
+	fprintf(stderr, "%s: ", d->place->what);
+	say_where(d->place);
+	fprintf(stderr, "status %d: %s\n", status, text);
 	_exit(1);
 }
 
@@ -100,15 +112,23 @@ void damage_drop(struct damage *d, enum damage_file file)
 
 void damage_flip(struct damage *d, enum damage_file file, size_t at, unsigned int bit)
 {
+	damage_flip_all(d, file, at, at + 1, bit);
+}
+
+void damage_flip_all(struct damage *d, enum damage_file file, size_t from, size_t to,
+		     unsigned int bit)
+{
 	CLEANUP(fd) int fd = open_file(d, file, 0);
-	uint8_t byte = d->files[file].bytes[at] ^ (uint8_t)(1u << bit);
+	uint8_t bytes[DAMAGE_BYTES];
 
 	d->file = file;
-	d->place->at = d->from = at;
-	d->to = at + 1;
+	d->place->at = d->from = from;
+	d->place->upto = d->to = to;
 	d->place->bit = bit;
-	if (pwrite(fd, &byte, 1, (off_t)at) != 1)
-		damage_wrong(d, errno, "cannot write a byte");
+	for (size_t i = 0; i < to - from; i++)
+		bytes[i] = d->files[file].bytes[from + i] ^ (uint8_t)(1u << (bit + i) % 8);
+	if (pwrite(fd, bytes, to - from, (off_t)from) != (ssize_t)(to - from))
+		damage_wrong(d, errno, "cannot damage it");
 }
 
 void damage_cut(struct damage *d, enum damage_file file, size_t len)
@@ -117,31 +137,22 @@ void damage_cut(struct damage *d, enum damage_file file, size_t len)
 
 	d->file = file;
 	d->place->at = d->from = len;
+	d->place->upto = len + 1;
 	d->to = d->files[file].len;
 	if (ftruncate(fd, (off_t)len) < 0)
 		damage_wrong(d, errno, "cannot cut");
 }
 
-/* Under AddressSanitizer, which takes five times as long, some of the places, others each time. */
-#ifdef __has_feature
-#define IS_SANITIZED __has_feature(address_sanitizer)
-#elif defined(__SANITIZE_ADDRESS__)
-#define IS_SANITIZED 1
-#else
-#define IS_SANITIZED 0
-#endif
-#define SANITIZED_STEP 8
-#define FEW_PLACES     8192
-
-bool damage_is_mine(const struct damage *d, enum damage_file file, size_t place)
+bool damage_is_wanted(const struct damage *d, size_t place)
 {
-	size_t n = place / d->n_children;
+	return d->only == NULL || strtoul(d->only, NULL, 0) == place;
+}
 
-	if (place % d->n_children != d->child ||
-	    (d->only != NULL && strtoul(d->only, NULL, 0) != place))
+bool damage_is_mine(const struct damage *d, size_t from, size_t n)
+{
+	if (from / n % d->n_children != d->child)
 		return false;
-	return !IS_SANITIZED || d->all || d->files[file].len < FEW_PLACES ||
-	       (n + d->seed) % SANITIZED_STEP == 0;
+	return d->only == NULL || strtoul(d->only, NULL, 0) / n == from / n;
 }
 
 bool damage_is_sampled(const struct damage *d, size_t place, size_t n)
@@ -233,9 +244,12 @@ static bool ended_well(const struct damage_place *place, int status)
 		remove_all(AT_FDCWD, place->upper);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return true;
-	if (WIFSIGNALED(status))
-		fprintf(stderr, "%s: at %zu, bit %u: %s\n", place->what, place->at, place->bit,
+	if (WIFSIGNALED(status)) {
+		fprintf(stderr, "%s: ", place->what);
+		say_where(place);
+		fprintf(stderr, "%s\n",
 			WTERMSIG(status) == SIGALRM ? "hangs" : strsignal(WTERMSIG(status)));
+	}
 	return false;
 }
 

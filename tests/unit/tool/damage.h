@@ -5,13 +5,17 @@
 
 #include "support/sample.h"
 
+/* The most that are flipped at once. */
+#define DAMAGE_BYTES 64
+
 enum damage_file { FILE_TABLES, FILE_SUM, FILE_JOURNAL, FILE_JOURNAL2, N_DAMAGE_FILES };
 
 /* What happens where, for people and for the parent of a child that died. Shared memory. */
 struct damage_place {
 	char upper[sizeof(((struct tmpdir *)NULL)->path)];
 	char what[32];
-	size_t at;
+	size_t at,
+		upto; /* the bytes from AT on, all of them below UPTO; one, unless it says otherwise */
 	unsigned int bit;
 };
 
@@ -42,13 +46,18 @@ enum damage_state { DAMAGE_CLOSED, DAMAGE_UNCLOSED };
  */
 void damage_run(enum damage_state state, void (*work)(struct damage *d));
 
-/* Is this place in FILE this child's? */
-bool damage_is_mine(const struct damage *d, enum damage_file file, size_t place);
+/* Are the places from FROM on, N of them, this child's? FROM is a multiple of N. */
+bool damage_is_mine(const struct damage *d, size_t from, size_t n);
+/* Is this one asked for, as all are unless PLYFS_DAMAGE_AT says which? */
+bool damage_is_wanted(const struct damage *d, size_t place);
 /* One in N of the places, others each time; with PLYFS_TEST_ALL every one. */
 bool damage_is_sampled(const struct damage *d, size_t place, size_t n);
 
 /* Flips a bit of the byte at AT, or makes the file LEN bytes long. One damage at a time. */
 void damage_flip(struct damage *d, enum damage_file file, size_t at, unsigned int bit);
+/* Flips one bit of each byte from FROM on that is below TO: of the next byte the next bit. */
+void damage_flip_all(struct damage *d, enum damage_file file, size_t from, size_t to,
+		     unsigned int bit);
 void damage_cut(struct damage *d, enum damage_file file, size_t len);
 /* All files as they were. */
 void damage_mend(struct damage *d);
