@@ -263,6 +263,7 @@ static int checkpoint_gated(struct catalog *c)
 	if (rc < 0)
 		return rc;
 	compact_if_worth(c, COMPACT_BYTES);
+	prepare_compaction(c);
 	reserve_space(c);
 	return 0;
 }

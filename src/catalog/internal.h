@@ -52,6 +52,8 @@ struct catalog {
 	bool has_sum;			 /* it is right; checkpoint_lock */
 	bool sum_cleared;  /* durably, as it must be before LMDB writes; checkpoint_lock */
 	bool is_behind;	   /* CATALOG_FILE may be one that was replaced; checkpoint_lock */
+	bool has_new;	   /* an empty CATALOG_FILE_NEW is there, for the close; checkpoint_lock */
+	bool closing;	   /* no name may be made any more; checkpoint_lock */
 	uint64_t reserved; /* blocks of the LMDB file are allocated up to here; checkpoint_lock */
 	struct mirror *mirror; /* owned; NULL: LMDB has the file itself open; checkpoint_lock */
 	uint64_t mirrored_seq; /* the last batch in the mirror's copy; 0: as in the tables; same */
@@ -178,6 +180,12 @@ int before_change(struct catalog *c);
 /* space.c. Under checkpoint_lock, with the gate shut. */
 /* Makes the LMDB file anew when most of it is free pages. LEAST: that many bytes of them. */
 void compact_if_worth(struct catalog *c, uint64_t least);
+/*
+ * Makes CATALOG_FILE_NEW where a close may want it: that makes no names, for the reason given in sum.c. The other
+ * removes it.
+ */
+void prepare_compaction(struct catalog *c);
+void forget_compaction(struct catalog *c);
 /* Allocates blocks behind the end of the LMDB file for the next checkpoint. False: there are none. */
 bool reserve_space(struct catalog *c);
 /* Is there little left on the file system? */

@@ -292,6 +292,7 @@ static int open_journals(struct catalog *c, const struct journal_bytes *bytes, s
 	if (rc < 0)
 		return err_errno(err, -rc, "cannot open the journal in %s",
 				 dir_name_of(c->dirfd).text);
+	prepare_compaction(c);
 	reserve_space(c);
 	spare_take(c);
 	/* The disk may be full before the first commit, which may be to delete. */
@@ -483,8 +484,10 @@ static int leave_sum(struct catalog *c, int fd)
 static void close_owned(struct catalog *c)
 {
 	CLEANUP(fd) int fd = -1;
-	int rc = checkpoint(c, true);
+	int rc;
 
+	c->closing = true;
+	rc = checkpoint(c, true);
 	if (rc < 0) {
 		log_error(
 			"the last checkpoint of the catalog failed (%s); its journal holds everything",
@@ -493,6 +496,7 @@ static void close_owned(struct catalog *c)
 	}
 	spare_close(c);
 	give_back_space(c, &fd);
+	forget_compaction(c);
 	rc = fd < 0 ? fd : leave_sum(c, fd);
 	if (rc < 0)
 		log_info("no checksum of the catalog was left: %s", strerror(-rc));

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "catalog/internal.h"
+#include "catalog/private.h"
 
 /*
  * On a full disk a checkpoint is made in small steps. Pages that one gives back serve the next but one, so
@@ -90,28 +91,53 @@ static bool is_worth(struct catalog *c, uint64_t least)
 	       has_room_for(c, (space.pages - space.free) * space.page_size);
 }
 
-/* The copy takes the file's place, on the disk. */
-static int publish(const struct catalog *c)
+void prepare_compaction(struct catalog *c)
 {
-	CLEANUP(fd) int fd = sys_openat(c->dirfd, CATALOG_FILE_NEW, O_RDWR | O_NOFOLLOW, 0);
-	int rc = fd < 0 ? fd : 0;
+	struct stat st;
 
-	if (rc == 0 && !c->options.no_sync)
-		rc = sys_fdatasync(fd);
+	if (c->mirror != NULL || c->has_new || c->closing ||
+	    sys_fstatat(c->dirfd, CATALOG_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	if ((uint64_t)st.st_size >= COMPACT_CLOSE_BYTES)
+		c->has_new = create_new(c) == 0;
+}
+
+void forget_compaction(struct catalog *c)
+{
+	if (c->has_new)
+		sys_unlinkat(c->dirfd, CATALOG_FILE_NEW, 0);
+	c->has_new = false;
+}
+
+/* The copy FD takes the file's place, on the disk. */
+static int publish(const struct catalog *c, int fd)
+{
+	/* Fails where one of the names is gone: none is made. */
+	unsigned int flags = c->closing ? RENAME_EXCHANGE : 0;
+	int rc = c->options.no_sync ? 0 : sys_fdatasync(fd);
+
 	if (rc == 0)
-		rc = sys_renameat(c->dirfd, CATALOG_FILE_NEW, c->dirfd, CATALOG_FILE, 0);
+		rc = sys_renameat(c->dirfd, CATALOG_FILE_NEW, c->dirfd, CATALOG_FILE, flags);
 	return rc;
 }
 
 /* Makes the copy and opens it; it has no name that counts yet. */
-static int make_copy(struct catalog *c, struct store *ret_store)
+static int make_copy(struct catalog *c, struct store *ret_store, int *ret_fd)
 {
-	char path[64];
-	int rc = create_new(c);
+	char path[PRIVATE_PATH_MAX];
+	int rc = 0, fd;
 
+	if (!c->closing) {
+		c->has_new = false;
+		rc = create_new(c);
+	}
 	if (rc < 0)
 		return rc;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/" CATALOG_FILE_NEW, c->dirfd);
+	fd = sys_openat(c->dirfd, CATALOG_FILE_NEW, O_RDWR | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return fd;
+	*ret_fd = fd;
+	private_path(fd, path);
 	rc = before_change(c);
 	if (rc == 0)
 		rc = store_copy(&c->store, path, c->map_size);
@@ -125,11 +151,12 @@ static int make_copy(struct catalog *c, struct store *ret_store)
 static int compact(struct catalog *c)
 {
 	struct store fresh, old;
-	int rc = c->mirror != NULL ? mirrored_compact(c, &fresh) : make_copy(c, &fresh);
+	CLEANUP(fd) int fd = -1;
+	int rc = c->mirror != NULL ? mirrored_compact(c, &fresh) : make_copy(c, &fresh, &fd);
 
 	if (rc < 0)
 		return rc;
-	rc = c->mirror != NULL ? 0 : publish(c);
+	rc = c->mirror != NULL ? 0 : publish(c, fd);
 	if (rc < 0) {
 		store_close(&fresh);
 		sys_unlinkat(c->dirfd, CATALOG_FILE_NEW, 0);
@@ -155,7 +182,7 @@ void compact_if_worth(struct catalog *c, uint64_t least)
 {
 	int rc;
 
-	if (!is_worth(c, least))
+	if ((c->closing && c->mirror == NULL && !c->has_new) || !is_worth(c, least))
 		return;
 	rc = compact(c);
 	if (rc < 0)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tests of the space that a catalog takes: it grows and shrinks with what is in it. */
 #include <criterion/criterion.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "catalog/internal.h"
 #include "unit/catalog/helper.h"
@@ -131,4 +134,74 @@ Test(space, does_not_creep)
 	cr_assert_leq(file_size(&d, CATALOG_FILE), early * 5 / 4);
 	for (unsigned int i = 0; i < N_JOURNALS; i++)
 		cr_assert_leq(file_size(&d, journal_names[i]), (off_t)JOURNAL_KEEP);
+}
+
+static void unlink_all(const struct dir *d)
+{
+	DIR *dir = fdopendir(openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	const struct dirent *de;
+
+	cr_assert_not_null(dir);
+	while ((de = readdir(dir)) != NULL)
+		unlinkat(d->fd, de->d_name, 0);
+	closedir(dir);
+}
+
+static size_t count_names(const struct dir *d)
+{
+	DIR *dir = fdopendir(openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	const struct dirent *de;
+	size_t n = 0;
+
+	cr_assert_not_null(dir);
+	while ((de = readdir(dir)) != NULL)
+		n += de->d_name[0] != '.';
+	closedir(dir);
+	return n;
+}
+
+static struct catalog *open_mapped(const struct dir *d)
+{
+	struct catalog_options options = {
+		.mode = CATALOG_WRITE,
+		.create = true,
+		.no_sync = true,
+		.no_threads = true,
+		.map = CATALOG_MAP_YES,
+	};
+	struct catalog *c = NULL;
+
+	return catalog_open(d->fd, &options, &c, NULL) == 0 ? c : NULL;
+}
+
+/* Who removes the upper while it is closed, and could be made smaller, finds no name that was not there. */
+Test(space, is_given_back_without_new_names)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	struct catalog *c = open_mapped(&d);
+	off_t large;
+	size_t n;
+
+	cr_assert_not_null(c);
+	add(c, 0, 30000);
+	catalog_close(c);
+	large = file_size(&d, CATALOG_FILE);
+	cr_assert_gt(large, 2 << 20);
+	c = open_mapped(&d);
+	cr_assert_not_null(c);
+	n = count_names(&d);
+	del(c, 0, 29000);
+	catalog_close(c);
+	cr_assert_lt(file_size(&d, CATALOG_FILE), large / 4);
+	cr_assert_lt(count_names(&d), n);
+
+	c = open_mapped(&d);
+	cr_assert_not_null(c);
+	assert_names(c, 29000, 30000);
+	add(c, 30000, 60000);
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	del(c, 29000, 60000);
+	unlink_all(&d);
+	catalog_close(c);
+	cr_assert_eq(count_names(&d), 0);
 }
