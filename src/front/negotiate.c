@@ -144,6 +144,7 @@ void negotiate(void *userdata, struct fuse_conn_info *conn)
 
 	f->zero_open = want & FUSE_CAP_NO_OPEN_SUPPORT;
 	f->zero_opendir = want & FUSE_CAP_NO_OPENDIR_SUPPORT;
+	f->writeback = want & FUSE_CAP_WRITEBACK_CACHE;
 	f->passthrough.on = gets_passthrough(want);
 	f->init_done = true;
 	log_debug("FUSE %u.%u: capable %#" PRIx64 ", wanted %#" PRIx64, conn->proto_major,

@@ -96,9 +96,14 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_off,
 	reply_written(req, r);
 }
 
+/*
+ * The kernel does not write back what it caches before it asks (fuse_lseek()), and has no way to be asked what that is: a
+ * hole of ours may be somebody's data, and cp(1) would make zeros of it. ENOSYS: then to SEEK_DATA all of a file is
+ * data, up to the size that the kernel knows.
+ */
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
 	struct front *f = op_begin(req, FRONT_OP_LSEEK);
 
-	reply_lseek(req, fs_lseek(f->fs, ino, off, whence));
+	reply_lseek(req, f->writeback ? -ENOSYS : fs_lseek(f->fs, ino, off, whence));
 }

@@ -29,6 +29,7 @@ struct front {
 	/* Set by the answer to INIT, before other requests; constant afterwards. */
 	bool init_done;
 	bool zero_open, zero_opendir; /* the kernel opens without asking */
+	bool writeback;		      /* the kernel has bytes and sizes that we have not seen yet */
 
 	struct passthrough passthrough;
 

@@ -387,7 +387,27 @@ def sparse(lower):
     os.fsync(fd)
     assert os.lseek(fd, 0, os.SEEK_DATA) == 10 << 20
     assert os.lseek(fd, 10 << 20, os.SEEK_HOLE) == (10 << 20) + 4096
+
+
+def holes_take_no_room(lower):
+    fd = os.open("roomy", os.O_RDWR | os.O_CREAT)
+    os.pwrite(fd, b"x" * 4096, 10 << 20)
+    os.fsync(fd)
     assert os.fstat(fd).st_blocks < 100
+
+
+# cp(1) and others believe that what is no data for SEEK_DATA is zeros.
+def data_not_written_back_is_data(lower):
+    fd = os.open("fresh", os.O_RDWR | os.O_CREAT)
+    os.write(fd, b"x" * (1 << 20))
+    assert os.lseek(fd, 0, os.SEEK_DATA) == 0
+    assert os.lseek(fd, 0, os.SEEK_HOLE) == 1 << 20
+    raises(errno.ENXIO, os.lseek, fd, 1 << 20, os.SEEK_DATA)
+    os.fsync(fd)
+    os.ftruncate(fd, 64 << 20)
+    os.fsync(fd)
+    os.pwrite(fd, b"y" * 4096, 32 << 20)
+    assert os.lseek(fd, 16 << 20, os.SEEK_DATA) <= 32 << 20
 
 
 def main():

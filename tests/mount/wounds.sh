@@ -95,11 +95,13 @@ fingerprint "$LOW" >"$WORK/before"
 for c in unlinked_link_count setgid_directory set_id_bits_dropped setfacl_drops_setgid \
 	capabilities_dropped default_acl long_names caches_dropped xattr_of_symlink device_zero \
 	rename_flags tmpfile direct_io parent_links inode_numbers seen_through_open_file hard_links \
-	listing_while_changing access_times sockets text_busy sparse; do
+	listing_while_changing access_times sockets text_busy \
+	holes_take_no_room data_not_written_back_is_data; do
 	run_test "${c//_/ }" check "$c" ""
 done
 run_test "without writeback: set id bits dropped" check set_id_bits_dropped ",writeback=0"
 run_test "without writeback: seen through open file" check seen_through_open_file ",writeback=0"
+run_test "without writeback: sparse" check sparse ",writeback=0"
 run_test "unknown options, fsname, remount" options_of_mount
 run_test "layers are let go at umount" layers_let_go
 run_test "mounted again at once" mounted_again_at_once
