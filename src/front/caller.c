@@ -15,14 +15,25 @@ struct fs_caller caller_of(fuse_req_t req)
 		.uid = ctx->uid, .gid = ctx->gid, .umask = ctx->umask, .pid = ctx->pid};
 }
 
-bool caller_has_fsetid(fuse_req_t req)
+static bool has_cap(fuse_req_t req, unsigned int cap)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	uint64_t caps;
 
 	if (ctx->pid > 0 && sys_caps_of(ctx->pid, &caps) == 0)
-		return caps >> CAP_FSETID & 1;
+		return caps >> cap & 1;
 	return ctx->uid == 0;
+}
+
+bool caller_has_fsetid(fuse_req_t req)
+{
+	return has_cap(req, CAP_FSETID);
+}
+
+bool caller_is_trusted(fuse_req_t req, const struct front *f)
+{
+	/* A container's root has his capabilities in a user namespace of his own, and there another id. */
+	return f->first_userns && fuse_req_ctx(req)->uid == 0 && has_cap(req, CAP_SYS_ADMIN);
 }
 
 bool caller_in_group(fuse_req_t req, uint32_t gid)

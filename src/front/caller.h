@@ -17,6 +17,12 @@ struct fs_caller caller_of(fuse_req_t req);
  */
 bool caller_has_fsetid(fuse_req_t req);
 
+/*
+ * True when the caller may know of attributes called trusted.*: root of the first user namespace with CAP_SYS_ADMIN, as
+ * the kernel lets nobody else read them.
+ */
+bool caller_is_trusted(fuse_req_t req, const struct front *f);
+
 /* True when the caller is in group GID. */
 bool caller_in_group(fuse_req_t req, uint32_t gid);
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operations on extended attributes. */
 #include <errno.h>
+#include <limits.h>
+#include <linux/limits.h>
+#include <linux/xattr.h>
 #include <string.h>
 
 #include "attr/acl.h"
@@ -51,12 +54,48 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	reply_xattr(req, result(f, r), value, size);
 }
 
+static bool is_trusted(const char *name)
+{
+	return strncmp(name, XATTR_TRUSTED_PREFIX, XATTR_TRUSTED_PREFIX_LEN) == 0;
+}
+
+static bool has_trusted(const char *names, size_t size)
+{
+	bool found = false;
+
+	for (size_t at = 0; at < size && !found; at += strlen(names + at) + 1)
+		found = is_trusted(names + at);
+	return found;
+}
+
+/* Takes the names that begin with "trusted." out of the SIZE bytes of names; returns how many bytes are left. */
+static size_t drop_trusted(char *names, size_t size)
+{
+	size_t left = 0;
+
+	for (size_t at = 0, len; at < size; at += len) {
+		len = strlen(names + at) + 1;
+		if (is_trusted(names + at))
+			continue;
+		memmove(names + left, names + at, len);
+		left += len;
+	}
+	return left;
+}
+
+/* All names are asked for, as those that the caller must not see count for nothing, not even for the length. */
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	struct front *f = op_begin(req, FRONT_OP_LISTXATTR);
-	void *names = scratch_bytes(f, size);
-	ssize_t r = names == NULL ? -ENOMEM : fs_listxattr(f->fs, ino, names, size);
+	char *names = scratch_bytes(f, XATTR_LIST_MAX);
+	ssize_t r = names == NULL ? -ENOMEM : fs_listxattr(f->fs, ino, names, XATTR_LIST_MAX);
 
+	if (r == -ERANGE)
+		r = -E2BIG;
+	if (r > 0 && has_trusted(names, (size_t)r) && !caller_is_trusted(req, f))
+		r = (ssize_t)drop_trusted(names, (size_t)r);
+	if (size > 0 && r > (ssize_t)size)
+		r = -ERANGE;
 	reply_xattr(req, r, names, size);
 }
 

@@ -23,6 +23,7 @@ struct front {
 	char *mountpoint;		     /* owned; absolute, or /dev/fd/N */
 	bool mounted;			     /* by us, and not yet unmounted by us */
 	dev_t dev;			     /* st_dev of the mount, 0 while unknown */
+	bool first_userns;		     /* we are in the first user namespace */
 	int signal_fd;			     /* the blocked signals */
 	int done_fd;			     /* an eventfd: the last worker has ended */
 

@@ -14,10 +14,7 @@ static bool is_acl(const char *name)
 	return strcmp(name, ACL_XATTR_ACCESS) == 0 || strcmp(name, ACL_XATTR_DEFAULT) == 0;
 }
 
-static bool has_prefix(const char *name, const char *prefix)
-{
-	return strncmp(name, prefix, strlen(prefix)) == 0;
-}
+static const char *const classes[] = {"user.", "trusted.", "security."};
 
 /* Which names this mount keeps. Who may use them is the kernel's to say. */
 static int check_name(const struct fs *fs, const char *name)
@@ -28,9 +25,13 @@ static int check_name(const struct fs *fs, const char *name)
 		return -EOPNOTSUPP;
 	if (is_acl(name))
 		return fs->options->no_acl ? -EOPNOTSUPP : 0;
-	if (has_prefix(name, "user.") || has_prefix(name, "trusted.") ||
-	    has_prefix(name, "security."))
-		return 0;
+	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+		size_t len = strlen(classes[i]);
+
+		/* A class alone is no name. */
+		if (strncmp(name, classes[i], len) == 0)
+			return name[len] != '\0' ? 0 : -EINVAL;
+	}
 	return -EOPNOTSUPP;
 }
 

@@ -351,6 +351,22 @@ def listing_while_changing(lower):
     assert {str(i) for i in range(3000)} <= seen, "a name that was there all the time is missing"
 
 
+# cp(1) fails when it cannot read what is listed.
+def trusted_names_are_roots(lower):
+    os.setxattr("file", "trusted.y", b"1")
+    os.setxattr("file", "user.y", b"1")
+    assert os.listxattr("file") == ["trusted.y", "user.y"]
+    assert os.listxattr("dir/sub") == ["trusted.z"]
+
+    def user():
+        assert os.listxattr("file") == ["user.y"]
+        assert os.listxattr("dir/sub") == []
+        subprocess.check_call(["cp", "--preserve=xattr", "file", "/var/tmp/copy"])
+        os.unlink("/var/tmp/copy")
+
+    as_user(100, user)
+
+
 def access_times(lower):
     os.utime("file", (1, 2))
     assert os.stat("file").st_atime == 1

@@ -21,6 +21,7 @@ make_lower() {
 	chown 0:200 "$LOW/sgid"
 	chmod 2777 "$LOW/sgid"
 	setfacl -d -m u:100:rwx "$LOW/acl"
+	setfattr -n trusted.z -v 1 "$LOW/dir/sub"
 	chmod 755 "$WORK" "$LOW"
 }
 
@@ -96,7 +97,7 @@ for c in unlinked_link_count setgid_directory set_id_bits_dropped setfacl_drops_
 	capabilities_dropped default_acl long_names caches_dropped xattr_of_symlink device_zero \
 	rename_flags tmpfile direct_io parent_links inode_numbers seen_through_open_file hard_links \
 	listing_while_changing access_times sockets text_busy \
-	holes_take_no_room data_not_written_back_is_data; do
+	holes_take_no_room data_not_written_back_is_data trusted_names_are_roots; do
 	run_test "${c//_/ }" check "$c" ""
 done
 run_test "without writeback: set id bits dropped" check set_id_bits_dropped ",writeback=0"

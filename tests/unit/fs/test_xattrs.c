@@ -153,6 +153,9 @@ Test(xattrs, limits)
 	fails(EOPNOTSUPP, set(&w, "f", "other.x", "1", 1, 0));
 	fails(EOPNOTSUPP, set(&w, "f", "system.x", "1", 1, 0));
 	fails(EOPNOTSUPP, get(&w, "f", "", is, 1));
+	fails(EINVAL, set(&w, "f", "user.", "1", 1, 0));
+	fails(EINVAL, get(&w, "f", "trusted.", is, 1));
+	fails(EINVAL, unset(&w, "f", "security."));
 	world_assert_lasting(&w);
 }
 
