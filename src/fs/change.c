@@ -172,28 +172,12 @@ static int copy_symlink(struct change *ch, struct inode *inode, const struct ino
 	return 0;
 }
 
-/* A directory of the union that has no record yet: it, and those above it, get one. */
-static int copy_up_dir(struct change *ch, struct union_dir *dir, struct inode_rec **ret_rec);
-
-/* The directory that holds a lower name must be in the catalog for the name to be. */
-static int put_lower_name(struct change *ch, struct union_dir *holder, const char *name,
-			  const struct inode_rec *rec)
+/* The name of REC in the directory HOLDER of the layers. */
+static void put_lower_name(struct change *ch, const struct union_dir *holder, const char *name,
+			   const struct inode_rec *rec)
 {
-	uint64_t parent = fs_dir_ino(ch->fs, holder);
-	CLEANUP(inode_rec) struct inode_rec have = {0};
-	struct inode_rec *made;
-	int r = 0;
-
-	if (find_rec(ch, parent) == NULL) {
-		r = record_load(ch->fs, parent, &have);
-		if (r == -ENOENT)
-			r = copy_up_dir(ch, holder, &made);
-		if (r < 0)
-			return r;
-	}
-	batch_put_entry(&ch->batch, parent, name, strlen(name), rec->attr.ino,
+	batch_put_entry(&ch->batch, fs_dir_ino(ch->fs, holder), name, strlen(name), rec->attr.ino,
 			attr_dtype(rec->attr.mode));
-	return r;
 }
 
 static int origin_of(const struct union_dir *dir, const char *name, char **ret_origin)
@@ -221,9 +205,44 @@ static int copy_up_dir(struct change *ch, struct union_dir *dir, struct inode_re
 	r = origin_of(dir, NULL, &rec.origin);
 	if (r == 0)
 		r = copy_xattrs(ch, dir, NULL, 0, &rec);
-	if (r == 0 && above != NULL)
-		r = put_lower_name(ch, above, union_dir_name(dir), &rec);
-	return r < 0 ? r : add_rec(ch, &rec, ret_rec);
+	if (r < 0)
+		return r;
+	if (above != NULL)
+		put_lower_name(ch, above, union_dir_name(dir), &rec);
+	return add_rec(ch, &rec, ret_rec);
+}
+
+/* 1 or 0: is the directory in the catalog, or will be with the change? */
+static int has_rec(const struct change *ch, const struct union_dir *dir)
+{
+	uint64_t ino = fs_dir_ino(ch->fs, dir);
+	CLEANUP(inode_rec) struct inode_rec have = {0};
+	int r;
+
+	if (find_rec(ch, ino) != NULL)
+		return 1;
+	r = record_load(ch->fs, ino, &have);
+	return r == 0 ? 1 : r == -ENOENT ? 0 : r;
+}
+
+/*
+ * DIR and those above it that have no record get one: a directory must be in the catalog for a name in it to be.
+ * A loop, as there is no limit to how deep a layer is.
+ */
+static int copy_up_dirs(struct change *ch, struct union_dir *dir)
+{
+	int r = has_rec(ch, dir);
+
+	while (r == 0) {
+		struct inode_rec *made;
+
+		r = copy_up_dir(ch, dir, &made);
+		dir = union_dir_parent(dir);
+		if (r < 0 || dir == NULL)
+			return r;
+		r = has_rec(ch, dir);
+	}
+	return r < 0 ? r : 0;
 }
 
 /* A directory whose name is gone has no place in the tree: a record, and an orphan's mark. */
@@ -241,8 +260,11 @@ static int copy_up(struct change *ch, struct inode *inode, struct inode_rec **re
 
 	if (inode->dir == NULL)
 		return -ESTALE;
-	if (S_ISDIR(inode->type) && !inode->gone)
-		return copy_up_dir(ch, inode->dir, ret_rec);
+	if (S_ISDIR(inode->type) && !inode->gone) {
+		r = copy_up_dirs(ch, inode->dir);
+		*ret_rec = find_rec(ch, inode->ino);
+		return r;
+	}
 	r = record_peek(ch->fs, inode, &rec);
 	if (r < 0)
 		return r;
@@ -252,10 +274,12 @@ static int copy_up(struct change *ch, struct inode *inode, struct inode_rec **re
 		r = copy_symlink(ch, inode, &rec);
 	if (r < 0)
 		return r;
-	if (inode->gone)
+	if (inode->gone) {
 		make_orphan(ch, inode, &rec);
-	else
-		r = put_lower_name(ch, inode->dir, inode->name, &rec);
+	} else {
+		put_lower_name(ch, inode->dir, inode->name, &rec);
+		r = copy_up_dirs(ch, inode->dir);
+	}
 	return r < 0 ? r : add_rec(ch, &rec, ret_rec);
 }
 

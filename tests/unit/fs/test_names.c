@@ -2,6 +2,7 @@
 /* Looking up, and making names of every kind. */
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -336,6 +337,49 @@ Test(names, copying_up_deep_below_a_lower_directory)
 	world_reopen(&w);
 	cr_assert_eq(mode_of(&w, path + 3), 0600);
 	assert_text(&w, path + 3, "deep");
+}
+
+/* As long a path as can be made at once; a client can make, and a layer have, many times more. */
+#define DEEP 1900
+
+struct deep {
+	struct world *w;
+	const char *path;
+	int r;
+};
+
+static void *chmod_deep(void *arg)
+{
+	struct deep *d = arg;
+
+	d->r = t_chmod(d->w, d->path, 0600);
+	return NULL;
+}
+
+/* Threads have 8 MiB, for which a lower tree of some ten thousand levels was too deep. */
+Test(names, copying_up_takes_no_stack_for_each_level)
+{
+	CLEANUP(world) struct world w;
+	char path[4096] = "l0";
+	struct deep d = {.w = &w, .path = path + 3};
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	world_init(&w, 1);
+	for (int i = 0; i < DEEP; i++)
+		strcat(path, "/d");
+	strcat(path, "/f");
+	put_file(path, "deep");
+	world_open(&w);
+	pthread_attr_init(&attr);
+	cr_assert_eq(pthread_attr_setstacksize(&attr, 256 * 1024), 0);
+	cr_assert_eq(pthread_create(&thread, &attr, chmod_deep, &d), 0);
+	pthread_attr_destroy(&attr);
+	pthread_join(thread, NULL);
+	ok(d.r);
+	world_reopen(&w);
+	cr_assert_eq(mode_of(&w, d.path), 0600);
+	assert_text(&w, d.path, "deep");
 }
 
 Test(names, times_of_the_directory)
