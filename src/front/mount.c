@@ -244,31 +244,58 @@ void mount_note_dev(struct front *f)
 		f->dev = dev_of_mountpoint(f);
 }
 
-static int run_fusermount(const char *path, bool lazy)
+/* Runs a program and waits for it: its exit status, or -errno when it could not be run or a signal ended it. */
+static int run_program(char *const argv[])
 {
-	char program[] = "fusermount3", unmount[] = "-u", quiet[] = "-q", detach[] = "-qz";
-	char end[] = "--", *copy = strdup(path);
-	char *argv[] = {program, unmount, lazy ? detach : quiet, end, copy, NULL};
 	sigset_t none;
 	posix_spawnattr_t attr;
 	int status = -1, r;
 	pid_t pid;
 
-	if (copy == NULL)
-		return -ENOMEM;
 	sigemptyset(&none);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	r = posix_spawnp(&pid, program, NULL, &attr, argv, environ);
+	r = posix_spawnp(&pid, argv[0], NULL, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
-	free(copy);
 	if (r != 0)
 		return -r;
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;
+}
+
+static int run_fusermount(const char *path, bool lazy)
+{
+	char program[] = "fusermount3", unmount[] = "-u", quiet[] = "-q", detach[] = "-qz";
+	char end[] = "--";
+	CLEANUP(free) char *copy = strdup(path);
+	char *argv[] = {program, unmount, lazy ? detach : quiet, end, copy, NULL};
+	int r = copy == NULL ? -ENOMEM : run_program(argv);
+
+	return r > 0 ? -EBUSY : r;
+}
+
+/*
+ * Waiting for what is written back cannot be interrupted, not even by SIGKILL: a daemon that did so when it was killed
+ * would stay, with the connection, and wait for answers of its own. So another process does: when that one's
+ * daemon is killed the connection ends, and with it the wait. Where there is no sync(1) there is no better way.
+ */
+static void write_back(const char *path)
+{
+	char program[] = "sync", file_system[] = "-f", end[] = "--";
+	CLEANUP(free) char *copy = strdup(path);
+	char *argv[] = {program, file_system, end, copy, NULL};
+	int fd;
+
+	if (copy != NULL && run_program(argv) == 0)
+		return;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	syncfs(fd);
+	close(fd);
 }
 
 static int unmount_path(const char *path, bool lazy)
@@ -292,7 +319,7 @@ int front_unmount(const char *path, bool lazy, struct err *err)
 
 void mount_detach(struct front *f)
 {
-	int fd, r;
+	int r;
 
 	if (!f->mounted)
 		return;
@@ -301,11 +328,7 @@ void mount_detach(struct front *f)
 	if (f->dev == 0 || dev_of_mountpoint(f) != f->dev)
 		return;
 	/* A busy mount outlives us without its server: what it has to write it must write now. */
-	fd = open(f->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0) {
-		syncfs(fd);
-		close(fd);
-	}
+	write_back(f->mountpoint);
 	r = unmount_path(f->mountpoint, true);
 	if (r < 0 && r != -EINVAL && r != -ENOENT)
 		log_warn("cannot unmount %s: %s", f->mountpoint, strerror(-r));

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Each way to serve requests: a mixed load with slow operations gives right results and ends; requests that
-# hang keep nobody else waiting, nor do clients that end; SIGTERM in the middle ends in order; the daemon
-# stays on its processors.
+# hang keep nobody else waiting, nor do clients that end; SIGTERM in the middle ends in order, and SIGKILL
+# after it at once; the daemon stays on its processors.
 #
 #     loop.sh	PLYFS_TEST_ROUNDS: of the mixed load (default 60)
 . "$(dirname "$0")/../support/lib.sh"
@@ -155,6 +155,42 @@ term_while_busy() {
 	ended
 }
 
+# The daemon must never wait for its own mount in a way that not even SIGKILL ends: the connection would live as long as
+# it does, and so would the requests that wait for an answer.
+killed_while_it_ends() {
+	local load dev pause
+	for pause in 0 0.01 0.03 0.1; do
+		fresh
+		serve "$1"
+		dev=$(stat -c %d mnt)
+		# It is not closed meanwhile, which would write it back.
+		(cd mnt && exec dd if=/dev/zero of=big bs=1M count=600 status=none 2>/dev/null) &
+		load=$!
+		wait_until 20 test -s mnt/big
+		kill -TERM "$DAEMON"
+		sleep "$pause"
+		kill -KILL "$DAEMON" 2>/dev/null || true
+		wait_until 20 has_ended "$DAEMON" || {
+			abort_connection "$dev"
+			fail "SIGKILL did not end it"
+		}
+		wait "$DAEMON" || true
+		wait "$load" || true
+		umount -l mnt 2>/dev/null || true
+		"$PLYFS" fsck upper >fsck || fail "fsck: $(cat fsck)"
+	done
+}
+
+has_ended() { [[ ! -e /proc/$1 || $(awk '/^State/ {print $2}' "/proc/$1/status") == Z ]]; }
+
+# abort_connection NUMBER-OF-THE-DEVICE
+abort_connection() {
+	mkdir -p ctl
+	mount -t fusectl none ctl
+	echo 1 >"ctl/$1/abort"
+	umount ctl
+}
+
 # last_cpu: of those that this script may use.
 last_cpu() { taskset -cp $$ | sed 's/.*[ ,-]//'; }
 
@@ -207,6 +243,7 @@ pid_namespace() {
 for mode in "" ,loop=follow ,loop=threads ,threads=1 ,threads=2 ,threads=2,loop=follow; do
 	run_test "mixed load$mode" mixed "$mode"
 	run_test "SIGTERM under load$mode" term_while_busy "$mode"
+	run_test "SIGKILL after SIGTERM$mode" killed_while_it_ends "$mode"
 done
 for mode in "" ,loop=follow ,loop=threads; do
 	run_test "a burst$mode" burst "$mode"
@@ -217,6 +254,7 @@ set_switch /sys/module/fuse/parameters/enable_uring Y
 for mode in ,io_uring=1 ,io_uring=1,loop=follow; do
 	run_test "mixed load$mode" mixed "$mode"
 	run_test "SIGTERM under load$mode" term_while_busy "$mode"
+	run_test "SIGKILL after SIGTERM$mode" killed_while_it_ends "$mode"
 done
 restore_switches
 run_test "the processors it was started with" own_cpus
