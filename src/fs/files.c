@@ -216,6 +216,9 @@ int fs_fallocate(struct fs *fs, uint64_t ino, int mode, off_t off, off_t len)
 
 #define COPY_STEP (256 * 1024)
 
+/* In one request: its sender cannot be killed while it waits for the answer. */
+#define COPY_MAX ((size_t)16 << 20)
+
 ssize_t fs_copy_range(struct fs *fs, uint64_t from, off_t from_off, uint64_t to, off_t to_off,
 		      size_t len)
 {
@@ -224,6 +227,8 @@ ssize_t fs_copy_range(struct fs *fs, uint64_t from, off_t from_off, uint64_t to,
 
 	if (bytes == NULL)
 		return -ENOMEM;
+	if (len > COPY_MAX)
+		len = COPY_MAX;
 	while (done < len) {
 		size_t want = len - done < COPY_STEP ? len - done : COPY_STEP;
 		ssize_t n = fs_read(fs, from, bytes, want, from_off + (off_t)done);

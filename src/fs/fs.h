@@ -114,6 +114,7 @@ ssize_t fs_read(struct fs *fs, uint64_t ino, void *bytes, size_t size, off_t off
 /* Writes all or fails. KILL: clear set-id bits. */
 ssize_t fs_write(struct fs *fs, uint64_t ino, const void *bytes, size_t size, off_t off, bool kill);
 int fs_fallocate(struct fs *fs, uint64_t ino, int mode, off_t off, off_t len);
+/* Returns how many bytes were copied: fewer than LEN at the end of FROM, and where LEN is large. */
 ssize_t fs_copy_range(struct fs *fs, uint64_t from, off_t from_off, uint64_t to, off_t to_off,
 		      size_t len);
 off_t fs_lseek(struct fs *fs, uint64_t ino, off_t off, int whence);

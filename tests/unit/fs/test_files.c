@@ -227,6 +227,25 @@ Test(files, copy_range)
 	world_assert_lasting(&w);
 }
 
+/* Who waits for the answer cannot be killed meanwhile, and the answer has 32 bits for the length. */
+Test(files, copy_range_of_much_is_short)
+{
+	CLEANUP(world) struct world w;
+	uint64_t from, to;
+	ssize_t n;
+
+	world_init(&w, 1);
+	put_file("l0/from", "");
+	cr_assert_eq(truncate("l0/from", 40 << 20), 0);
+	world_open(&w);
+	ok(t_create(&w, "to", 0644));
+	from = hold(&w, "from");
+	to = hold(&w, "to");
+	n = fs_copy_range(w.fs, from, 0, to, 0, SIZE_MAX >> 1);
+	cr_assert(n > 0 && n <= 16 << 20, "%zd", n);
+	cr_assert_eq(stat_of(&w, "to").size, (uint64_t)n);
+}
+
 Test(files, seeking)
 {
 	CLEANUP(world) struct world w;
