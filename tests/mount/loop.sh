@@ -23,11 +23,12 @@ fresh() {
 	head -c $((8 << 20)) /dev/zero | tr '\0' l >low/large
 }
 
-# serve OPTIONS [COMMAND...]: the daemon in the foreground, so that its log and its status can be had.
+# serve OPTIONS [COMMAND...]: the daemon in the foreground, so that its log and its status can be had. Each check
+# says which loop it is about, so it is that one in any mode of the scripts.
 serve() {
 	local options=$1
 	shift
-	serve_here "lowerdir=low,upperdir=upper,workdir=work$options" "$@"
+	serve_here "lowerdir=low,upperdir=upper,workdir=work,loop=auto,io_uring=0$options" "$@"
 }
 
 # ended: with which status, after unmounting or a signal.
@@ -250,13 +251,13 @@ for mode in "" ,loop=follow ,loop=threads; do
 	run_test "requests that hang$mode" hanging "$mode"
 	run_test "clients that end$mode" ends "$mode"
 done
-set_switch /sys/module/fuse/parameters/enable_uring Y
+switch_uring Y
 for mode in ,io_uring=1 ,io_uring=1,loop=follow; do
 	run_test "mixed load$mode" mixed "$mode"
 	run_test "SIGTERM under load$mode" term_while_busy "$mode"
 	run_test "SIGKILL after SIGTERM$mode" killed_while_it_ends "$mode"
 done
-restore_switches
+unswitch_uring
 run_test "the processors it was started with" own_cpus
 run_test "threads are free again" freed
 run_test "clients of another pid namespace" pid_namespace

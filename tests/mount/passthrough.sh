@@ -301,10 +301,11 @@ below_overlay() {
 	ended
 }
 
-# Without it opens send no message at all, apart from the first.
+# Without it opens send no message at all, apart from the first. In its own mode "" is no default.
 not_by_default() {
-	local options
-	for options in "" ,io=auto ,io=cache; do
+	local options defaults=("")
+	[[ $MODE != *,io=passthrough,* ]] || defaults=()
+	for options in "${defaults[@]}" ,io=auto ,io=cache; do
 		fresh
 		put low
 		serve_here "lowerdir=low$options"
@@ -388,7 +389,7 @@ run_test "not by default" not_by_default
 run_test "timeout=0" timeout_0
 run_test "refusals" refusals
 run_test "refused to users" rootless
-set_switch /sys/module/fuse/parameters/enable_uring Y
+switch_uring Y
 run_test "many clients, io_uring" storm ,io_uring=1
-restore_switches
+unswitch_uring
 finish

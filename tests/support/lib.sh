@@ -17,6 +17,7 @@
 # PLYFS_TEST_KEEP   set: the work directory stays for a look afterwards
 # PLYFS_TEST_TIMES  set: each check's seconds on stderr
 # PLYFS_TEST_LIMIT  seconds after which a check is killed   (default: 180)
+# PLYFS_TEST_MOUNT_OPTIONS   options of every mount: see mode.sh
 
 set -euo pipefail
 
@@ -41,6 +42,9 @@ FSTYPE=${PLYFS_FSTYPE:-fuse.$PLYFS_NAME}
 failed_checks=0
 passed_checks=0
 
+# shellcheck source=tests/support/mode.sh
+. "$SUPPORT_DIR/mode.sh"
+
 # shellcheck source=tests/support/packages.sh
 . "$SUPPORT_DIR/packages.sh"
 
@@ -63,6 +67,7 @@ skip() {
 }
 
 finish() {
+	mode_summary
 	printf '# %s: %d passed, %d failed\n' "$SCRIPT_NAME" "$passed_checks" "$failed_checks"
 	exit $((failed_checks > 0))
 }
@@ -285,10 +290,11 @@ run_dir() {
 
 # A build tree under root's home cannot be entered by other users: they get a copy.
 share_plyfs() {
-	as_user test -x "$PLYFS" && return
+	as_user test -x "$PLYFS_BINARY" && return
 	mkdir -p "$WORK/bin"
-	cp "$PLYFS" "$WORK/bin/$PLYFS_NAME"
-	PLYFS=$WORK/bin/$PLYFS_NAME
+	cp "$PLYFS_BINARY" "$WORK/bin/$PLYFS_NAME"
+	PLYFS=$WORK/bin/$PLYFS_NAME PLYFS_BINARY=$PLYFS
+	[[ $MODE == ,, ]] || make_mode_program "$WORK/mode"
 }
 
 # as_user CMD…: no login, no session manager, no capability.
@@ -356,7 +362,7 @@ served_by_plyfs() {
 # Every running process of the program under test. A rebuilt program reads "(deleted)".
 all_daemons() {
 	local real
-	real=$(realpath "$PLYFS")
+	real=$(realpath "$PLYFS_BINARY")
 	# Processes end meanwhile, which find takes for a failure.
 	{ find /proc/[0-9]*/exe -maxdepth 0 \( -lname "$real" -o -lname "$real (deleted)" \) 2>/dev/null || true; } |
 		cut -d/ -f3
@@ -403,3 +409,4 @@ fingerprint() {
 }
 
 make_work_dir
+enter_mode
