@@ -46,6 +46,26 @@ void inodes_done(struct inodes *t)
 	}
 }
 
+struct each {
+	void (*fn)(struct inode *inode, void *arg);
+	void *arg;
+};
+
+static void call(struct table_node *node, void *arg)
+{
+	const struct each *e = arg;
+
+	e->fn(table_entry(node, struct inode, node), e->arg);
+}
+
+void inodes_each(struct inodes *t, void (*fn)(struct inode *inode, void *arg), void *arg)
+{
+	struct each e = {fn, arg};
+
+	for (size_t i = 0; i < INODES_STRIPES; i++)
+		table_each(&t->stripes[i].table, call, &e);
+}
+
 void inode_free(struct inode *inode)
 {
 	if (inode == NULL)

@@ -55,6 +55,8 @@ struct inodes {
 int inodes_init(struct inodes *t);
 /* Frees all inodes, whatever their counts. */
 void inodes_done(struct inodes *t);
+/* When nobody else uses them any more. */
+void inodes_each(struct inodes *t, void (*fn)(struct inode *inode, void *arg), void *arg);
 
 /* The inode INO with a reference for the caller, or NULL. */
 struct inode *inodes_find(struct inodes *t, uint64_t ino);

@@ -187,6 +187,7 @@ void fs_close(struct fs *fs)
 	sum_keeper_stop(fs);
 	/* The layers first: whoever unmounted wants their file systems back. */
 	lower_files_done(&fs->lower_files);
+	fs_erase_orphans(fs);
 	inodes_done(&fs->inodes);
 	union_dir_unref(fs->root);
 	stack_free(fs->stack);

@@ -49,6 +49,11 @@ int fs_upper_make_root(struct fs *fs, struct layer *root, struct err *err);
  */
 int fs_recover(struct fs *fs, struct err *err);
 /*
+ * recover.c: as the file system is closed. What has no name and was not forgotten is held by nobody any more: FORGETs that the
+ * kernel had still to send when the connection ended are dropped.
+ */
+void fs_erase_orphans(struct fs *fs);
+/*
  * Before that, from inside the open of catalog C (catalog_options.replayed): gives what a power cut has
  * left without bytes something to show. What fails is logged and returned.
  */

@@ -61,6 +61,36 @@ static void clear_orphans(struct fs *fs)
 			 fs->options->upper, strerror(-r));
 }
 
+struct numbers {
+	uint64_t *inos; /* owned */
+	size_t n, max;
+};
+
+static void note_orphan(struct inode *inode, void *arg)
+{
+	struct numbers *all = arg;
+
+	if (inode->orphan && all->n < all->max)
+		all->inos[all->n++] = inode->ino;
+}
+
+void fs_erase_orphans(struct fs *fs)
+{
+	struct numbers all = {.max = atomic_load(&fs->n_orphans)};
+	int r;
+
+	if (fs->catalog == NULL || fs->read_only || all.max == 0)
+		return;
+	all.inos = reallocarray(NULL, all.max, sizeof(*all.inos));
+	if (all.inos == NULL)
+		return;
+	inodes_each(&fs->inodes, note_orphan, &all);
+	r = orphans_erase(fs, all.inos, all.n);
+	if (r < 0)
+		log_debug("deleted files are given back by the next mount: %s", strerror(-r));
+	free(all.inos);
+}
+
 struct mending {
 	struct catalog *catalog;
 	struct batch *fixes;

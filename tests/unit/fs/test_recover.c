@@ -267,6 +267,25 @@ Test(recover, orphan_that_cannot_be_erased_is_one_the_next_time)
 	world_assert_lasting(&w);
 }
 
+/* The kernel does not tell of inodes that it forgets as it unmounts, or has told and was not heard. */
+Test(recover, orphans_are_erased_at_the_end)
+{
+	CLEANUP(world) struct world w;
+
+	world_init(&w, 1);
+	world_open(&w);
+	two_orphans(&w);
+	put_large(&w, "kept");
+	cr_assert_eq(count_files(DATA), 3);
+	/* world_close() would forget them. */
+	fs_close(steal_ptr(&w.fs));
+	w.n_held = 0;
+	cr_assert_eq(count_files(DATA), 1);
+	world_open(&w);
+	assert_bytes(&w, "kept", LARGE, 5);
+	world_assert_lasting(&w);
+}
+
 /* ---- records that are lost ---- */
 
 #define LOST "upper/.plyfs/lost"
