@@ -330,6 +330,8 @@ static struct listing *make_when_due(struct union_dir *dir)
 {
 	unsigned int asked = atomic_load_explicit(&dir->asked, memory_order_relaxed);
 	const struct union_list *list;
+	struct listing *l;
+	bool large;
 
 	if (dir->n_parts < 2 || asked == ASKED_NEVER)
 		return NULL;
@@ -341,9 +343,14 @@ static struct listing *make_when_due(struct union_dir *dir)
 		atomic_store_explicit(&dir->asked, ASKED_NEVER, memory_order_relaxed);
 		return NULL;
 	}
-	if (dir->listing->bytes > KEEP_BYTES / 4)
+	/* It is in use, so it stays the node's. */
+	l = dir->listing;
+	pthread_mutex_lock(&dir->stack->lists.lock);
+	large = l->bytes > KEEP_BYTES / 4;
+	pthread_mutex_unlock(&dir->stack->lists.lock);
+	if (large)
 		atomic_store_explicit(&dir->asked, ASKED_NEVER, memory_order_relaxed);
-	return dir->listing;
+	return l;
 }
 
 enum listing_says listing_ask(struct union_dir *dir, const char *name,
