@@ -361,14 +361,15 @@ Test(names, copying_up_takes_no_stack_for_each_level)
 {
 	CLEANUP(world) struct world w;
 	char path[4096] = "l0";
+	size_t len = 2;
 	struct deep d = {.w = &w, .path = path + 3};
 	pthread_attr_t attr;
 	pthread_t thread;
 
 	world_init(&w, 1);
-	for (int i = 0; i < DEEP; i++)
-		strcat(path, "/d");
-	strcat(path, "/f");
+	for (int i = 0; i < DEEP; i++, len += 2)
+		memcpy(path + len, "/d", 2);
+	memcpy(path + len, "/f", 3);
 	put_file(path, "deep");
 	world_open(&w);
 	pthread_attr_init(&attr);
