@@ -355,9 +355,16 @@ int journal_set_aside(int dirfd, const char *file, unsigned int *ret_number)
 	char name[32];
 
 	for (unsigned int i = 1; i <= BAD_FILES_MAX; i++) {
+		struct stat st;
+		int rc;
+
 		snprintf(name, sizeof(name), JOURNAL_FILE_BAD, i);
-		if (faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		rc = sys_fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW);
+		if (rc == 0)
 			continue;
+		/* It may be there, and must not be overwritten. */
+		if (rc != -ENOENT)
+			return rc;
 		*ret_number = i;
 		return sys_renameat(dirfd, file, dirfd, name, 0);
 	}

@@ -59,11 +59,16 @@ static int open_lost(struct keeping *k)
 }
 
 /* The number, and behind it which one it is, if there has been another. */
-static void free_name(int dir, uint64_t ino, char name[NAME_SIZE])
+static int free_name(int dir, uint64_t ino, char name[NAME_SIZE])
 {
+	struct stat st;
+	int r;
+
 	snprintf(name, NAME_SIZE, "%016" PRIx64, ino);
-	for (unsigned int i = 2; faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0; i++)
+	for (unsigned int i = 2; (r = sys_fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW)) == 0; i++)
 		snprintf(name, NAME_SIZE, "%016" PRIx64 "-%u", ino, i);
+	/* What cannot be looked at may be one that is kept already. */
+	return r == -ENOENT ? 0 : r;
 }
 
 static int keep(void *arg, const struct data_file *file)
@@ -81,7 +86,9 @@ static int keep(void *arg, const struct data_file *file)
 		r = open_lost(k);
 	if (r < 0)
 		return r;
-	free_name(k->lost, file->ino, name);
+	r = free_name(k->lost, file->ino, name);
+	if (r < 0)
+		return r;
 	r = sys_renameat(k->data, file->path, k->lost, name, 0);
 	if (r < 0)
 		return r;
