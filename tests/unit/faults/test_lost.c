@@ -144,7 +144,7 @@ static void fail_everywhere(int code)
 		.fired = shared(sizeof(*a.fired)),
 		.refused = shared(sizeof(*a.refused)),
 	};
-	struct work w;
+	static struct work w; /* what a kill leaves stays */
 	char dir[64], why[1200];
 	unsigned int bad = 0;
 
