@@ -8,7 +8,7 @@
 #include "image/stream.h"
 #include "image/window.h"
 
-#define DEFAULT_SPAN (1u << 20)
+#define DEFAULT_SPAN (512u << 10)
 
 struct scan {
 	struct scan_options options; /* with the defaults filled in */

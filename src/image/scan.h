@@ -17,7 +17,7 @@
 /* Zeroed memory is the defaults. */
 struct scan_options {
 	struct tar_limits tar;
-	uint64_t span;	     /* uncompressed bytes between points, at least; default 1 MiB */
+	uint64_t span;	     /* uncompressed bytes between points, at least; default 512 KiB */
 	uint64_t max_bytes;  /* uncompressed; default 1 TiB */
 	uint64_t max_ratio;  /* uncompressed : compressed, beyond the first GiB; default 20000 */
 	unsigned window_log; /* of zstd's windows, 2^; default 27, which is 128 MiB */
