@@ -113,10 +113,15 @@ static int parse_number(const struct option *def, const char *value, uint32_t ma
 	return 0;
 }
 
-static int set_number(struct mount_options *o, const struct option *def, const char *value,
-		      struct err *err)
+/* Layers count from 1. */
+static int set_layer(struct mount_options *o, const struct option *def, const char *value,
+		     struct err *err)
 {
-	return parse_number(def, value, UINT32_MAX, FIELD(uint32_t, o, def), err);
+	int r = parse_number(def, value, UINT32_MAX, FIELD(uint32_t, o, def), err);
+
+	if (r == 0 && *FIELD(uint32_t, o, def) == 0)
+		return bad_value(def, value, "layers are counted from 1", err);
+	return r;
 }
 
 static int set_owner(struct mount_options *o, const struct option *def, const char *value,
@@ -331,8 +336,8 @@ static const struct option options[] = {
 	{"image", VALUE, set_string, FS(image)},
 	{"platform", VALUE, set_string, FS(platform)},
 	{"cache", VALUE, set_string, FS(cache)},
-	{"layer", VALUE, set_number, FS(image_layer)},
-	{"upto", VALUE, set_number, FS(image_upto)},
+	{"layer", VALUE, set_layer, FS(image_layer)},
+	{"upto", VALUE, set_layer, FS(image_upto)},
 	{"image_strict", NO_VALUE, set_true, FS(image_strict)},
 	/* owners */
 	{"owner", VALUE, set_owner},

@@ -9,7 +9,17 @@
 /* Bytes that are wrong or absent; not a machine or a network that does not do its part. */
 static bool is_images_own(int rc)
 {
-	return rc == -EBADMSG || rc == -ENOENT || rc == -E2BIG || rc == -EINVAL;
+	switch (rc) {
+	case -EBADMSG:
+	case -ENOENT:
+	case -E2BIG:
+	case -EINVAL:
+	case -EISDIR:
+	case -ENOTDIR:
+	case -ELOOP:
+		return true;
+	}
+	return false;
 }
 
 int audit_forgive(const struct image_audit *audit, int rc, struct err *err)

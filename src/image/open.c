@@ -117,7 +117,13 @@ static int recognise(struct reference *r, struct err *err)
 		return refuse_path(r, err);
 	if (rc < 0)
 		return err_errno(err, -rc, "%s", r->path);
-	return S_ISDIR(st.st_mode) ? recognise_directory(r, err) : recognise_file(r, err);
+	rc = S_ISDIR(st.st_mode) ? recognise_directory(r, err) : recognise_file(r, err);
+	if (rc == 0 && r->transport == TRANSPORT_PATH &&
+	    (r->choice.name != NULL || r->choice.index >= 0 || r->choice.digest.alg != DIGEST_NONE))
+		return err_set(err, EINVAL,
+			       "%s: %s is a layer's tar, which has no images to choose from",
+			       r->text, r->path);
+	return rc;
 }
 
 /* ---- sources ------------------------------------------------------------------------------- */

@@ -176,7 +176,7 @@ manifests() {
 
 # A wrong word is told, and what it does not spoil is looked at all the same.
 goes_on() {
-	local all=': 2 layers, 8 members, .*: 1 error, 0 warnings$'
+	local which all=': 2 layers, 8 members, .*: 1 error, 0 warnings$'
 	spoilt
 	echo >>"$(blob manifest)"
 	finds 4 '^documents: error: .* has [0-9]* bytes, not the' "oci:$I/bad:t"
@@ -201,6 +201,15 @@ goes_on() {
 	edited index 5 '^documents: error: .*index.json has a descriptor whose digest is none' 'd["manifests"].insert(0, {})'
 	tail -n 1 "$WORK/out" | grep -q ': 2 layers, 8 members, .*: 1 error, 1 warning$'
 	edited index 4 '^documents: error: .*index.json has no descriptor where one belongs' 'd["manifests"] = [3]'
+	spoilt
+	which=$(blob 1)
+	rm "$which"
+	mkdir "$which"
+	finds 4 '^documents: error: .*: Is a directory' "oci:$I/bad:t"
+	tail -n 1 "$WORK/out" | grep -q ': 2 layers, 3 members, .*: 1 error, 0 warnings$'
+	rmdir "$which"
+	mkfifo "$which"
+	finds 4 '^documents: error: .* is no regular file' "oci:$I/bad:t"
 	edited config 4 '^documents: error: .*the DiffID of layer 2 is no digest' 'd["rootfs"]["diff_ids"][1] = "x"'
 	tail -n 1 "$WORK/out" | grep -q "$all"
 }
@@ -344,6 +353,8 @@ homeless() {
 
 refusals() {
 	refused 8 '[Nn]o such file' "$I/nothing"
+	refused 8 'has no images to choose from' "$I/one.tar:t"
+	refused 8 'neither a regular file nor a directory' /dev/zero
 	refused 16 'no image is given'
 	refused 16 'one image at a time' "$I/good" "$I/good"
 	refused 16 'unknown option --what' --what "$I/good"

@@ -146,6 +146,8 @@ parts_of_an_image() {
 	unmounted "$M"
 	refused "has 2 layers, there is no layer 3" --layer 3 "oci:$I/parts:t" "$M"
 	refused "cannot both" --layer 1 --upto 1 "oci:$I/parts:t" "$M"
+	refused "counted from 1" --layer 0 "oci:$I/parts:t" "$M"
+	refused "counted from 1" --upto 0 "oci:$I/parts:t" "$M"
 }
 
 many_layers() {
