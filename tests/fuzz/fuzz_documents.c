@@ -187,6 +187,54 @@ static void open_as(const char *text, size_t size, bool docker, const struct ima
 	must(rc == 0 || err.text != NULL);
 }
 
+static void on_text(void *arg, const char *text)
+{
+	(void)arg;
+	must(text == NULL || strlen(text) < SIZE_MAX / 2);
+}
+
+static void on_document(void *arg, enum audit_document what, const char *name, json_t *root)
+{
+	(void)arg;
+	(void)what;
+	must(*name != '\0' && root != NULL);
+}
+
+static int on_image(void *arg, struct image *image, struct err *err)
+{
+	(void)arg;
+	(void)err;
+	for (size_t i = 0; i < image->n_layers; i++)
+		must(image->layers[i].missing == (image->layers[i].blob == NULL));
+	return 0;
+}
+
+/* As plyfs check reads it. */
+static void audit_as(const char *text, size_t size, bool docker, const struct image_options *o)
+{
+	const struct image_audit audit = {
+		.begin = on_text,
+		.fault = on_text,
+		.document = on_document,
+		.absent = on_text,
+		.image = on_image,
+	};
+	struct image_options options = *o;
+	struct pieces *p = cut(text, size);
+	CLEANUP(source) struct image_source *source = &p->base;
+	CLEANUP(document) struct document root = {0};
+	CLEANUP(err) struct err err = {0};
+	const struct image_choice any = {.index = -1};
+	int rc;
+
+	options.audit = source->audit = &audit;
+	rc = root_of(p, &root, &err);
+	if (rc == 0)
+		rc = docker ? docker_audit("image", source, &root, &any, &options, &err)
+			    : index_audit("image", source, &root, &any, &options, &err);
+	must(rc == 0 || err.text != NULL);
+}
+
 static void list_as(const char *text, size_t size, bool docker, const struct image_options *o)
 {
 	struct pieces *p = cut(text, size);
@@ -230,6 +278,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (int docker = 0; docker < 2; docker++) {
 		open_as(text + 1, size - 1, docker, &o);
 		list_as(text + 1, size - 1, docker, &o);
+		audit_as(text + 1, size - 1, docker, &o);
 	}
 	read_toml(text + 1, size - 1);
 	platform_done(&other);
