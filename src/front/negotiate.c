@@ -20,7 +20,7 @@ enum when {
 
 /*
  * Not taken: ATOMIC_O_TRUNC, so that O_TRUNC arrives as a SETATTR and opens need no message;
- * EXPORT_SUPPORT, as "." is not looked up; splicing, which loses for requests of usual sizes.
+ * EXPORT_SUPPORT, as "." is not looked up; SPLICE_READ and SPLICE_MOVE (doc/messages.md).
  */
 static const struct {
 	uint64_t cap;
@@ -30,6 +30,7 @@ static const struct {
 	{FUSE_CAP_ASYNC_DIO, ALWAYS},
 	{FUSE_CAP_DONT_MASK, ALWAYS}, /* a default ACL goes before the umask: fs/ decides */
 	{FUSE_CAP_PARALLEL_DIROPS, ALWAYS},
+	{FUSE_CAP_SPLICE_WRITE, ALWAYS}, /* op_read() */
 	{FUSE_CAP_READDIRPLUS, ALWAYS},
 	{FUSE_CAP_READDIRPLUS_AUTO, ALWAYS},
 	{FUSE_CAP_POSIX_ACL, IF_ACL},
@@ -142,6 +143,7 @@ void negotiate(void *userdata, struct fuse_conn_info *conn)
 	conn->congestion_threshold = 48;
 	conn->time_gran = 1;
 
+	f->splice = want & FUSE_CAP_SPLICE_WRITE;
 	f->zero_open = want & FUSE_CAP_NO_OPEN_SUPPORT;
 	f->zero_opendir = want & FUSE_CAP_NO_OPENDIR_SUPPORT;
 	f->writeback = want & FUSE_CAP_WRITEBACK_CACHE;

@@ -31,6 +31,7 @@ struct front {
 	bool init_done;
 	bool zero_open, zero_opendir; /* the kernel opens without asking */
 	bool writeback;		      /* the kernel has bytes and sizes that we have not seen yet */
+	bool splice;		      /* large answers come from files by a pipe */
 
 	struct passthrough passthrough;
 
@@ -61,6 +62,8 @@ int mount_session(struct front *f, struct err *err);
 void mount_detach(struct front *f);
 /* The mount's own st_dev is noted: what else is mounted there later is not ours to unmount. */
 void mount_note_dev(struct front *f);
+/* Larger READs of files that are read from start to end, where we may ask for them; after mount_note_dev(). */
+void mount_raise_read_ahead(const struct front *f);
 
 /* loop.c */
 

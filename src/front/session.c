@@ -142,6 +142,7 @@ int front_run(struct front *f, int (*ready)(void *arg), void *arg, struct err *e
 	if (r < 0)
 		return r;
 	mount_note_dev(f);
+	mount_raise_read_ahead(f);
 	r = ready(arg);
 	if (r < 0)
 		return err_errno(err, -r, "nobody waits for the mount any more");

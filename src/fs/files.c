@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sys.h"
+#include "data/fdcache.h"
 #include "fs/bytes.h"
 
 #ifndef SEEK_DATA
@@ -70,6 +72,81 @@ ssize_t fs_read(struct fs *fs, uint64_t ino, void *bytes, size_t size, off_t off
 	if (n >= 0)
 		touch_atime(fs, h.inode, &rec);
 	return n;
+}
+
+/*
+ * All of SIZE bytes from OFF that there are, when they are in the plain file FD and nowhere else; LIMIT: from there on its
+ * bytes are not those of the file. -EOPNOTSUPP also at the end, where there is nothing to hand on.
+ */
+static int use_range(int fd, uint64_t limit, uint64_t file_size, size_t size, off_t off,
+		     const struct fs_reader *reader)
+{
+	struct stat st;
+	uint64_t end = limit;
+	int r = sys_fstat(fd, &st);
+
+	if (r < 0)
+		return r;
+	if ((uint64_t)st.st_size < end)
+		end = (uint64_t)st.st_size;
+	if (off < 0 || (uint64_t)off >= end)
+		return -EOPNOTSUPP;
+	if (size > end - (uint64_t)off) {
+		if (end < file_size)
+			return -EOPNOTSUPP;
+		size = (size_t)(end - (uint64_t)off);
+	}
+	return reader->use(reader->arg, fd, size, off);
+}
+
+static int use_lower_range(struct fs *fs, const struct inode *inode, const struct inode_rec *rec,
+			   size_t size, off_t off, const struct fs_reader *reader)
+{
+	CLEANUP(lower_held) struct lower_held held = {&fs->lower_files, NULL};
+	int fd, r = lower_file_get(&fs->lower_files, inode, &held.file);
+
+	if (r < 0)
+		return r;
+	fd = lower_file_fd(held.file);
+	if (fd < 0)
+		return fd;
+	return rec == NULL ? use_range(fd, UINT64_MAX, 0, size, off, reader)
+			   : use_range(fd, rec->lower_size, rec->attr.size, size, off, reader);
+}
+
+static int use_own_range(struct fs *fs, const struct inode_rec *rec, size_t size, off_t off,
+			 const struct fs_reader *reader)
+{
+	CLEANUP(fdref) struct fdref *ref = NULL;
+	int r = data_file(fs->data, rec, &ref);
+
+	return r < 0 ? r : use_range(ref->fd, UINT64_MAX, 0, size, off, reader);
+}
+
+int fs_read_file(struct fs *fs, uint64_t ino, size_t size, off_t off,
+		 const struct fs_reader *reader)
+{
+	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	CLEANUP(data_lock) struct data_lock *lock = NULL;
+	int r = check_regular(h.inode);
+
+	if (r < 0)
+		return r;
+	/* Who traces wants to see each read of a layer. */
+	if (fs->options->trace_layers)
+		return -EOPNOTSUPP;
+	lock = data_lock_shared(&fs->data_locks, ino);
+	r = record_load(fs, ino, &rec);
+	if (r == -ENOENT)
+		return use_lower_range(fs, h.inode, NULL, size, off, reader);
+	if (r < 0)
+		return r;
+	r = rec.where == BYTES_LOWER ? use_lower_range(fs, h.inode, &rec, size, off, reader)
+				     : use_own_range(fs, &rec, size, off, reader);
+	if (r == 0)
+		touch_atime(fs, h.inode, &rec);
+	return r;
 }
 
 /*

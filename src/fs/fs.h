@@ -111,6 +111,17 @@ ssize_t fs_readlink(struct fs *fs, uint64_t ino, char *target, size_t size);
 
 /* Files. */
 ssize_t fs_read(struct fs *fs, uint64_t ino, void *bytes, size_t size, off_t off);
+/*
+ * The same for who moves bytes between files himself: USE gets a descriptor of the plain file that has all of the SIZE
+ * bytes from OFF on, at that place; fewer only at the end of the file, and never none. It is called under the lock of
+ * the bytes, keeps neither of them, and its result is that of the function. -EOPNOTSUPP: fs_read() has to be taken.
+ */
+struct fs_reader {
+	int (*use)(void *arg, int fd, size_t size, off_t off);
+	void *arg;
+};
+int fs_read_file(struct fs *fs, uint64_t ino, size_t size, off_t off,
+		 const struct fs_reader *reader);
 /* Writes all or fails. KILL: clear set-id bits. */
 ssize_t fs_write(struct fs *fs, uint64_t ino, const void *bytes, size_t size, off_t off, bool kill);
 int fs_fallocate(struct fs *fs, uint64_t ino, int mode, off_t off, off_t len);

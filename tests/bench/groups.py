@@ -56,6 +56,8 @@ class Group:
         """Whether the file system can do it at all."""
         if self.changes and not system.copies_up:
             return False
+        if system.read_only and (self.changes or not self.reads):
+            return False
         return self.only is None or self.only(system)
 
 

@@ -22,6 +22,7 @@ class System:
     slow = False
     fuse = True
     copies_up = True  # files of lower layers can be changed
+    read_only = False  # mounted without an upper
     knobs = {}
 
     def check(self):
@@ -74,6 +75,7 @@ class Plyfs(System):
         self.options = [o for o in options if not o.startswith("@")]
         self.knobs = dict(o[1:].split("=", 1) for o in options if o.startswith("@"))
         self.name = "plyfs" + (":" + "+".join(options) if options else "")
+        self.read_only = "io=passthrough" in self.options
         shown = [o.lstrip("@") for o in options if not o.startswith("@enable_uring")]
         self.title = " ".join(["plyfs", *shown])
 
@@ -88,7 +90,7 @@ class Plyfs(System):
         return version if commit.startswith("fatal") else f"{version}, commit {commit}"
 
     def mount_argv(self, lowers, upper, work, mnt):
-        options = ",".join([overlay_options(lowers, upper, work)] + self.options)
+        options = ",".join([overlay_options(lowers, None if self.read_only else upper, work)] + self.options)
         return [self.program, "-o", options, mnt]
 
     def wants_ring(self):

@@ -66,6 +66,13 @@ kept_runs() {
 	grep -Eq '^RSS after a walk of the tree, MiB +[0-9.]+ ' "$WORK/both.txt" || fail "memory: $(cat "$WORK/both.txt")"
 }
 
+# Without an upper: it gets the rows that read.
+read_only() {
+	"$BENCH" --short --rows seq-read,create --systems kernel,plyfs:io=passthrough --count none --json "$WORK/ro.json" >"$WORK/ro.txt"
+	grep -Eq '^sequential read .* [0-9.]+ +[0-9.]+ ' "$WORK/ro.txt" || fail "reading: $(cat "$WORK/ro.txt")"
+	grep -Eq '^create .* [0-9.]+ +- ' "$WORK/ro.txt" || fail "writing: $(cat "$WORK/ro.txt")"
+}
+
 # Those whole jobs that need nothing but Python, gcc and tar.
 jobs() {
 	"$BENCH" --short --rows python,untar-all,gcc --systems kernel,plyfs --count none --json "$WORK/out.json" >"$WORK/out.txt"
@@ -102,6 +109,7 @@ else
 fi
 run_test "reports" reports
 run_test "kept runs" kept_runs
+run_test "a mount without an upper" read_only
 run_test "whole jobs" jobs
 run_test "a file system that fails is told of" failure_is_told
 run_test "unknown words" unknown_words

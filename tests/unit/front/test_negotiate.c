@@ -34,6 +34,7 @@ Test(negotiate, by_option)
 	cr_expect(all & FUSE_CAP_NO_OPENDIR_SUPPORT);
 	cr_expect(all & FUSE_CAP_EXPLICIT_INVAL_DATA);
 	cr_expect(all & FUSE_CAP_DONT_MASK);
+	cr_expect(all & FUSE_CAP_SPLICE_WRITE);
 	cr_expect_not(all & FUSE_CAP_AUTO_INVAL_DATA);
 	cr_expect_eq(want(UINT64_MAX, 1e9, false, true), all & ~(uint64_t)FUSE_CAP_POSIX_ACL);
 	cr_expect_eq(want(UINT64_MAX, 1e9, true, false), all & ~(uint64_t)FUSE_CAP_WRITEBACK_CACHE);
@@ -81,6 +82,7 @@ Test(negotiate, never)
 	cr_expect_not(all & FUSE_CAP_POSIX_LOCKS);
 	cr_expect_not(all & FUSE_CAP_FLOCK_LOCKS);
 	cr_expect_not(all & FUSE_CAP_SPLICE_READ);
+	cr_expect_not(all & FUSE_CAP_SPLICE_MOVE);
 #if FRONT_FUSE_3_18
 	cr_expect_not(all & FUSE_CAP_PASSTHROUGH);
 	cr_expect_not(all & FUSE_CAP_OVER_IO_URING);

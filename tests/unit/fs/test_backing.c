@@ -147,3 +147,93 @@ Test(backing, files_of_an_upper_that_is_a_layer)
 	/* The descriptor is kept by the open file: ask again. */
 	expect_changed(&w);
 }
+
+/* --- one range, by fs_read_file(): also while the file can be written --- */
+
+struct got {
+	size_t size;
+	uint8_t bytes[1 << 18];
+};
+
+static int get_range(void *arg, int fd, size_t size, off_t off)
+{
+	struct got *g = arg;
+
+	cr_assert(size > 0 && size <= sizeof(g->bytes));
+	g->size = size;
+	cr_assert_eq(pread(fd, g->bytes, size, off), (ssize_t)size, "at %ld", (long)off);
+	return 0;
+}
+
+/* What the range has in the one way it has in the other, if there is one. Whether there was. */
+static bool range_is_same(struct world *w, const char *path, size_t size, off_t off)
+{
+	static uint8_t expected[sizeof(((struct got *)0)->bytes)];
+	static struct got g;
+	struct fs_reader reader = {get_range, &g};
+	uint64_t ino = hold(w, path);
+	ssize_t n = fs_read(w->fs, ino, expected, size, off);
+	int r = fs_read_file(w->fs, ino, size, off, &reader);
+
+	if (r == -EOPNOTSUPP)
+		return false;
+	ok(r);
+	cr_assert_eq(g.size, (size_t)n, "%s: %zu and %zd bytes at %ld", path, g.size, n, (long)off);
+	cr_assert_eq(memcmp(g.bytes, expected, g.size), 0, "%s: at %ld", path, (long)off);
+	return true;
+}
+
+Test(backing, ranges)
+{
+	static const char *const paths[] = {"small", "large",  "cut",	  "grown",
+					    "chmod", "inline", "chunked", "file"};
+	CLEANUP(world) struct world w;
+	unsigned int seed = (unsigned int)getpid(), state = seed;
+
+	put_layers(&w);
+	world_open(&w);
+	change(&w);
+	printf("seed %u\n", seed);
+	for (int i = 0; i < 4000; i++) {
+		const char *path = paths[(unsigned int)rand_r(&state) % 8];
+		size_t size = 1 + (size_t)rand_r(&state) % sizeof(((struct got *)0)->bytes);
+		off_t off = rand_r(&state) % (4 << 20);
+
+		range_is_same(&w, path, size, rand_r(&state) % 2 ? off : off % 410000);
+	}
+}
+
+Test(backing, ranges_at_edges)
+{
+	CLEANUP(world) struct world w;
+
+	put_layers(&w);
+	world_open(&w);
+	change(&w);
+	cr_expect(range_is_same(&w, "large", 131072, 0));
+	cr_expect(range_is_same(&w, "large", 131072, (3 << 20) - 1));
+	cr_expect_not(range_is_same(&w, "large", 131072, 3 << 20));
+	cr_expect(range_is_same(&w, "chmod", 131072, 262144));
+	cr_expect(range_is_same(&w, "file", 131072, 65536));
+	cr_expect_not(range_is_same(&w, "inline", 131072, 0));
+	/* Behind the new end the lower file goes on. */
+	cr_expect(range_is_same(&w, "cut", 131072, (1 << 20) - 4096));
+	cr_expect_not(range_is_same(&w, "cut", 131072, 1 << 20));
+	/* Where the lower file has ended zeros follow, which are in no file. */
+	cr_expect(range_is_same(&w, "grown", 131072, 300000 - 131072));
+	cr_expect_not(range_is_same(&w, "grown", 131072, 300001 - 131072));
+	cr_expect_not(range_is_same(&w, "grown", 1, 300000));
+}
+
+Test(backing, ranges_of_what_is_no_file)
+{
+	CLEANUP(world) struct world w;
+	struct fs_reader reader = {get_range, NULL};
+
+	put_layers(&w);
+	world_open(&w);
+	fails(EISDIR, fs_read_file(w.fs, hold(&w, "dir"), 1, 0, &reader));
+	fails(EINVAL, fs_read_file(w.fs, hold(&w, "link"), 1, 0, &reader));
+	fails(ESTALE, fs_read_file(w.fs, UINT64_C(1) << 47, 1, 0, &reader));
+	fails(EOPNOTSUPP, fs_read_file(w.fs, hold(&w, "large"), 1, -1, &reader));
+}
