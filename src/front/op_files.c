@@ -7,7 +7,7 @@
 #include "front/reply.h"
 
 /* In between a pipe is less work than copying; a larger answer does not fit into one that everybody may have. */
-#define SPLICE_MIN (64 * 1024)
+#define SPLICE_MIN (16 * 1024)
 #define SPLICE_MAX (512 * 1024)
 
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
