@@ -7,7 +7,7 @@ as_it_is() { exec -a "$program" "$binary" "${verb[@]}" "$@"; }
 
 # io=passthrough is refused where a mount can be written, and to those without the right.
 passes_through() {
-	[[ " $* " =~ [\ ,]ro[\ ,] || " $* " != *@(upperdir=|--upper|--tmp-upper)* ]] || return 1
+	[[ " $* " =~ [\ ,]ro[\ ,] || ! " $* " =~ upperdir=|--upper|--tmp-upper ]] || return 1
 	((EUID == 0)) && grep -Eq '^ +0 +0 +4294967295$' /proc/self/uid_map
 }
 
