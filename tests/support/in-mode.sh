@@ -23,5 +23,10 @@ else
 fi
 [[ ! " $* " =~ [\ ,]remount[\ ,] ]] || as_it_is "$@"
 [[ $options != *io=passthrough* ]] || passes_through "$@" || as_it_is "$@"
+# Another script of this machine may have put the switch back: then nothing is shown here.
+if [[ $options == *io_uring=1* && $(</sys/module/fuse/parameters/enable_uring) != [Y1] ]]; then
+	echo "$program: enable_uring was switched off under this test" >&2
+	exit 3
+fi
 echo "$*" 2>/dev/null >>"$mounts" || true
 exec -a "$program" "$binary" "${verb[@]}" -o "$options" "$@"
