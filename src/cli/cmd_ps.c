@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plyfs ps [--reap]: what is mounted, by whom, from what. */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "cli/commands.h"
 #include "front/session.h"
 #include "tool/columns.h"
+
+/* A daemon has that long to answer. */
+#define ANSWER_MS 2000
 
 /* What a line of /proc/self/mountinfo says; points into it. */
 struct mounted {
@@ -75,23 +83,58 @@ static void add_user(struct columns *c, const char *options)
 		columns_add(c, "%u", uid);
 }
 
-static bool is_dead(const struct mounted *m)
+/* In a child: one byte goes to FD when the daemon of the mount at PLACE has answered, or the kernel knows that there is none. */
+static void ask(const char *place, int fd)
 {
 	struct statfs st;
+	char dead = statfs(place, &st) < 0 && errno == ENOTCONN;
 
-	return statfs(m->place, &st) < 0 && errno == ENOTCONN;
+	_exit(write(fd, &dead, 1) == 1 ? 0 : 1);
+}
+
+/*
+ * "dead", "stuck" or what M's flags say. A child asks: from the moment that a daemon has taken a question, waiting for its
+ * answer cannot be interrupted. A child that waits like this is not waited for.
+ */
+static const char *state_of(const struct mounted *m)
+{
+	const char *alive = strncmp(m->flags, "rw", 2) == 0 ? "rw" : "ro";
+	struct pollfd answer = {.events = POLLIN};
+	char dead = 0;
+	int fds[2];
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return "?";
+	pid = fork();
+	if (pid == 0)
+		ask(m->place, fds[1]);
+	close(fds[1]);
+	answer.fd = fds[0];
+	if (pid < 0)
+		alive = "?";
+	else if (poll(&answer, 1, ANSWER_MS) == 0)
+		alive = "stuck";
+	else if (read(fds[0], &dead, 1) == 1 && dead)
+		alive = "dead";
+	close(fds[0]);
+	if (pid > 0) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, WNOHANG);
+	}
+	return alive;
 }
 
 static int show(struct mounted *m, bool reap, struct columns *c)
 {
 	CLEANUP(err) struct err err = {0};
-	bool dead = is_dead(m);
+	const char *state = state_of(m);
 
-	if (dead && reap)
+	if (reap && strcmp(state, "dead") == 0)
 		return front_unmount(m->place, true, &err) < 0 ? complain(&err) : 0;
 	columns_add(c, "%s", m->place);
 	add_user(c, m->options);
-	columns_add(c, "%s", dead ? "dead" : strncmp(m->flags, "rw", 2) == 0 ? "rw" : "ro");
+	columns_add(c, "%s", state);
 	columns_add(c, "%s", m->source);
 	return 0;
 }

@@ -318,6 +318,19 @@ listed() {
 	no_mounts "$M" || fail "it is still there"
 }
 
+# A mount that does not answer is not waited for.
+stuck_is_listed() {
+	local pid
+	image "$(plain)" "$M"
+	pid=$(daemon_pids "$M")
+	kill -STOP "$pid"
+	timeout 60 "$PLYFS" ps >"$WORK/ps" || fail "plyfs ps waited for it"
+	grep -Eq "^$M +root +stuck +" "$WORK/ps" || fail "not listed as stuck: $(cat "$WORK/ps")"
+	kill -CONT "$pid"
+	"$PLYFS" ps | grep -Eq "^$M +root +ro +" || fail "it answers again: $("$PLYFS" ps)"
+	unmounted "$M"
+}
+
 dead_is_listed() { "$PLYFS" ps | grep -q "$M .*dead"; }
 
 # The user's own files, whatever the image says.
@@ -381,6 +394,7 @@ run_test "a writable layer over links into lower layers" writable_links
 run_test "a temporary writable layer" temporary
 run_test "read-only without one" read_only
 run_test "plyfs ps" listed
+run_test "plyfs ps beside a stopped daemon" stuck_is_listed
 run_test "owners for a user with one id" user_mounts
 run_test "a container of a user with one id" user_container
 finish
