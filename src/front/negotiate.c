@@ -112,6 +112,11 @@ static bool gets_passthrough(uint64_t want)
 {
 	return want & FUSE_CAP_PASSTHROUGH;
 }
+
+static bool gets_uring(uint64_t want)
+{
+	return want & FUSE_CAP_OVER_IO_URING;
+}
 #else
 static uint64_t capable_of(const struct fuse_conn_info *conn)
 {
@@ -124,6 +129,11 @@ static void ask(struct fuse_conn_info *conn, uint64_t want)
 }
 
 static bool gets_passthrough(uint64_t want)
+{
+	return false;
+}
+
+static bool gets_uring(uint64_t want)
 {
 	return false;
 }
@@ -148,6 +158,9 @@ void negotiate(void *userdata, struct fuse_conn_info *conn)
 	f->zero_opendir = want & FUSE_CAP_NO_OPENDIR_SUPPORT;
 	f->writeback = want & FUSE_CAP_WRITEBACK_CACHE;
 	f->passthrough.on = gets_passthrough(want);
+	if (f->options->io_uring && !gets_uring(want))
+		log_warn(
+			"io_uring=1 cannot be had here, requests come by /dev/fuse: see plyfs doctor");
 	f->init_done = true;
 	log_debug("FUSE %u.%u: capable %#" PRIx64 ", wanted %#" PRIx64, conn->proto_major,
 		  conn->proto_minor, capable, want);

@@ -241,6 +241,18 @@ pid_namespace() {
 	ended
 }
 
+# Who asks for io_uring where there is none is told, and is served.
+no_uring() {
+	fresh
+	set_switch "$FUSE_URING" N
+	serve ,io_uring=1
+	restore_switches
+	grep -q "io_uring=1 cannot be had here" log || fail "nothing is said: $(cat log)"
+	"$WORK/mixed" mnt 10 large
+	umount mnt
+	ended
+}
+
 for mode in "" ,loop=follow ,loop=threads ,threads=1 ,threads=2 ,threads=2,loop=follow; do
 	run_test "mixed load$mode" mixed "$mode"
 	run_test "SIGTERM under load$mode" term_while_busy "$mode"
@@ -258,6 +270,8 @@ for mode in ,io_uring=1 ,io_uring=1,loop=follow; do
 	run_test "SIGKILL after SIGTERM$mode" killed_while_it_ends "$mode"
 done
 unswitch_uring
+# In a mode of io_uring it is on for the whole script.
+[[ $MODE == *,io_uring=1,* ]] || run_test "io_uring that is switched off" no_uring
 run_test "the processors it was started with" own_cpus
 run_test "threads are free again" freed
 run_test "clients of another pid namespace" pid_namespace
