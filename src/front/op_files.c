@@ -6,10 +6,6 @@
 #include "front/ops.h"
 #include "front/reply.h"
 
-/* In between a pipe is less work than copying; a larger answer does not fit into one that everybody may have. */
-#define SPLICE_MIN (16 * 1024)
-#define SPLICE_MAX (512 * 1024)
-
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct front *f = op_begin(req, FRONT_OP_OPEN);
@@ -34,25 +30,6 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	passthrough_release(f, ino);
 	reply_result(req, 0);
-}
-
-static int splice_range(void *arg, int fd, size_t size, off_t off)
-{
-	reply_from_file(arg, fd, size, off);
-	return 0;
-}
-
-/*
- * From the file to the kernel by a pipe, which holds pages instead of copies of them (doc/messages.md). False: nothing was
- * answered yet.
- */
-static bool read_by_splice(fuse_req_t req, struct front *f, uint64_t ino, size_t size, off_t off)
-{
-	struct fs_reader reader = {splice_range, req};
-
-	if (!f->splice || size < SPLICE_MIN || size > SPLICE_MAX)
-		return false;
-	return fs_read_file(f->fs, ino, size, off, &reader) == 0;
 }
 
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)

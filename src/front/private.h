@@ -51,7 +51,24 @@ struct front {
 void *scratch_bytes(struct front *f, size_t size);
 /* A second array: numbers of the inodes that a READDIRPLUS answer has counted. */
 uint64_t *scratch_inos(struct front *f, size_t n);
+/*
+ * A pipe, empty, with room for SIZE bytes of whole pages; NULL: there is none to be had. In which bytes may have stayed is
+ * dropped.
+ */
+struct scratch_pipe {
+	int in, out; /* not for the caller to close */
+	size_t room; /* 0: there is none yet */
+	size_t lack; /* as much was refused */
+};
+const struct scratch_pipe *scratch_pipe(struct front *f, size_t size);
+void scratch_pipe_drop(struct front *f);
 void scratch_free(void *scratch);
+
+/*
+ * splice.c: answers a READ with pages of the file itself, without copying them twice. False: nothing was answered, and
+ * fs_read() has to be asked.
+ */
+bool read_by_splice(fuse_req_t req, struct front *f, uint64_t ino, size_t size, off_t off);
 
 /* negotiate.c: libfuse's init callback; USERDATA is the front. */
 void negotiate(void *userdata, struct fuse_conn_info *conn);

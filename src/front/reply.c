@@ -125,13 +125,12 @@ int reply_bytes(fuse_req_t req, ssize_t r, const void *bytes)
 	return fuse_reply_buf(req, bytes, (size_t)r);
 }
 
-void reply_from_file(fuse_req_t req, int fd, size_t size, off_t off)
+void reply_from_pipe(fuse_req_t req, int pipe, size_t size)
 {
 	struct fuse_bufvec bytes = FUSE_BUFVEC_INIT(size);
 
-	bytes.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
-	bytes.buf[0].fd = fd;
-	bytes.buf[0].pos = off;
+	bytes.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_RETRY;
+	bytes.buf[0].fd = pipe;
 	fuse_reply_data(req, &bytes, 0);
 }
 

@@ -28,8 +28,8 @@ void reply_open(fuse_req_t req, struct front *f, bool zero, struct fuse_file_inf
 int reply_passed(fuse_req_t req, struct front *f, int id, struct fuse_file_info *fi);
 /* R < 0: the error; else R bytes. 0 when the kernel got them, or -errno. */
 int reply_bytes(fuse_req_t req, ssize_t r, const void *bytes);
-/* The SIZE bytes of the file FD from OFF on; or the error of reading them. */
-void reply_from_file(fuse_req_t req, int fd, size_t size, off_t off);
+/* The SIZE bytes that are in PIPE. */
+void reply_from_pipe(fuse_req_t req, int pipe, size_t size);
 /* R < 0: the error; else how many bytes were written. */
 void reply_written(fuse_req_t req, ssize_t r);
 /* R < 0: the error; SIZE 0: the length R of the value; else its R bytes. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Buffers that a thread keeps from request to request. */
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "front/private.h"
 
 struct scratch {
@@ -7,7 +10,17 @@ struct scratch {
 	size_t size;
 	uint64_t *inos;
 	size_t n_inos;
+	struct scratch_pipe pipe;
 };
+
+static void drop(struct scratch_pipe *p)
+{
+	if (p->room == 0)
+		return;
+	close(p->in);
+	close(p->out);
+	p->room = 0;
+}
 
 void scratch_free(void *p)
 {
@@ -17,6 +30,7 @@ void scratch_free(void *p)
 		return;
 	free(s->bytes);
 	free(s->inos);
+	drop(&s->pipe);
 	free(s);
 }
 
@@ -72,4 +86,48 @@ uint64_t *scratch_inos(struct front *f, size_t n)
 		s->n_inos = n;
 	}
 	return s->inos;
+}
+
+/* Those of a user have a limit together, and those of one that is reached only a page or two. */
+static bool open_pipe(struct scratch_pipe *p, size_t size)
+{
+	int fds[2], room;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return false;
+	p->out = fds[0];
+	p->in = fds[1];
+	room = fcntl(p->in, F_GETPIPE_SZ);
+	if (room < (int)size)
+		room = fcntl(p->in, F_SETPIPE_SZ, (int)size);
+	p->room = room > 0 ? (size_t)room : 1;
+	if (p->room >= size)
+		return true;
+	drop(p);
+	return false;
+}
+
+const struct scratch_pipe *scratch_pipe(struct front *f, size_t size)
+{
+	struct scratch *s = scratch_get(f);
+	struct scratch_pipe *p = s != NULL ? &s->pipe : NULL;
+
+	/* What was refused once is not asked for again. */
+	if (p == NULL || (p->lack != 0 && size >= p->lack))
+		return NULL;
+	if (p->room >= size)
+		return p;
+	drop(p);
+	if (open_pipe(p, size))
+		return p;
+	p->lack = size;
+	return NULL;
+}
+
+void scratch_pipe_drop(struct front *f)
+{
+	struct scratch *s = scratch_get(f);
+
+	if (s != NULL)
+		drop(&s->pipe);
 }

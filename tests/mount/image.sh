@@ -318,18 +318,25 @@ listed() {
 	no_mounts "$M" || fail "it is still there"
 }
 
-# A mount that does not answer is not waited for.
-stuck_is_listed() {
+# A mount that does not answer is not waited for, whether its daemon has taken the question (and asks the layer below) or
+# not; nor is it by who reads the list.
+stuck_are_listed() {
 	local pid
-	image "$(plain)" "$M"
-	pid=$(daemon_pids "$M")
+	mkdir -p "$WORK/below" "$WORK/above"
+	image "$(plain)" "$WORK/below"
+	"$PLYFS" -o "lowerdir=$WORK/below" "$WORK/above"
+	pid=$(daemon_pids "$WORK/below" | head -n 1)
 	kill -STOP "$pid"
-	timeout 60 "$PLYFS" ps >"$WORK/ps" || fail "plyfs ps waited for it"
-	grep -Eq "^$M +root +stuck +" "$WORK/ps" || fail "not listed as stuck: $(cat "$WORK/ps")"
+	# shellcheck disable=SC2016
+	timeout 60 bash -c '"$1" ps | cat >"$2"' - "$PLYFS" "$WORK/ps" || fail "it is waited for"
 	kill -CONT "$pid"
-	"$PLYFS" ps | grep -Eq "^$M +root +ro +" || fail "it answers again: $("$PLYFS" ps)"
-	unmounted "$M"
+	eq "$(grep -c "^$WORK/\(below\|above\) \+root \+stuck " "$WORK/ps")" 2 "stuck: $(cat "$WORK/ps")"
+	wait_until 20 answers "$WORK/above" || fail "it answers again: $("$PLYFS" ps)"
+	unmounted "$WORK/above"
+	unmounted "$WORK/below"
 }
+
+answers() { "$PLYFS" ps | grep -Eq "^$1 +root +ro +"; }
 
 dead_is_listed() { "$PLYFS" ps | grep -q "$M .*dead"; }
 
@@ -394,7 +401,7 @@ run_test "a writable layer over links into lower layers" writable_links
 run_test "a temporary writable layer" temporary
 run_test "read-only without one" read_only
 run_test "plyfs ps" listed
-run_test "plyfs ps beside a stopped daemon" stuck_is_listed
+run_test "plyfs ps beside a stopped daemon" stuck_are_listed
 run_test "owners for a user with one id" user_mounts
 run_test "a container of a user with one id" user_container
 finish

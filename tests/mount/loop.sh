@@ -163,7 +163,7 @@ killed_while_it_ends() {
 	for pause in 0 0.01 0.03 0.1; do
 		fresh
 		serve "$1"
-		dev=$(stat -c %d mnt)
+		dev=$(stat -c %Ld mnt)
 		# It is not closed meanwhile, which would write it back.
 		(cd mnt && exec dd if=/dev/zero of=big bs=1M count=600 status=none 2>/dev/null) &
 		load=$!
@@ -184,7 +184,7 @@ killed_while_it_ends() {
 
 has_ended() { [[ ! -e /proc/$1 || $(awk '/^State/ {print $2}' "/proc/$1/status") == Z ]]; }
 
-# abort_connection NUMBER-OF-THE-DEVICE
+# abort_connection NUMBER: the minor one of the device
 abort_connection() {
 	mkdir -p ctl
 	mount -t fusectl none ctl

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Large files: what is read is what the files have, whichever way it takes, and in as few requests as may be.
 . "$(dirname "$0")/../support/lib.sh"
-need_packages fuse3
+need_packages libfuse3-dev fuse3
 in_private_ns "$@"
 fuse_ready
 
@@ -118,6 +118,29 @@ shortened_below() {
 	ended
 }
 
+# A layer's file that cannot be read from some byte on: neither zeros nor an end, and what lies before it can be read.
+bad_media() {
+	local size
+	fresh
+	mkdir bad
+	# shellcheck disable=SC2046  # words are wanted
+	"${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O1 -I"$SUPPORT_DIR/.." $(pkg-config --cflags fuse3) -o crippled \
+		"$SUPPORT_DIR"/../crash/crippled/*.c $(pkg-config --libs fuse3)
+	./crippled "$PWD/low" media bad
+	serve_here "lowerdir=bad,upperdir=upper,workdir=work$1"
+	for size in 4 128 256; do
+		set_read_ahead "$size"
+		echo 1 >/proc/sys/vm/drop_caches
+		cat mnt/large >got 2>err && fail "all of it can be read, with $size KiB of read-ahead"
+		contains "$(cat err)" "Input/output error"
+		cmp -n "$(stat -c %s got)" got low/large
+		(($(stat -c %s got) <= 400000)) || fail "$(stat -c %s got) bytes were read, with $size KiB of read-ahead"
+		eq "$(stat -c %s mnt/large)" 8388608
+	done
+	ended
+	umount bad
+}
+
 # The connection goes away under readers: they end, and the daemon does.
 aborted() {
 	local readers=() i
@@ -146,6 +169,7 @@ for options in "" ,threads=1,loop=follow ,timeout=0; do
 	run_test "the same bytes${options/,/, }" same_bytes "$options"
 	run_test "cut while it is read${options/,/, }" cut_while_read "$options"
 	run_test "a layer's file gets shorter${options/,/, }" shortened_below "$options"
+	run_test "a layer's file that cannot be read${options/,/, }" bad_media "$options"
 	run_test "aborted under readers${options/,/, }" aborted "$options"
 done
 run_test "few requests" few_requests

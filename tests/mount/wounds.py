@@ -361,8 +361,9 @@ def trusted_names_are_roots(lower):
     def user():
         assert os.listxattr("file") == ["user.y"]
         assert os.listxattr("dir/sub") == []
-        subprocess.check_call(["cp", "--preserve=xattr", "file", "/var/tmp/copy"])
-        os.unlink("/var/tmp/copy")
+        copy = f"/var/tmp/plyfs-copy.{os.getpid()}"
+        subprocess.check_call(["cp", "--preserve=xattr", "file", copy])
+        os.unlink(copy)
 
     as_user(100, user)
 

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#define CRIPPLED_MEDIA 400000
+
 /* What is left out. The word on the command line is the field's name. */
 struct lacks {
 	bool xattr;   /* EOPNOTSUPP */
@@ -22,6 +24,7 @@ struct lacks {
 	bool nanos;   /* times are even seconds, as on vfat */
 	bool ino;     /* inodes are numbered anew after each mount, as they are asked for */
 	bool mmap;    /* direct_io: nothing can be mapped shared */
+	bool media;   /* the bytes from CRIPPLED_MEDIA on cannot be read: EIO */
 };
 
 extern struct lacks lacks;

@@ -25,9 +25,9 @@ static const struct word {
 	{                                                                                          \
 #name, offsetof(struct lacks, name)                                                \
 	}
-	WORD(xattr), WORD(link),  WORD(symlink), WORD(node),	WORD(chown),
-	WORD(chmod), WORD(holes), WORD(seek),	 WORD(flags),	WORD(locks),
-	WORD(nanos), WORD(mmap),  WORD(dirsync), WORD(nolocks), WORD(ino),
+	WORD(xattr),   WORD(link),    WORD(symlink), WORD(node),  WORD(chown), WORD(chmod),
+	WORD(holes),   WORD(seek),    WORD(flags),   WORD(locks), WORD(nanos), WORD(mmap),
+	WORD(dirsync), WORD(nolocks), WORD(ino),     WORD(media),
 };
 
 static int take_word(const char *word)

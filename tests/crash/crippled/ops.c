@@ -181,6 +181,8 @@ static int do_read(const char *path, char *buf, size_t size, off_t off, struct f
 	ssize_t n = pread((int)fi->fh, buf, size, off);
 
 	(void)path;
+	if (lacks.media && off + n > CRIPPLED_MEDIA)
+		return -EIO;
 	return n < 0 ? -errno : (int)n;
 }
 
