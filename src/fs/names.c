@@ -184,6 +184,8 @@ int fs_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry 
 		return r;
 	if (dir.inode == NULL)
 		return -ESTALE;
+	if (dir.inode->dir != NULL)
+		union_asked(dir.inode->dir);
 	r = name_resolve(fs, dir.inode, name, &found.inode, &attr);
 	if (r == 0)
 		entry_fill(fs, found.inode, &attr, ret_entry);

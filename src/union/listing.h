@@ -38,12 +38,13 @@ const struct listing_known *listing_find_known(const struct union_list *list,
 
 /*
  * What a listing says of a look-up of NAME. HAS: it is there; RET_LIST is in use, until
- * union_list_put(). HAS_NOT: it is not there, in no layer. SILENT: the layers are to be asked.
+ * listing_put(). HAS_NOT: it is not there, in no layer. SILENT: the layers are to be asked.
  */
 enum listing_says { LISTING_SILENT, LISTING_HAS, LISTING_HAS_NOT };
 enum listing_says listing_ask(struct union_dir *dir, const char *name,
 			      const struct union_list **ret_list,
 			      const struct union_name **ret_name);
+void listing_put(struct union_dir *dir);
 
 /* Is there as much read ahead of walks as should be? */
 bool listings_full(struct stack *s);

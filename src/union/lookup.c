@@ -122,7 +122,7 @@ int union_lookup(struct union_dir *dir, const char *name, struct union_ref *ret_
 		return -ENOENT;
 	case LISTING_HAS:
 		r = union_lookup_listed(dir, list, listed, ret_ref);
-		union_list_put(dir, list);
+		listing_put(dir);
 		return r;
 	default:
 		return look_up(dir, name, NULL, ret_ref);
@@ -172,7 +172,7 @@ int union_exists(struct union_dir *dir, const char *name)
 	case LISTING_HAS:
 		/* Of some it is not even known whether they can be looked at. */
 		known = listed->dtype != DT_UNKNOWN;
-		union_list_put(dir, list);
+		listing_put(dir);
 		return known ? 1 : search_exists(dir, name);
 	default:
 		return search_exists(dir, name);

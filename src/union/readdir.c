@@ -19,7 +19,7 @@
 /* How many of the oldest are looked at for one that may go: few are in the middle of being read. */
 #define KEEP_LOOKS 8
 
-/* union_dir.asked: parts that were asked for names; as many as are worth a listing; no more listings. */
+/* union_dir.asked: parts that were asked for names; as many as are worth a listing; never one for look-ups. */
 #define ASKED_ENOUGH 512
 #define ASKED_NEVER  UINT_MAX
 
@@ -228,16 +228,20 @@ int union_list_get(struct union_dir *dir, const struct union_list **ret_list)
 	return 0;
 }
 
-static void put(struct union_dir *dir, bool ended)
+enum put_by { BY_READER, BY_LAST_READER, BY_LOOKUP };
+
+static void put(struct union_dir *dir, enum put_by by)
 {
 	struct listings *t = &dir->stack->lists;
 	/* While it is in use it is the node's. */
 	struct listing *l = dir->listing, *old = NULL;
 
 	pthread_mutex_lock(&t->lock);
-	l->ended |= ended;
-	if (--l->users == 0) {
+	l->ended |= by == BY_LAST_READER;
+	/* Look-ups keep it only while there is room: a reader who does not come back must not be waited for. */
+	if (by != BY_LOOKUP)
 		l->used = listing_seconds();
+	if (--l->users == 0) {
 		unused_add(t, l);
 		old = evict_locked(t, false);
 	}
@@ -248,13 +252,18 @@ static void put(struct union_dir *dir, bool ended)
 void union_list_put(struct union_dir *dir, const struct union_list *list)
 {
 	(void)list;
-	put(dir, false);
+	put(dir, BY_READER);
 }
 
 void union_list_end(struct union_dir *dir, const struct union_list *list)
 {
 	(void)list;
-	put(dir, true);
+	put(dir, BY_LAST_READER);
+}
+
+void listing_put(struct union_dir *dir)
+{
+	put(dir, BY_LOOKUP);
 }
 
 void listing_drop(struct union_dir *dir)
@@ -322,35 +331,36 @@ static const struct union_name *find_name(const struct union_list *list, uint64_
 	return NULL;
 }
 
-/*
- * Without a listing each look-up asks one layer after the other. When as many were asked as a listing
- * costs, more or less, it is made, if it is not so large that it would not be kept.
- */
-static struct listing *make_when_due(struct union_dir *dir)
+/* A look-up asks the layers of DIR, which has no listing. */
+static void count_asked(struct union_dir *dir)
 {
 	unsigned int asked = atomic_load_explicit(&dir->asked, memory_order_relaxed);
+
+	if (dir->n_parts >= 2 && asked < ASKED_ENOUGH)
+		atomic_compare_exchange_strong(&dir->asked, &asked, asked + dir->n_parts);
+}
+
+void union_asked(struct union_dir *dir)
+{
+	struct listings *t = &dir->stack->lists;
+	unsigned int asked = atomic_load_explicit(&dir->asked, memory_order_relaxed);
 	const struct union_list *list;
-	struct listing *l;
 	bool large;
 
-	if (dir->n_parts < 2 || asked == ASKED_NEVER)
-		return NULL;
-	asked += dir->n_parts;
-	atomic_store_explicit(&dir->asked, asked < ASKED_ENOUGH ? asked : 0, memory_order_relaxed);
-	if (asked < ASKED_ENOUGH)
-		return NULL;
+	if (asked < ASKED_ENOUGH || asked == ASKED_NEVER ||
+	    !atomic_compare_exchange_strong(&dir->asked, &asked, 0))
+		return;
 	if (union_list_get(dir, &list) < 0) {
-		atomic_store_explicit(&dir->asked, ASKED_NEVER, memory_order_relaxed);
-		return NULL;
+		atomic_store(&dir->asked, ASKED_NEVER);
+		return;
 	}
 	/* It is in use, so it stays the node's. */
-	l = dir->listing;
-	pthread_mutex_lock(&dir->stack->lists.lock);
-	large = l->bytes > KEEP_BYTES / 4;
-	pthread_mutex_unlock(&dir->stack->lists.lock);
+	pthread_mutex_lock(&t->lock);
+	large = dir->listing->bytes > KEEP_BYTES / 4;
+	pthread_mutex_unlock(&t->lock);
 	if (large)
-		atomic_store_explicit(&dir->asked, ASKED_NEVER, memory_order_relaxed);
-	return l;
+		atomic_store(&dir->asked, ASKED_NEVER);
+	union_list_end(dir, list);
 }
 
 enum listing_says listing_ask(struct union_dir *dir, const char *name,
@@ -361,18 +371,18 @@ enum listing_says listing_ask(struct union_dir *dir, const char *name,
 	size_t len = strlen(name);
 	const struct union_name *u;
 
-	if (l == NULL)
-		l = make_when_due(dir);
-	if (l == NULL)
+	if (l == NULL) {
+		count_asked(dir);
 		return LISTING_SILENT;
+	}
 	u = find_name(&l->list, catalog_name_hash(dir->stack->seed, name, len), name, len);
 	/* With one part there is nothing to choose from: it is asked for the name as it is. */
 	if (!(u != NULL && dir->n_parts == 1) && !is_exact(dir, l)) {
-		union_list_put(dir, &l->list);
+		listing_put(dir);
 		return LISTING_SILENT;
 	}
 	if (u == NULL) {
-		union_list_put(dir, &l->list);
+		listing_put(dir);
 		return LISTING_HAS_NOT;
 	}
 	*ret_list = &l->list;

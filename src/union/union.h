@@ -148,6 +148,12 @@ int union_lookup_listed(struct union_dir *dir, const struct union_list *list,
 			const struct union_name *name, struct union_ref *ret_ref);
 
 /*
+ * A client is about to look a name up in DIR. Without a listing that asks one layer after the other; when as many were asked as
+ * a listing costs, more or less, it is made, and later look-ups are answered from it. Without any lock: it may take long.
+ */
+void union_asked(struct union_dir *dir);
+
+/*
  * Starts the thread that reads ahead of walks. Once, by the main thread after the process has forked: a thread
  * is of the class, and on the processors, of the one that made it.
  */
