@@ -2,11 +2,18 @@
 /* Tests of the space that a catalog takes: it grows and shrinks with what is in it. */
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "catalog/internal.h"
 #include "unit/catalog/helper.h"
 
@@ -204,4 +211,49 @@ Test(space, is_given_back_without_new_names)
 	unlink_all(&d);
 	catalog_close(c);
 	cr_assert_eq(count_names(&d), 0);
+}
+
+/* A file system that cannot exchange two names says EINVAL. */
+static bool deny_exchange(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_renameat2, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0;
+}
+
+/* There it stays as large as it is, at each close: nothing to tell people of. */
+Test(space, stays_where_names_cannot_be_exchanged)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	CLEANUP(fd) int said = openat(d.fd, ".said", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	struct catalog *c = open_mapped(&d);
+	char text[500] = "";
+	off_t large;
+
+	cr_assert_not_null(c);
+	add(c, 0, 30000);
+	catalog_close(c);
+	large = file_size(&d, CATALOG_FILE);
+	c = open_mapped(&d);
+	cr_assert_not_null(c);
+	del(c, 0, 29000);
+	log_set_level(LOG_LEVEL_INFO);
+	cr_assert(deny_exchange());
+	cr_assert_eq(dup2(said, STDERR_FILENO), STDERR_FILENO);
+	catalog_close(c);
+	cr_assert_geq(pread(said, text, sizeof(text) - 1, 0), 0);
+	cr_assert_str_empty(text, "%s", text);
+	cr_assert_geq(file_size(&d, CATALOG_FILE), large);
+	cr_assert_eq(file_size(&d, CATALOG_FILE_NEW), -1);
+	c = open_mapped(&d);
+	cr_assert_not_null(c);
+	assert_names(c, 29000, 30000);
+	catalog_close(c);
 }
