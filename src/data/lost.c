@@ -127,16 +127,27 @@ static int keep_all(int dirfd, struct catalog *c, bool no_sync, struct lost_coun
 	return r == 0 && !no_sync ? sync_all(&k) : r;
 }
 
+/* What to do before the next try. */
+static const char *way_out(int r)
+{
+	if (sys_is_full(r))
+		return "make room and ";
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE ? "" : "see to the disk and ";
+}
+
+int lost_refuse(int r, const char *what, struct err *err)
+{
+	return err_set(err, -r,
+		       "data files whose records are lost cannot be %s: %s; %smount again, or "
+		       "mount with -o ro, which leaves them",
+		       what, strerror(-r), way_out(r));
+}
+
 int lost_keep(int dirfd, struct catalog *c, bool no_sync, struct lost_count *count, struct err *err)
 {
 	int r = keep_all(dirfd, c, no_sync, count);
 
-	if (r == 0)
-		return 0;
-	return err_set(err, -r,
-		       "data files whose records are lost cannot be moved to .plyfs/" LOST_DIR
-		       ": %s; %s and mount again, or mount with -o ro, which leaves them",
-		       strerror(-r), sys_is_full(r) ? "make room" : "see to the disk");
+	return r == 0 ? 0 : lost_refuse(r, "moved to .plyfs/" LOST_DIR, err);
 }
 
 struct lost_walker {

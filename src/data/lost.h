@@ -29,6 +29,12 @@ struct lost_count {
 int lost_keep(int dirfd, struct catalog *c, bool no_sync, struct lost_count *count,
 	      struct err *err);
 
+/*
+ * The same sentence for whoever could not do WHAT ("looked for") with such files, for R (-errno), which is returned: nothing
+ * may be written then, as new files can get their numbers, and their places.
+ */
+int lost_refuse(int r, const char *what, struct err *err);
+
 /* Calls EACH for the files in LOST_DIR of DIRFD; their paths are below DIRFD, `ino` is the number that each had.
  * An error of EACH ends the walk and is returned. EACH may move the file. */
 int lost_walk(int dirfd, int (*each)(void *arg, const struct data_file *file), void *arg);

@@ -123,6 +123,8 @@ static int open_data(struct fs *fs, int dir, struct err *err)
 	if (r < 0)
 		return explain_upper(fs, r, err);
 	r = data_open(fd, fs->catalog, &o, &fs->data, err);
+	if (r < 0)
+		err_wrap(err, "upper %s", fs->options->upper);
 	if (r < 0 || fs->read_only)
 		return r;
 	hooks = data_hooks(fs->data);

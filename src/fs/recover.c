@@ -271,19 +271,32 @@ static int remove_leftovers(struct fs *fs, const struct leftovers *l)
 	return r;
 }
 
+/* Finds those that are not needed; where that may be by damage, they are kept. -errno and a sentence: bytes could be lost. */
+static int sort_leftovers(struct leftovers *l, int dir, struct err *err)
+{
+	int r = data_each_file(l->fs->data, look_at_file, l);
+
+	if (r == 0)
+		r = look_for_names(l);
+	if (r < 0)
+		return lost_refuse(r, "looked for", err);
+	return l->damaged ? fs_keep_lost(l->fs->options, l->fs->catalog, dir, err) : 0;
+}
+
 /* Data files that were made and not committed, or whose record was deleted before they were; but see REPAIR_MARK. */
 static int clear_leftovers(struct fs *fs, int dir, bool marked, struct err *err)
 {
 	struct leftovers l = {.fs = fs, .damaged = marked};
-	int r = data_each_file(fs->data, look_at_file, &l), refused = 0;
+	int r = sort_leftovers(&l, dir, err);
 
-	if (r == 0)
-		r = look_for_names(&l);
-	if (r == 0 && l.damaged)
-		refused = fs_keep_lost(fs->options, fs->catalog, dir, err);
-	if (r == 0 && refused == 0)
-		r = remove_leftovers(fs, &l);
-	if (r == 0 && refused == 0 && marked)
+	/* New files could get the numbers of those that stay, and take their places. */
+	if (r < 0) {
+		free(l.v);
+		err_wrap(err, "upper %s", fs->options->upper);
+		return r;
+	}
+	r = remove_leftovers(fs, &l);
+	if (r == 0 && marked)
 		r = lost_unmark(dir);
 	if (r < 0)
 		log_warn("upper %s: left-over data files could not be removed (%s)",
@@ -292,16 +305,18 @@ static int clear_leftovers(struct fs *fs, int dir, bool marked, struct err *err)
 		log_info("upper %s: %zu left-over data files were removed", fs->options->upper,
 			 l.n);
 	free(l.v);
-	/* New files could get the numbers of those that stay, and take their places. */
-	return refused < 0 ? err_wrap(err, "upper %s", fs->options->upper) : 0;
+	return 0;
 }
 
 int fs_recover(struct fs *fs, struct err *err)
 {
 	CLEANUP(fd)
 	int dir = sys_openat(fs->upper_fd, ".plyfs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	bool unclean = catalog_was_unclean(fs->catalog), marked = lost_is_marked(dir);
+	bool unclean = catalog_was_unclean(fs->catalog), marked;
 
+	if (dir < 0)
+		return err_errno(err, -dir, "upper %s: cannot open .plyfs", fs->options->upper);
+	marked = lost_is_marked(dir);
 	clear_orphans(fs);
 	if (!unclean && !marked)
 		return 0;

@@ -28,7 +28,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char watched[4096]; /* "" nothing */
 static struct fault_plan plan;
-static unsigned long counted, fired, seen[CALL_HINT + 1];
+static unsigned long counted, fired, seen[CALL_OPEN + 1];
 static char what[300];
 
 /* A write that took only a part: what is left of it does not fit either. */
@@ -92,6 +92,11 @@ unsigned long faults_end(void)
 unsigned long faults_fired(void)
 {
 	return fired;
+}
+
+bool calls_wanted(enum fault_call call)
+{
+	return (plan.calls & CALLS_OF(call)) != 0;
 }
 
 const char *faults_what(void)

@@ -27,5 +27,7 @@ int calls_count(enum fault_call call, const char *name, const char *file, uint64
 /* Notes an event of the file FD, whose bytes are taken over. */
 void calls_note(int fd, struct event event);
 ino_t calls_fd_ino(int fd);
+/* Whether the plan names such calls. */
+bool calls_wanted(enum fault_call call);
 
 #endif

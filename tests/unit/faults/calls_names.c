@@ -56,6 +56,24 @@ static void note_open(const struct place *p, int fd, bool is_new, int flags)
 		record_add((struct event){.kind = EVENT_NOTHING});
 }
 
+/* One that makes nothing: it is not in the record. */
+static int open_only(int dirfd, const char *path, int flags)
+{
+	struct place p;
+	int error;
+	long r = -1;
+
+	if (!calls_wanted(CALL_OPEN) || !calls_place_of(dirfd, path, &p))
+		return (int)syscall(SYS_openat, dirfd, path, (long)flags, 0L);
+	calls_begin();
+	error = calls_count(CALL_OPEN, "open", p.name, 0, 0);
+	if (error == 0) {
+		r = syscall(SYS_openat, dirfd, path, (long)flags, 0L);
+		error = r < 0 ? errno : 0;
+	}
+	return (int)end_place(&p, r, error);
+}
+
 static int do_open(int dirfd, const char *path, int flags, mode_t mode)
 {
 	struct place p;
@@ -63,6 +81,9 @@ static int do_open(int dirfd, const char *path, int flags, mode_t mode)
 	long r = -1;
 	bool is_new;
 
+	/* That of a temporary file has the flag of a directory in it. */
+	if (!(flags & O_CREAT) && (flags & __O_TMPFILE) != __O_TMPFILE)
+		return open_only(dirfd, path, flags);
 	if (!(flags & O_CREAT) || !calls_place_of(dirfd, path, &p))
 		return (int)syscall(SYS_openat, dirfd, path, (long)flags, (long)mode);
 	calls_begin();

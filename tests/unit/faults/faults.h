@@ -27,9 +27,10 @@ enum fault_call {
 	CALL_RENAME,   /* renameat */
 	CALL_COPY,     /* copy_file_range, FICLONE */
 	CALL_HINT,     /* sync_file_range */
+	CALL_OPEN, /* open of what may be there: changes nothing, so only where it is asked for */
 };
 
-#define CALLS_ALL      0x1ffu
+#define CALLS_ALL      0x1ffu /* but CALL_OPEN */
 #define CALLS_OF(call) (1u << (call))
 
 struct fault_plan {

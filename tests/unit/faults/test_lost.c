@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The journal is damaged, and the disk fails or is full while a mount moves the data files whose records are lost
- * to .plyfs/lost: at every call in turn. The mount is refused with a sentence, and what could not be moved yet is
- * there, and moved by the next.
+ * Records are lost, and the disk fails or is full while a mount looks for their data files and moves them to .plyfs/lost: at
+ * each call in turn. The mount is refused with a sentence, and what could not be moved yet is there, and moved
+ * by the next.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +19,8 @@
 
 #define N_FILES	  4
 #define FILE_SIZE 20000
+/* From here on they are those of 256 directories, one like the other. */
+#define MANY_CALLS 30
 
 static void make_files(struct work *w)
 {
@@ -67,17 +69,21 @@ static void count(unsigned int *ret_data, unsigned int *ret_lost)
 struct attempt {
 	unsigned long at;
 	int code;
+	unsigned int calls;
+	bool once;
 	bool *fired;	       /* shared */
 	unsigned int *refused; /* shared; with the sentence in question */
 };
 
 static void check_sentence(const struct attempt *a, const char *text)
 {
-	const char *way_out = a->code == EIO ? "see to the disk" : "make room";
+	const char *way_out = a->code == EIO	  ? "see to the disk"
+			      : a->code == EMFILE ? "raise the limit"
+						  : "make room";
 
 	if (text[0] == '\0' || strchr(text, '\n') != NULL || strstr(text, "upper try: ") != text)
 		wrong("no sentence: %s", text);
-	if (strstr(text, "cannot be moved to .plyfs/lost: ") == NULL)
+	if (strstr(text, "data files whose records are lost cannot be ") == NULL)
 		return;
 	if (strstr(text, strerror(a->code)) == NULL || strstr(text, way_out) == NULL ||
 	    strstr(text, "-o ro") == NULL)
@@ -106,7 +112,8 @@ static void mount_read_only(void)
 static void try_it(void *arg)
 {
 	const struct attempt *a = arg;
-	struct fault_plan plan = {.at = a->at, .code = a->code, .for_good = true};
+	struct fault_plan plan = {
+		.at = a->at, .code = a->code, .for_good = !a->once, .calls = a->calls};
 	CLEANUP(err) struct err err = {0};
 	unsigned int in_data, in_lost;
 	struct drive d;
@@ -137,32 +144,64 @@ static void try_it(void *arg)
 		wrong("%u files are in data, %u in lost", in_data, in_lost);
 }
 
-static void fail_everywhere(int code)
+/* The journal's first records. */
+static void lose_changes(struct work *w)
 {
-	struct attempt a = {
-		.code = code,
-		.fired = shared(sizeof(*a.fired)),
-		.refused = shared(sizeof(*a.refused)),
-	};
+	make_files(w);
+	damage("upper/.plyfs/journal");
+	damage("upper/.plyfs/journal2");
+}
+
+/* A repair has begun, and was killed when the records were gone. */
+static void lose_records(struct work *w)
+{
+	int fd;
+
+	work_open(w);
+	work_close(w);
+	for (unsigned int i = 0; i < N_FILES; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "upper/.plyfs/data/%02x", 0x70 + i);
+		cr_assert(mkdir(name, 0700) == 0 || errno == EEXIST);
+		snprintf(name, sizeof(name), "upper/.plyfs/data/%02x/%016x", 0x70 + i, 0x70 + i);
+		fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		cr_assert_geq(fd, 0);
+		cr_assert_eq(ftruncate(fd, FILE_SIZE), 0);
+		close(fd);
+	}
+	fd = open("upper/.plyfs/" REPAIR_MARK, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert_geq(fd, 0);
+	close(fd);
+}
+
+static void at_every_call(struct attempt a, void (*lose)(struct work *w), void (*body)(void *arg),
+			  unsigned int least)
+{
 	static struct work w; /* what a kill leaves stays */
 	char dir[64], why[1200];
 	unsigned int bad = 0;
 
+	a.fired = shared(sizeof(*a.fired));
+	a.refused = shared(sizeof(*a.refused));
 	work_init(&w, dir);
-	make_files(&w);
-	damage("upper/.plyfs/journal");
-	damage("upper/.plyfs/journal2");
+	lose(&w);
 	faults_watch("upper", true);
 	*a.fired = true;
-	for (a.at = 1; *a.fired; a.at++) {
-		if (in_child(try_it, &a, why, sizeof(why)) == 0)
+	for (a.at = 1; *a.fired; a.at += a.at < MANY_CALLS ? 1 : 7) {
+		if (in_child(body, &a, why, sizeof(why)) == 0)
 			continue;
-		fprintf(stderr, "%s from call %lu on: %s\n", strerror(code), a.at, why);
+		fprintf(stderr, "%s at call %lu: %s\n", strerror(a.code), a.at, why);
 		bad++;
 	}
 	cr_assert_eq(bad, 0, "%u of %lu went wrong", bad, a.at);
-	cr_assert_geq(*a.refused, N_FILES + 1, "%u", *a.refused);
+	cr_assert_geq(*a.refused, least, "%u", *a.refused);
 	work_done(&w, dir);
+}
+
+static void fail_everywhere(int code)
+{
+	at_every_call((struct attempt){.code = code}, lose_changes, try_it, N_FILES + 1);
 }
 
 Test(lost, disk_fails)
@@ -178,4 +217,21 @@ Test(lost, disk_is_full)
 Test(lost, quota_is_used_up)
 {
 	fail_everywhere(EDQUOT);
+}
+
+/* They are not found, and their numbers are those of the next new files. */
+static void cannot_be_looked_for(int code)
+{
+	at_every_call((struct attempt){.code = code, .calls = CALLS_OF(CALL_OPEN), .once = true},
+		      lose_records, try_it, N_FILES);
+}
+
+Test(lost, disk_cannot_be_read)
+{
+	cannot_be_looked_for(EIO);
+}
+
+Test(lost, too_many_open_files)
+{
+	cannot_be_looked_for(EMFILE);
 }
