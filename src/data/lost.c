@@ -47,15 +47,41 @@ static int is_needed(struct catalog *c, uint64_t ino)
 
 static int open_lost(struct keeping *k)
 {
-	int r = sys_mkdirat(k->dirfd, LOST_DIR, 0700);
-
-	if (r < 0 && r != -EEXIST)
-		return r;
 	k->lost = sys_openat(k->dirfd, LOST_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (k->lost < 0)
 		return k->lost;
 	/* Before anything is in it, or a cut of the power could take it with what was moved into it. */
 	return k->no_sync ? 0 : sys_fsync_dir(k->dirfd);
+}
+
+static int make_lost(struct keeping *k)
+{
+	int r = sys_mkdirat(k->dirfd, LOST_DIR, 0700);
+
+	return r < 0 && r != -EEXIST ? r : open_lost(k);
+}
+
+/*
+ * An attempt that failed, or was cut off, may have moved files and not flushed that, and what it has moved is not seen
+ * again: so where there is a directory of lost files, that and all that they can have come from are flushed.
+ */
+static int continue_lost(struct keeping *k)
+{
+	int r = open_lost(k);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	for (unsigned int dir = 0; dir < DATA_DIRS; dir++) {
+		char name[3];
+		struct stat st;
+
+		data_path_dir_name(dir, name);
+		r = sys_fstatat(k->data, name, &st, AT_SYMLINK_NOFOLLOW);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		k->touched.dirs[dir] = r == 0 && S_ISDIR(st.st_mode);
+	}
+	return 0;
 }
 
 /* The number, and behind it which one it is, if there has been another. */
@@ -83,7 +109,7 @@ static int keep(void *arg, const struct data_file *file)
 	if (r != 0)
 		return r < 0 ? r : 0;
 	if (k->lost < 0)
-		r = open_lost(k);
+		r = make_lost(k);
 	if (r < 0)
 		return r;
 	r = free_name(k->lost, file->ino, name);
@@ -123,7 +149,9 @@ static int keep_all(int dirfd, struct catalog *c, bool no_sync, struct lost_coun
 	if (k.data < 0)
 		return k.data == -ENOENT ? 0 : k.data;
 	k.touched.dirfd = k.data;
-	r = data_walk(k.data, keep, &k);
+	r = continue_lost(&k);
+	if (r == 0)
+		r = data_walk(k.data, keep, &k);
 	return r == 0 && !no_sync ? sync_all(&k) : r;
 }
 

@@ -23,8 +23,8 @@ struct lost_count {
  * (`.plyfs`). Where records are lost nobody can tell a file that has lost its own from one that a crash has left, and a number
  * that no record has is given to the next new file. Those of deleted files that were in use go along: what
  * is lost may have given them a name. A file whose record cannot be read stays. Unless NO_SYNC the moves are
- * durable. 0, or -errno and a sentence: then some may have been moved, and it can be called again for the others. Adds to
- * COUNT. While nobody uses the store.
+ * durable, and so are those of earlier calls that failed. 0, or -errno and a sentence: then some may have been moved, and it
+ * can be called again for the others. Adds to COUNT. While nobody uses the store.
  */
 int lost_keep(int dirfd, struct catalog *c, bool no_sync, struct lost_count *count,
 	      struct err *err);

@@ -235,3 +235,43 @@ Test(lost, too_many_open_files)
 {
 	cannot_be_looked_for(EMFILE);
 }
+
+/* Those that were moved before the failure stay where they are now, too. */
+static void try_again_and_cut(void *arg)
+{
+	const struct attempt *a = arg;
+	struct fault_plan plan = {.at = a->at, .code = a->code, .calls = a->calls};
+	CLEANUP(err) struct err err = {0};
+	unsigned int in_data, in_lost;
+	struct drive d;
+
+	remove_all(AT_FDCWD, "try");
+	remove_all(AT_FDCWD, "cut");
+	faults_cut(0, CUT_ALL, 0, "try");
+	faults_watch("try", true);
+	faults_begin(&plan);
+	if (drive_open(&d, "try", false, &err) < 0)
+		++*a->refused;
+	*a->fired = faults_fired() > 0;
+	faults_begin(NULL);
+	if (d.fs == NULL && drive_open(&d, "try", false, &err) < 0)
+		wrong("when the disk works again: %s", err_text(&err));
+	faults_cut(faults_recorded(), CUT_DURABLE, 0, "cut");
+	faults_unwatch();
+	drive_close(&d);
+	if (drive_open(&d, "cut", false, &err) < 0)
+		wrong("after the power cut: %s", err_text(&err));
+	drive_close(&d);
+	remove_all(AT_FDCWD, "try");
+	if (rename("cut", "try") < 0)
+		wrong("%s", strerror(errno));
+	count(&in_data, &in_lost);
+	if (in_data != 0 || in_lost != N_FILES)
+		wrong("after the power cut %u files are in data, %u in lost", in_data, in_lost);
+}
+
+Test(lost, flush_fails_before_a_power_cut)
+{
+	at_every_call((struct attempt){.code = EIO, .calls = CALLS_OF(CALL_SYNC)}, lose_changes,
+		      try_again_and_cut, 2);
+}
