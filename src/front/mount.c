@@ -306,20 +306,45 @@ static int run_fusermount(const char *path, bool lazy)
 	return r > 0 ? -EBUSY : r;
 }
 
-/*
- * Waiting for what is written back cannot be interrupted, not even by SIGKILL: a daemon that did so when it was killed
- * would stay, with the connection, and wait for answers of its own. So another process does: when that one's
- * daemon is killed the connection ends, and with it the wait. Where there is no sync(1) there is no better way.
- */
-static void write_back(const char *path)
+static int run_sync(const char *path)
 {
 	char program[] = "sync", file_system[] = "-f", end[] = "--";
 	CLEANUP(free) char *copy = strdup(path);
 	char *argv[] = {program, file_system, end, copy, NULL};
-	int fd;
 
-	if (copy != NULL && run_program(argv) == 0)
+	return copy == NULL ? -ENOMEM : run_program(argv);
+}
+
+/*
+ * Whether sync(1) did what it could, given how it ended. One that does not know -f says 1, as others do when the file system
+ * cannot be written: for /proc there is nothing to write, so that is success where -f is known.
+ */
+static bool has_synced(int r)
+{
+	/* A signal ended it, or somebody else has waited for it. */
+	if (r == 0 || r == -EINTR || r == -ECHILD)
+		return true;
+	return r > 0 && run_sync("/proc") == 0;
+}
+
+/*
+ * Waiting for what is written back cannot be interrupted, not even by SIGKILL: a daemon that did so when it was killed
+ * would stay, with the connection, and wait for answers of its own. So another process does: when that one's
+ * daemon is killed the connection ends, and with it the wait. Where there is no sync(1) there is no better way. One that
+ * has failed is no reason: what it could not write is lost whoever tries.
+ */
+static void write_back(const char *path)
+{
+	int r = run_sync(path), fd;
+
+	if (has_synced(r)) {
+		if (r != 0)
+			log_warn(
+				"%s: what the kernel had not written back yet may be lost: sync -f "
+				"failed",
+				path);
 		return;
+	}
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Each way to serve requests: a mixed load with slow operations gives right results and ends; requests that
 # hang keep nobody else waiting, nor do clients that end; SIGTERM in the middle ends in order, and SIGKILL
-# after it at once; the daemon stays on its processors.
+# after it at once, whatever sync(1) does; the daemon stays on its processors.
 #
 #     loop.sh	PLYFS_TEST_ROUNDS: of the mixed load (default 60)
 . "$(dirname "$0")/../support/lib.sh"
@@ -159,10 +159,11 @@ term_while_busy() {
 # The daemon must never wait for its own mount in a way that not even SIGKILL ends: the connection would live as long as
 # it does, and so would the requests that wait for an answer.
 killed_while_it_ends() {
-	local load dev pause
+	local load dev pause mode=$1
+	shift
 	for pause in 0 0.01 0.03 0.1; do
 		fresh
-		serve "$1"
+		serve "$mode" "$@"
 		dev=$(stat -c %Ld mnt)
 		# It is not closed meanwhile, which would write it back.
 		(cd mnt && exec dd if=/dev/zero of=big bs=1M count=600 status=none 2>/dev/null) &
@@ -180,6 +181,42 @@ killed_while_it_ends() {
 		umount -l mnt 2>/dev/null || true
 		"$PLYFS" fsck upper >fsck || fail "fsck: $(cat fsck)"
 	done
+}
+
+# A sync(1) that fails has been waited for.
+sync_fails() {
+	fake_sync '[ "$3" = /proc ]'
+	killed_while_it_ends "" env "PATH=$WORK/fake:$PATH"
+	fresh
+	serve "" env "PATH=$WORK/fake:$PATH"
+	exec 4<mnt
+	kill -TERM "$DAEMON"
+	ended
+	exec 4<&-
+	grep -q "may be lost: sync -f failed" log || fail "nothing is said: $(cat log)"
+}
+
+# One that does not know -f has written nothing.
+sync_is_old() {
+	fake_sync 'false'
+	fresh
+	serve "" env "PATH=$WORK/fake:$PATH"
+	exec 4>mnt/open
+	head -c 3000000 low/large >&4
+	kill -TERM "$DAEMON"
+	ended
+	exec 4>&-
+	serve ""
+	eq "$(cmp <(head -c 3000000 low/large) mnt/open && echo same)" same "what was written"
+	umount mnt
+	ended
+}
+
+# fake_sync COMMAND
+fake_sync() {
+	mkdir -p "$WORK/fake"
+	printf '#!/bin/sh\n%s\n' "$1" >"$WORK/fake/sync"
+	chmod +x "$WORK/fake/sync"
 }
 
 has_ended() { [[ ! -e /proc/$1 || $(awk '/^State/ {print $2}' "/proc/$1/status") == Z ]]; }
@@ -258,6 +295,8 @@ for mode in "" ,loop=follow ,loop=threads ,threads=1 ,threads=2 ,threads=2,loop=
 	run_test "SIGTERM under load$mode" term_while_busy "$mode"
 	run_test "SIGKILL after SIGTERM$mode" killed_while_it_ends "$mode"
 done
+run_test "a sync(1) that fails" sync_fails
+run_test "a sync(1) that does not know -f" sync_is_old
 for mode in "" ,loop=follow ,loop=threads; do
 	run_test "a burst$mode" burst "$mode"
 	run_test "requests that hang$mode" hanging "$mode"
