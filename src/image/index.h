@@ -50,4 +50,34 @@ int candidate_look(struct candidates *c, struct candidate *one, struct err *err)
 int candidate_examine(struct candidates *c, struct candidate *one, const struct document *manifest,
 		      struct err *err);
 
+/* ---- choosing ---- */
+
+/* Whether it can be the image that is meant. */
+bool candidate_is_eligible(const struct candidate *one);
+/* How many can. */
+size_t candidates_count(const struct candidates *c);
+
+/* Nothing was asked for, and there are two entries with names of their own. The same image twice is one. */
+bool candidates_are_open(const struct candidates *c, const struct image_choice *choice);
+
+/* Chooses by a configuration's digest, an image's id. */
+int candidates_choose_by_id(struct candidates *c, const struct image_choice *choice,
+			    struct err *err);
+
+/* Where the index does not say the platform, the configuration does: for all that can be meant. */
+int candidates_learn(struct candidates *c, struct err *err);
+
+/* The candidate that is meant (borrowed), its manifest in RET. */
+int candidates_choose(struct candidates *c, const struct image_choice *choice,
+		      const struct platform *want, struct candidate **ret_one, struct document *ret,
+		      struct err *err);
+
+/* Gives IMAGE the name that the index has for it. */
+int candidate_take_tag(struct image *image, const struct candidate *one, struct err *err);
+
+/* The sentences, with what there is: -ENOENT for what was asked for and is not there; -EINVAL for too few words. */
+int candidates_refuse(const struct candidates *c, const struct image_choice *choice,
+		      struct err *err);
+int candidates_refuse_open(const struct candidates *c, struct err *err);
+
 #endif
