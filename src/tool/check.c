@@ -161,13 +161,14 @@ static int on_image(void *arg, struct image *image, struct err *err)
 	bool whole;
 	int r;
 
-	for (size_t i = 0; i < image->n_warnings; i++)
-		check_found(c, &(struct finding){.done = "read all the same"}, "%s",
-			    without_name(c, image->warnings[i]));
 	c->image = image;
 	c->n_images++;
 	c->n_layers += image->n_layers;
 	r = fetch(c, image, &whole, err);
+	/* A registry's layers are seen only now. */
+	for (size_t i = 0; i < image->n_warnings; i++)
+		check_found(c, &(struct finding){.done = "read all the same"}, "%s",
+			    without_name(c, image->warnings[i]));
 	for (size_t i = 0; r == 0 && i < (whole ? n : 1); i++) {
 		c->pass = passes[i].name;
 		r = passes[i].run(c, err);
@@ -201,6 +202,10 @@ static int check_all(struct check *c, struct err *err)
 	if ((r == -EBADMSG || r == -E2BIG) && c->n_images == 0) {
 		on_fault(c, err_text(&why));
 		return 0;
+	}
+	if (r == 0 && c->n_images == 0 && c->errors == 0) {
+		on_begin(c, NULL);
+		on_fault(c, "none of its images is here");
 	}
 	return r < 0 ? err_set(err, -r, "%s", err_text(&why)) : 0;
 }
@@ -250,7 +255,7 @@ static void end(struct check *c)
 	if (c->n_images + c->n_absent > 1)
 		put_count(out, ": ", c->n_images, "image");
 	if (c->n_absent > 0)
-		fprintf(out, " (%zu more %s not here)", c->n_absent,
+		fprintf(out, " (%zu%s %s not here)", c->n_absent, c->n_images > 0 ? " more" : "",
 			c->n_absent == 1 ? "is" : "are");
 	if (c->n_images > 0) {
 		put_count(out, c->n_images + c->n_absent > 1 ? ", " : ": ", c->n_layers, "layer");
