@@ -48,6 +48,12 @@ int image_audit(const char *ref, const struct image_options *options,
  */
 int audit_forgive(const struct image_audit *audit, int rc, struct err *err);
 
+/*
+ * Takes faults and says nothing: a source's while documents are looked at only to choose among them. Who reads
+ * them then tells what is wrong with them.
+ */
+extern const struct image_audit audit_silent;
+
 /* Tells of a document; NULL is fine. */
 void audit_document(const struct image_audit *audit, enum audit_document what,
 		    const struct document *d);

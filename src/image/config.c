@@ -108,8 +108,7 @@ static int take(struct image *image, const struct document *d, struct err *err)
 	return rc < 0 ? rc : take_history(image, d->root, err);
 }
 
-int image_take_config(struct image *image, struct document *config,
-		      const struct image_options *options, struct err *err)
+int image_take_config(struct image *image, struct document *config, struct err *err)
 {
 	int rc;
 
@@ -125,7 +124,7 @@ int image_take_config(struct image *image, struct document *config,
 	image->id = config->digest;
 	image->config.raw_len = config->len;
 	image->config.raw = steal_ptr(&config->bytes);
-	return image_check_platform(image, options, err);
+	return 0;
 }
 
 static int take_diff_ids(struct image *image, const json_t *config, struct err *err)

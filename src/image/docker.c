@@ -75,8 +75,10 @@ static int take_layer(struct image *image, struct image_source *s, size_t i, con
 	struct blob *blob;
 	int rc;
 
-	if (name == NULL)
-		return -EBADMSG;
+	if (name == NULL) {
+		l->missing = l->unusable = true;
+		return audit_forgive(options->audit, -EBADMSG, err);
+	}
 	if (strncmp(name, "blobs/", 6) == 0)
 		digest_of_path(name, &l->digest);
 	rc = s->ops->open_file(s, name, &blob, err);
@@ -119,7 +121,7 @@ static int take_entry(struct image *image, struct image_source *s, const json_t 
 	int rc = read_config(s, entry, &config, err);
 
 	if (rc == 0)
-		rc = image_take_config(image, &config, options, err);
+		rc = image_take_config(image, &config, err);
 	rc = audit_forgive(options->audit, rc, err);
 	if (rc == 0)
 		rc = take_tag(image, entry, err);
@@ -212,6 +214,8 @@ static const char *describe(struct buf *b, const json_t *list)
 	return buf_cstr(b) != NULL ? buf_cstr(b) : "...";
 }
 
+#define RANK_NONE 1000 /* it does not serve */
+
 /* Several that were chosen are one image for several platforms, or the choice is open. */
 struct chosen {
 	const json_t *entry; /* borrowed; the best so far */
@@ -234,7 +238,7 @@ static int consider(struct chosen *c, struct image_source *s, const json_t *entr
 	if (rc < 0)
 		return rc;
 	rank = platform_rank(want, &is);
-	rank = rank < 0 ? 1000 : rank;
+	rank = rank < 0 ? RANK_NONE : rank;
 	if (c->entry != NULL && rank == c->rank) {
 		const char *a = json_text(c->entry, "Config"), *b = json_text(entry, "Config");
 
@@ -264,7 +268,7 @@ static int choose(struct image_source *s, const struct document *root,
 			continue;
 		ret->count++;
 		if (rc == 0)
-			rc = consider(ret, s, entry, want, err);
+			rc = audit_forgive(options->audit, consider(ret, s, entry, want, err), err);
 	}
 	return rc;
 }
@@ -314,7 +318,7 @@ int docker_open(struct image *image, struct image_source *s, struct document *fr
 	if (rc < 0)
 		return rc;
 	/* The list has one platform of an image, the index beside it may have more. */
-	if ((c.count == 0 || (options->platform != NULL && c.rank == 1000)) &&
+	if ((c.count == 0 || (options->platform != NULL && c.rank == RANK_NONE)) &&
 	    source_file(s, "index.json", &index, NULL) == 0)
 		return index_open(image, s, &index, choice, options, err);
 	if (c.count == 0)
@@ -323,7 +327,8 @@ int docker_open(struct image *image, struct image_source *s, struct document *fr
 		return err_set(err, EINVAL,
 			       "%s holds several images; add one of these after a colon: %s",
 			       s->name, describe(&b, root.root));
-	return take_entry(image, s, c.entry, options, err);
+	rc = take_entry(image, s, c.entry, options, err);
+	return rc < 0 ? rc : image_check_platform(image, options, err);
 }
 
 /* ---- all of them --------------------------------------------------------------------------- */
@@ -339,8 +344,12 @@ static int audit_entry(const char *image_name, struct image_source *s, const jso
 		return err_errno(err, ENOMEM, "%s", image_name);
 	options->audit->begin(options->audit->arg, alone ? NULL : config);
 	rc = take_entry(image, s, entry, options, err);
-	return rc < 0 ? audit_forgive(options->audit, rc, err)
-		      : options->audit->image(options->audit->arg, image, err);
+	if (rc < 0)
+		return audit_forgive(options->audit, rc, err);
+	/* That nobody has such an image is no fault of one. */
+	if (image->config.raw != NULL)
+		rc = image_check_platform(image, options, err);
+	return rc < 0 ? rc : options->audit->image(options->audit->arg, image, err);
 }
 
 /* Entries of the same names are one image for several platforms. */
@@ -365,39 +374,89 @@ static size_t count_chosen(const json_t *list, const struct image_choice *choice
 	return n;
 }
 
+/* The one for the platform that was asked for; INDEX as for audit_all(). */
+static int audit_one(const char *image_name, struct image_source *s, const struct document *root,
+		     struct document *index, const struct image_choice *choice,
+		     const struct image_options *options, struct err *err)
+{
+	const struct image_audit *audit = s->audit;
+	struct chosen c = {0};
+	int rc;
+
+	/* Who reads the chosen one tells what is wrong with it. */
+	s->audit = &audit_silent;
+	rc = choose(s, root, choice, options, &c, err);
+	s->audit = audit;
+	if (rc < 0)
+		return rc;
+	if ((c.entry == NULL || c.rank == RANK_NONE) && index->root != NULL)
+		return index_audit(image_name, s, index, choice, options, err);
+	/* What was wrong with all of them was told. */
+	return c.entry != NULL ? audit_entry(image_name, s, c.entry, true, options, err) : 0;
+}
+
+/* All N that are chosen, and what INDEX, of which the root is NULL without one, has besides. */
+static int audit_all(const char *image_name, struct image_source *s, const struct document *root,
+		     const struct document *index, size_t n, const struct image_choice *choice,
+		     const struct image_options *options, struct err *err)
+{
+	CLEANUP(free) struct digest *ids = calloc(n, sizeof(*ids));
+	size_t i, k = 0;
+	json_t *entry;
+	int rc = 0;
+
+	if (ids == NULL)
+		return err_errno(err, ENOMEM, "%s", s->name);
+	json_array_foreach(root->root, i, entry)
+	{
+		const char *config = json_text(entry, "Config");
+
+		if (rc < 0 || k == n || !is_chosen(entry, i, choice))
+			continue;
+		if (config != NULL)
+			digest_of_path(config, &ids[k]);
+		k++;
+		rc = audit_entry(image_name, s, entry, n == 1, options, err);
+	}
+	/* A position is one in the list, and an id one image's. */
+	if (rc < 0 || index->root == NULL || choice->index >= 0 ||
+	    choice->digest.alg != DIGEST_NONE)
+		return rc;
+	options->audit->begin(options->audit->arg, NULL);
+	return index_audit_others(image_name, s, index, choice, options, ids, n, err);
+}
+
 int docker_audit(const char *image_name, struct image_source *s, struct document *from,
 		 const struct image_choice *choice, const struct image_options *options,
 		 struct err *err)
 {
-	CLEANUP(document) struct document root = *from;
+	CLEANUP(document) struct document root = *from, index = {0};
 	CLEANUP(buf) struct buf b = {0};
-	json_t *entry;
-	bool open = false;
-	size_t n = 0, i;
+	bool open;
+	size_t n;
 	int rc;
 
 	*from = (struct document){0};
 	rc = check_list(s, &root, err);
-	if (rc == 0)
-		n = count_chosen(root.root, choice, &open);
-	if (rc == 0 && n == 0)
-		rc = refuse(s, &root, choice, err);
-	if (rc == 0 && open)
-		rc = err_set(err, EINVAL,
-			     "%s holds several images; add one of these after a colon: %s", s->name,
-			     describe(&b, root.root));
-	if (rc == 0 && options->platform != NULL) {
-		struct chosen c = {0};
-
-		rc = choose(s, &root, choice, options, &c, err);
-		return rc < 0 ? rc : audit_entry(image_name, s, c.entry, true, options, err);
-	}
-	for (i = 0; rc == 0 && i < json_array_size(root.root); i++) {
-		entry = json_array_get(root.root, i);
-		if (is_chosen(entry, i, choice))
-			rc = audit_entry(image_name, s, entry, n == 1, options, err);
-	}
-	return rc;
+	if (rc < 0)
+		return rc;
+	n = count_chosen(root.root, choice, &open);
+	if (open)
+		return err_set(err, EINVAL,
+			       "%s holds several images; add one of these after a colon: %s",
+			       s->name, describe(&b, root.root));
+	rc = source_file(s, "index.json", &index, err);
+	if (rc < 0 && rc != -ENOENT)
+		rc = audit_forgive(options->audit, rc, err);
+	if (rc < 0 && rc != -ENOENT)
+		return rc;
+	if (n == 0 && index.root != NULL)
+		return index_audit(image_name, s, &index, choice, options, err);
+	if (n == 0)
+		return refuse(s, &root, choice, err);
+	if (options->platform != NULL)
+		return audit_one(image_name, s, &root, &index, choice, options, err);
+	return audit_all(image_name, s, &root, &index, n, choice, options, err);
 }
 
 /* ---- lists --------------------------------------------------------------------------------- */

@@ -24,6 +24,8 @@ static int take(struct image *image, struct candidates *c, const struct image_ch
 			"image with skopeo to have it converted",
 			manifest.name);
 	rc = image_take_manifest(image, c->source, &manifest, c->options, err);
+	if (rc == 0)
+		rc = image_check_platform(image, c->options, err);
 	return rc < 0 ? rc : candidate_take_tag(image, one, err);
 }
 
@@ -64,8 +66,10 @@ int index_open(struct image *image, struct image_source *s, struct document *fro
 	rc = document_classify(&root, DOCUMENT_UNSAID, s->name, &type, err);
 	if (rc < 0)
 		return rc;
-	if (type == DOCUMENT_MANIFEST)
-		return image_take_manifest(image, s, &root, options, err);
+	if (type == DOCUMENT_MANIFEST) {
+		rc = image_take_manifest(image, s, &root, options, err);
+		return rc < 0 ? rc : image_check_platform(image, options, err);
+	}
 	if (type == DOCUMENT_INDEX)
 		return open_index(image, s, &root, choice, options, err);
 	if (type == DOCUMENT_SCHEMA1)

@@ -128,12 +128,21 @@ bool candidates_are_open(const struct candidates *c, const struct image_choice *
 	return false;
 }
 
+/* To an audit a document that makes no sense is one that is not there, and it goes on. */
+static int look(struct candidates *c, struct candidate *one, struct err *err)
+{
+	int rc = candidate_look(c, one, err);
+
+	one->missing = one->missing || rc < 0;
+	return audit_forgive(c->options->audit, rc, err);
+}
+
 int candidates_choose_by_id(struct candidates *c, const struct image_choice *choice,
 			    struct err *err)
 {
 	for (size_t i = 0; i < c->count; i++) {
 		struct candidate *one = &c->list[i];
-		int rc = one->aside ? 0 : candidate_look(c, one, err);
+		int rc = one->aside ? 0 : look(c, one, err);
 
 		if (rc < 0)
 			return rc;
@@ -150,7 +159,7 @@ int candidates_learn(struct candidates *c, struct err *err)
 
 		if (!candidate_is_eligible(one) || one->platform.os != NULL)
 			continue;
-		rc = candidate_look(c, one, err);
+		rc = look(c, one, err);
 		if (rc < 0)
 			return rc;
 	}

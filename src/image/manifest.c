@@ -131,8 +131,7 @@ static int take_type(struct image *image, const struct document *manifest,
 
 /* The configuration that MANIFEST names, into IMAGE. */
 static int read_config(struct image *image, struct image_source *s, const struct document *manifest,
-		       struct document *config, const struct image_options *options,
-		       struct err *err)
+		       struct document *config, struct err *err)
 {
 	CLEANUP(descriptor) struct descriptor d = {0};
 	char hex[DIGEST_TEXT_MAX];
@@ -147,7 +146,7 @@ static int read_config(struct image *image, struct image_source *s, const struct
 	if (rc == -ENOENT)
 		return err_set(err, ENOENT, "%s: the image's configuration, %s, is not there",
 			       image->name, digest_format(&d.digest, hex));
-	return rc < 0 ? rc : image_take_config(image, config, options, err);
+	return rc < 0 ? rc : image_take_config(image, config, err);
 }
 
 int image_take_manifest(struct image *image, struct image_source *s, struct document *from,
@@ -160,8 +159,8 @@ int image_take_manifest(struct image *image, struct image_source *s, struct docu
 	audit_document(options->audit, AUDIT_MANIFEST, &manifest);
 	rc = take_type(image, &manifest, options, err);
 	if (rc == 0)
-		rc = audit_forgive(options->audit,
-				   read_config(image, s, &manifest, &config, options, err), err);
+		rc = audit_forgive(options->audit, read_config(image, s, &manifest, &config, err),
+				   err);
 	if (rc == 0)
 		rc = take_layers(image, s, &manifest, options, err);
 	if (rc < 0 || image->config.raw == NULL)

@@ -323,13 +323,19 @@ static int fetch_layer(struct job *job, size_t i, struct http *http, struct err 
 	return rc;
 }
 
+/* Not here, and what it is is known. */
+static bool is_wanted(const struct image_layer *l)
+{
+	return l->blob == NULL && !l->unusable;
+}
+
 /* The next layer that is not here, or the number of layers. */
 static size_t next_layer(struct job *job)
 {
 	size_t i;
 
 	pthread_mutex_lock(&job->lock);
-	while (job->next < job->image->n_layers && job->image->layers[job->next].blob != NULL)
+	while (job->next < job->image->n_layers && !is_wanted(&job->image->layers[job->next]))
 		job->next++;
 	i = job->failed < 0 ? job->image->n_layers : job->next;
 	if (i < job->image->n_layers)
@@ -397,7 +403,7 @@ int registry_fetch(struct image_source *s, struct image *image, const struct ima
 			return err_errno(err, ENOMEM, "%s", s->name);
 	}
 	for (size_t i = 0; i < image->n_layers; i++) {
-		if (image->layers[i].blob != NULL)
+		if (!is_wanted(&image->layers[i]))
 			continue;
 		missing++;
 		job.total += image->layers[i].size;

@@ -73,8 +73,7 @@ int image_warn(struct image *image, const struct image_options *options, struct 
 	       const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /* Fills IMAGE's id, platform, configuration and history out of CONFIG; its bytes are taken over. */
-int image_take_config(struct image *image, struct document *config,
-		      const struct image_options *options, struct err *err);
+int image_take_config(struct image *image, struct document *config, struct err *err);
 
 /* Allocates N layers. */
 int image_make_layers(struct image *image, size_t n, struct err *err);
@@ -110,6 +109,14 @@ int index_list(struct image_source *s, struct document *root, const struct image
 int index_audit(const char *image_name, struct image_source *s, struct document *root,
 		const struct image_choice *choice, const struct image_options *options,
 		struct err *err);
+
+/*
+ * Of the index ROOT beside another list: what CHOICE names and is none of the N images with the configurations IDS, which
+ * were audited. That there is nothing else is no error.
+ */
+int index_audit_others(const char *image_name, struct image_source *s, const struct document *root,
+		       const struct image_choice *choice, const struct image_options *options,
+		       const struct digest *ids, size_t n, struct err *err);
 
 /* docker-archive: ROOT is its manifest.json. */
 int docker_open(struct image *image, struct image_source *s, struct document *root,

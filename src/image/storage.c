@@ -237,7 +237,8 @@ static int take_documents(struct image *image, const struct found *f, struct doc
 	image->tag = name != NULL ? strdup(name) : NULL;
 	if (image->manifest_type == NULL || (name != NULL && image->tag == NULL))
 		return err_errno(err, ENOMEM, "%s", image->name);
-	return image_take_config(image, config, options, err);
+	rc = image_take_config(image, config, err);
+	return rc < 0 ? rc : image_check_platform(image, options, err);
 }
 
 /* ---- its layers ----------------------------------------------------------------------------- */
