@@ -214,6 +214,14 @@ goes_on() {
 	tail -n 1 "$WORK/out" | grep -q "$all"
 }
 
+# What is no image is not in order.
+artifacts() {
+	spoilt
+	/usr/bin/python3 "$HERE/_image_edit.py" "$I/bad" manifest 'd["config"]["mediaType"] = "application/vnd.x+json"'
+	refused 8 'is an artifact of type application/vnd.x\+json, not an image' "oci:$I/bad:t"
+	refused 8 'is an artifact of type' "oci:$I/bad"
+}
+
 # Every platform's image, with its name.
 platforms() {
 	local manifest
@@ -277,6 +285,10 @@ damage() {
 	spoilt
 	rm "$(blob 1)"
 	finds 4 "^layers: error: layer 1: it is not in this image's files" "oci:$I/bad:t"
+	spoilt
+	rm "$(blob manifest)"
+	finds 4 '^documents: error: none of its images is here$' "oci:$I/bad:t"
+	tail -n 1 "$WORK/out" | grep -qx "oci:$I/bad:t (1 is not here): 1 error, 0 warnings"
 	head -c 5000 "$I/one.tar" >"$I/cut.tar"
 	finds 4 '^layers: error: layer 1: ' "$I/cut.tar"
 }
@@ -331,7 +343,9 @@ terminal() {
 # A bar on a terminal as wide as that, and on nothing else.
 progress() {
 	truncate -s 800M "$I/long"
-	tar -C "$I" -cf "$I/long.tar" long
+	# A header, and a hole for what is in it and the end.
+	tar -C "$I" -cf - long | head -c 512 >"$I/long.tar" || true
+	truncate -s $((800 * 1024 * 1024 + 1536)) "$I/long.tar"
 	"$PLYFS" check "$I/long.tar" >"$WORK/out" 2>"$WORK/err"
 	[[ ! -s $WORK/err ]] || fail "stderr: $(cat "$WORK/err")"
 	terminal 100 "$I/long.tar" >"$WORK/tty"
@@ -343,6 +357,7 @@ progress() {
 	[[ ! -s $WORK/tty ]] || fail "beside JSON: $(cat -v "$WORK/tty")"
 	terminal 100 --quiet "$I/long.tar" >"$WORK/tty"
 	[[ ! -s $WORK/tty ]] || fail "quietly: $(cat -v "$WORK/tty")"
+	rm "$I/long" "$I/long.tar"
 }
 
 # Nobody says where a cache would be, and none is needed.
@@ -370,6 +385,7 @@ run_test "findings of one kind are counted" many_of_a_kind
 run_test "documents that say odd things" documents
 run_test "manifests and indexes that say odd things" manifests
 run_test "what is wrong does not hide the rest" goes_on
+run_test "artifacts" artifacts
 run_test "every platform of an index" platforms
 run_test "damage of every blob is found" damage
 run_test "no cache is trusted or written" fresh
