@@ -109,6 +109,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(b" " * 65536)
         elif repository == "deep":
             self.answer(200, b"[" * 100000)
+        elif repository in ("baddigest", "misnamed"):
+            document = json.loads(body)
+            layer = document["layers"][0]
+            if repository == "baddigest":
+                layer["digest"] = "sha256:"
+            else:
+                layer["mediaType"] = "application/vnd.oci.image.layer.v1.tar+zstd"
+            self.answer(200, json.dumps(document).encode())
         elif repository == "lie" and reference != "t":
             self.answer(200, body + b"\n")
         elif repository == "loop":

@@ -102,6 +102,19 @@ generations() {
 		"has no image for linux/s390x; it has: linux/s390x (not there), linux/amd64" "the error"
 }
 
+# What check says of them is what a mount makes of them.
+checked() {
+	local name
+	for name in old.tar:two old.tar:base docker25.tar containerd.tar containerd.tar:two pod.docker.tar:@1; do
+		contains "$("$PLYFS" check --strict "docker-archive:$I/$name")" ": in order" "the check of $name"
+	done
+	# Other platforms are listed beside the one that is here.
+	contains "$("$PLYFS" check "$I/containerd.tar")" ": 1 image (1 more is not here), 2 layers, " "the check"
+	contains "$("$PLYFS" check --platform linux/s390x "docker-archive:$I/containerd.tar" 2>&1)" \
+		"has no image for linux/s390x; it has: linux/s390x (not there), linux/amd64" "the error"
+	contains "$("$PLYFS" check "docker-archive:$I/old.tar:nobody" 2>&1)" "no image named nobody" "the error"
+}
+
 compressed_archives() {
 	local ending
 	for ending in gz zst; do
@@ -206,6 +219,7 @@ run_test "every form of them" copy_images
 run_test "OCI layouts" layouts
 run_test "archives of skopeo's and podman's" archives
 run_test "Docker's archives, three generations" generations
+run_test "check of Docker's archives" checked
 run_test "compressed archives" compressed_archives
 run_test "directories" directories
 run_test "podman's storage" storage

@@ -209,6 +209,11 @@ checked() {
 	checks 4 'levels' "$(odd deep)"
 	checks 8 'slow ?[31mdown' "$(odd limit)"
 	checks 0 ': in order' "$(odd cut)"
+	# What is wrong with one layer's descriptor, and what is seen only when the layer is here.
+	checks 4 'has a descriptor whose digest is none: sha256:' "$(odd baddigest)"
+	[[ ! -e $WORK/checked/blobs/none ]] || fail "a directory for no digest"
+	checks 1 'layer 1 is called application/vnd.oci.image.layer.v1.tar+zstd, and is not' "$(odd misnamed)"
+	checks 4 ': error: layer 1 is called application/vnd' --strict "$(odd misnamed)"
 }
 
 # By digest everything is there already.
