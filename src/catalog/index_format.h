@@ -7,9 +7,10 @@
 #include "catalog/index.h"
 
 /* Behind LMDB's pages: magic 8, version u32, zero u32, bytes before it u64, their XXH3-128 (low, high),
- * XXH3-64 of these 40. */
+ * XXH3-64 of these 40. Whatever changes what an index says of a layer needs another version; 2: headers of hard
+ * links count. */
 #define INDEX_MAGIC	     "plyfsidx"
-#define INDEX_VERSION	     1
+#define INDEX_VERSION	     2
 #define INDEX_TRAILER_SIZE   48
 #define INDEX_TRAILER_SUMMED 40
 

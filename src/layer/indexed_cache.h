@@ -42,7 +42,7 @@ const char *indexed_cache_dir(const struct indexed_cache *c);
 /* Where blobs are kept beside the indexes, made or not: DIR/blobs. NULL: nobody says where. The cache's own. */
 const char *indexed_cache_blob_dir(const struct indexed_cache *c);
 
-/* Opens the index NAME (no path): -ENOENT also for one that is damaged or of another version, which is logged. */
+/* Opens the index NAME (no path): -ENOENT also for one that is damaged, which is logged, or of another version. */
 int indexed_cache_find(struct indexed_cache *c, const char *name, struct index_file **ret_index);
 
 /* An index that is being written. */

@@ -22,8 +22,8 @@
 
 const char *cached_kind_name(enum cached_kind kind)
 {
-	static const char *const names[] = {"layer", "stack",	   "blob",
-					    "part",  "unfinished", "damaged"};
+	static const char *const names[] = {"layer",	  "stack",    "blob",	"part",
+					    "unfinished", "outdated", "damaged"};
 
 	return names[kind];
 }
@@ -128,7 +128,7 @@ static int read_index(int dirfd, const char *name, enum cached_kind *ret_kind,
 	if (r == 0)
 		r = indexed_read_head(x, &head);
 	if (r == -EUCLEAN || r == -EPROTONOSUPPORT) {
-		*ret_kind = CACHED_DAMAGED;
+		*ret_kind = r == -EUCLEAN ? CACHED_DAMAGED : CACHED_OUTDATED;
 		return 0;
 	}
 	if (r < 0)

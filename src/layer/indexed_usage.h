@@ -16,6 +16,7 @@ enum cached_kind {
 	CACHED_BLOB,	   /* fetched from a registry: a layer or a document */
 	CACHED_PART,	   /* the beginning of one, which the next fetch continues */
 	CACHED_UNFINISHED, /* written by somebody, or by nobody any more */
+	CACHED_OUTDATED,   /* an index of another version, which only another plyfs would use */
 	CACHED_DAMAGED,	   /* an index that no mount would use */
 };
 
@@ -24,7 +25,7 @@ const char *cached_kind_name(enum cached_kind kind);
 struct cached {
 	enum cached_kind kind;
 	char *path;	      /* owned; below the cache's directory */
-	struct digest digest; /* DiffID, ChainID, or of the bytes; UNFINISHED, DAMAGED: none */
+	struct digest digest; /* DiffID, ChainID, or of the bytes; the last three have none */
 	uint64_t size;	      /* bytes, of both files if there are frames */
 	int64_t used; /* last used or written: seconds since the epoch, an hour's exactness */
 	bool in_use;  /* by a mount or a writer on this machine */

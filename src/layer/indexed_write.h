@@ -7,8 +7,8 @@
 #include "image/digest.h"
 #include "layer/indexed_apply.h"
 
-/* 2: headers of hard links count. An index of another version is made anew. */
-#define INDEXED_HEAD_VERSION 2
+/* Of the head alone. An index that says other things than before has another INDEX_VERSION. */
+#define INDEXED_HEAD_VERSION 1
 
 enum indexed_head_flags {
 	INDEXED_IMPLICIT =
