@@ -27,7 +27,8 @@
  *  - A hard link is another name of the inode that its target has at that point of the archive. If there is
  *    none, it is "pending": apply_resolve() looks in the layers below, then in this one again.
  *  - Mode, owner, time and extended attributes in the header of a hard link become the file's, as containerd, Docker and podman
- *    have it; those of the last member count. (umoci and GNU tar do not look at them; the specification does not
+ *    have it; those of the last member count. Of links to one file of the layers below it is the last in the tree's
+ *    order, which is not the archive's. (umoci and GNU tar do not look at them; the specification does not
  *    say.) A symbolic link has no mode, and attributes that the header has not stay.
  *
  * Where an archive breaks the specification, `report` is told; in strict mode that is an error, else the rule above

@@ -148,7 +148,10 @@ static int take_old_name(struct resolving *r, const char *path, struct apply_ino
 	return 0;
 }
 
-/* The pending link's header goes for the file below, too: see indexed_apply.h. */
+/*
+ * The pending link's header goes for the file below, too: see indexed_apply.h. Of several links the last in the tree
+ * counts; which was the last member nobody knows any more.
+ */
 static int take_header(const struct apply_inode *from, struct apply_inode *to)
 {
 	const struct attr *said = &from->rec.attr;
