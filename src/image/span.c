@@ -212,22 +212,42 @@ static int decode_zstd(struct source *s, const struct point *p, uint8_t *out)
 
 /* ---- both ------------------------------------------------------------------------------- */
 
-int span_decode(struct blob *b, const struct point *p, uint8_t *out)
+/* BUF is the caller's to free, also after a failure. */
+static int begin(struct blob *b, const struct point *p, struct source *ret_s)
 {
-	CLEANUP(free) uint8_t *buf = malloc(PIECE);
-	struct source s = {.b = b, .off = p->in, .end = p->in + p->in_len, .buf = buf};
-	int r;
-
-	if (buf == NULL)
-		return -ENOMEM;
+	*ret_s = (struct source){.b = b, .off = p->in, .end = p->in + p->in_len};
 	if (p->out_len > SPAN_MAX)
 		return -EFBIG;
-	/* What it makes of the bytes has to be what the scan saw, as with zlib. */
-	if (p->kind == COMPRESSION_GZIP && decode_fast(s, p, out) == 0 &&
-	    span_check(out, p->out_len) == p->check)
-		return 0;
-	r = p->kind == COMPRESSION_GZIP ? decode_gzip(&s, p, out) : decode_zstd(&s, p, out);
+	ret_s->buf = malloc(PIECE);
+	return ret_s->buf != NULL ? 0 : -ENOMEM;
+}
+
+int span_decode_fast(struct blob *b, const struct point *p, uint8_t *out)
+{
+	struct source s;
+	int r = p->kind == COMPRESSION_GZIP ? begin(b, p, &s) : -ENOTSUP;
+
 	if (r < 0)
 		return r;
-	return span_check(out, p->out_len) == p->check ? 0 : -EIO;
+	r = decode_fast(s, p, out);
+	free(s.buf);
+	/* What it makes of the bytes has to be what the scan saw, as with zlib. */
+	return r == 0 && span_check(out, p->out_len) != p->check ? -EIO : r;
+}
+
+int span_decode_plain(struct blob *b, const struct point *p, uint8_t *out)
+{
+	struct source s;
+	int r = begin(b, p, &s);
+
+	if (r < 0)
+		return r;
+	r = p->kind == COMPRESSION_GZIP ? decode_gzip(&s, p, out) : decode_zstd(&s, p, out);
+	free(s.buf);
+	return r == 0 && span_check(out, p->out_len) != p->check ? -EIO : r;
+}
+
+int span_decode(struct blob *b, const struct point *p, uint8_t *out)
+{
+	return span_decode_fast(b, p, out) == 0 ? 0 : span_decode_plain(b, p, out);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "image/decoded.h"
+#include "image/span.h"
 #include "unit/image/packed.h"
 
 static void setup(void)
@@ -92,6 +93,43 @@ Test(decoded, members_and_frames_give_any_bytes)
 	expect_reads(&gzip, &tar, 30000, &g);
 	expect_reads(&zstd, &tar, 1, &g);
 	expect_reads(&zstd, &tar, 30000, &g);
+}
+
+static void expect_span(struct blob *b, const struct point *p, const struct buf *tar,
+			int (*decode)(struct blob *b, const struct point *p, uint8_t *out))
+{
+	CLEANUP(free) uint8_t *out = malloc((size_t)p->out_len + 1);
+
+	cr_assert_eq(decode(b, p, out), 0);
+	cr_assert(memcmp(out, tar->data + p->out, (size_t)p->out_len) == 0);
+}
+
+/* Of one member each span is decoded by whatever there is, and all of it the same. */
+Test(decoded, isal_and_zlib_give_the_same)
+{
+	struct rng g = rng_seeded(16);
+	uint8_t byte;
+
+	for (int level = 1; level <= 9; level += 4) {
+		CLEANUP(buf) struct buf tar = {0}, packed = {0};
+		CLEANUP(scanned) struct scanned s = {0};
+		CLEANUP(blob) struct blob *b = NULL;
+		const struct scan_options o = {.span = 20000};
+		bool fast;
+
+		put_likely_tar(&tar, 30, 30000, &g);
+		put_gzip(&packed, tar.data, tar.len, level, 0);
+		cr_assert_eq(scan_bytes(packed.data, packed.len, &o, &s, NULL), 0);
+		cr_assert_eq(blob_from_memory(packed.data, packed.len, &b), 0);
+		cr_assert_gt(s.points.n, 10);
+		fast = span_decode_fast(b, &(struct point){.kind = COMPRESSION_GZIP}, &byte) !=
+		       -ENOTSUP;
+		for (size_t i = 0; i < s.points.n; i++) {
+			expect_span(b, &s.points.at[i], &tar, span_decode_plain);
+			if (fast)
+				expect_span(b, &s.points.at[i], &tar, span_decode_fast);
+		}
+	}
 }
 
 Test(decoded, windows_hold_only_what_is_referred_to)
