@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -78,6 +79,9 @@ static size_t put_what(FILE *out, const char *what, size_t room)
 		print_clean(out, what);
 		return n;
 	}
+	/* What goes on with a character that is not there belongs to none. */
+	while (((unsigned char)*what & 0xc0) == 0x80)
+		what++;
 	for (size_t skip = n - (room - dots); skip > 0; skip--)
 		for (what++; ((unsigned char)*what & 0xc0) == 0x80;)
 			what++;
@@ -181,11 +185,19 @@ static unsigned int columns_of_terminal(void)
 	return size.ws_col < 512 ? size.ws_col - 1u : 511;
 }
 
+/* What comes out goes to another program, which may have the same terminal: a pager. */
+static bool is_piped(void)
+{
+	struct stat st;
+
+	return fstat(STDOUT_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
 static bool can_show(void)
 {
 	const char *term = getenv("TERM");
 
-	return isatty(STDERR_FILENO) && (term == NULL || strcmp(term, "dumb") != 0);
+	return !is_piped() && isatty(STDERR_FILENO) && (term == NULL || strcmp(term, "dumb") != 0);
 }
 
 void progress_line_show(void *arg, const char *what, uint64_t done, uint64_t total)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 /*
- * Shows it on standard error if that is a terminal, not more than ten times a second. Another WHAT is other work: its rate and
+ * Shows it on standard error if that is a terminal and standard output no pipe, not more than ten times a second. Another WHAT is other work: its rate and
  * time begin anew. TOTAL 0: nobody knows. As fs_options.progress; one thread at a time.
  */
 void progress_line_show(void *arg, const char *what, uint64_t done, uint64_t total);

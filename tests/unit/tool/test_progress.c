@@ -70,6 +70,9 @@ Test(progress, a_narrow_terminal_is_told_less)
 	line_is(&v, "...tar, layer 2  25%");
 	v.width = 5;
 	line_is(&v, "... 2");
+	/* What goes on with a character that is not there takes no column, and none away. */
+	v.what = "\x80\x80long name";
+	line_is(&v, "...me");
 }
 
 /* Whatever comes: no more columns than there are, no order to the terminal, no half characters. */
@@ -81,6 +84,7 @@ Test(progress, never_wider_than_the_terminal)
 		"a name that is as long as names of files are",
 		"\xc3\xa4\xe2\x82\xac\xc3\xa4\xe2\x82\xac\xc3\xa4\xe2\x82\xac",
 		"\xff\xfe\x80\x80 broken",
+		"\x80 broken at the beginning",
 		"\033[31mred\n"};
 	static const uint64_t sizes[] = {0, 1, 999, 1000000, UINT64_MAX / 2, UINT64_MAX};
 	static const double rates[] = {0, 0.001, 1, 1e9, 1e300};
