@@ -4,9 +4,10 @@
  *
  * What makes it cheap: a directory's marks are read once, when its node is made; its names are read
  * once for the whiteouts among them, when the first of them is looked up or when it is listed. From
- * then on looking up an ordinary file is one system call. A directory is not opened before something in
- * it is asked for: looking it up is three calls, one for itself and two for its marks. Where nothing lies below
- * (lookup_bottom()) none of these hides anything, and it is one call, too.
+ * then on looking up an ordinary file is one system call. In a layer that has a
+ * mount of its own, and with getxattrat(2), a directory is not opened before something in it is asked for: looking it up is
+ * three calls, one for itself and two for its marks. Where nothing lies below (lookup_bottom()) none of these hides
+ * anything, and it is one call, too.
  */
 #include <errno.h>
 #include <fcntl.h>
