@@ -155,7 +155,11 @@ int bytes_commit(struct change *ch)
 		return 0;
 	}
 	batch_begin(&none, ch->fs->catalog);
-	if (data_attr(ch->fs->data, before, &now) == 0 && now.size > before->attr.size)
-		(void)data_truncate(ch->fs->data, before, NULL, before->attr.size, &none, &changed);
-	return r;
+	if (data_attr(ch->fs->data, before, &now) < 0 || now.size <= before->attr.size ||
+	    data_truncate(ch->fs->data, before, NULL, before->attr.size, &none, &changed) == 0)
+		return r;
+	/* What was asked for is there and cannot be taken back: no error may say that it is not. */
+	log_debug("inode %llu is longer, but its record could not be written",
+		  (unsigned long long)before->attr.ino);
+	return before->where == BYTES_FILE ? 0 : r;
 }

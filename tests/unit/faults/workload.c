@@ -66,6 +66,7 @@ static const struct shadow_op script[] = {
 	{SHADOW_FSYNC, .path = "new/x"},
 	{SHADOW_WRITE, .path = "new/x", .off = 299000, .len = 50000, .seed = 12},
 	{SHADOW_FSYNC, .path = "new/x"},
+	{SHADOW_TRUNCATE, .path = "new/x", .off = 360000},
 	{SHADOW_CHECKPOINT},
 	{SHADOW_UNLINK, .path = "moved/f"},
 	{SHADOW_RMXATTR, .path = "link"},
