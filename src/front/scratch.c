@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Buffers that a thread keeps from request to request. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "front/private.h"
@@ -25,12 +26,16 @@ static void drop(struct scratch_pipe *p)
 void scratch_free(void *p)
 {
 	struct scratch *s = p;
+	int before;
 
 	if (s == NULL)
 		return;
+	/* libfuse may cancel a thread that is about to end anyway, and close(2) would end this, too. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+	drop(&s->pipe);
+	pthread_setcancelstate(before, NULL);
 	free(s->bytes);
 	free(s->inos);
-	drop(&s->pipe);
 	free(s);
 }
 
