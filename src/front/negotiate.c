@@ -30,7 +30,7 @@ static const struct {
 	{FUSE_CAP_ASYNC_DIO, ALWAYS},
 	{FUSE_CAP_DONT_MASK, ALWAYS}, /* a default ACL goes before the umask: fs/ decides */
 	{FUSE_CAP_PARALLEL_DIROPS, ALWAYS},
-	{FUSE_CAP_SPLICE_WRITE, ALWAYS}, /* op_read() */
+	{FUSE_CAP_SPLICE_WRITE, ALWAYS}, /* splice.c */
 	{FUSE_CAP_READDIRPLUS, ALWAYS},
 	{FUSE_CAP_READDIRPLUS_AUTO, ALWAYS},
 	{FUSE_CAP_POSIX_ACL, IF_ACL},

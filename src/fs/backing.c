@@ -16,11 +16,8 @@ static int use_lower(struct fs *fs, struct inode *inode, const struct inode_rec 
 {
 	CLEANUP(lower_held) struct lower_held held = {&fs->lower_files, NULL};
 	struct stat st;
-	int fd, r = lower_file_get(&fs->lower_files, inode, &held.file);
+	int r, fd = lower_held_fd(&held, inode);
 
-	if (r < 0)
-		return r;
-	fd = lower_file_fd(held.file);
 	if (fd < 0)
 		return fd;
 	if (rec != NULL) {

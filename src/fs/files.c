@@ -103,11 +103,8 @@ static int use_lower_range(struct fs *fs, const struct inode *inode, const struc
 			   size_t size, off_t off, const struct fs_reader *reader)
 {
 	CLEANUP(lower_held) struct lower_held held = {&fs->lower_files, NULL};
-	int fd, r = lower_file_get(&fs->lower_files, inode, &held.file);
+	int fd = lower_held_fd(&held, inode);
 
-	if (r < 0)
-		return r;
-	fd = lower_file_fd(held.file);
 	if (fd < 0)
 		return fd;
 	return rec == NULL ? use_range(fd, UINT64_MAX, 0, size, off, reader)

@@ -208,9 +208,11 @@ off_t lower_file_seek(struct lower_file *f, off_t off, int whence)
 	return layer_file_seek(f->file, off, whence);
 }
 
-int lower_file_fd(struct lower_file *f)
+int lower_held_fd(struct lower_held *h, const struct inode *inode)
 {
-	return layer_file_fd(f->file);
+	int r = lower_file_get(h->files, inode, &h->file);
+
+	return r < 0 ? r : layer_file_fd(h->file->file);
 }
 
 static ssize_t source_read(void *arg, void *bytes, size_t size, off_t off)

@@ -31,8 +31,6 @@ void lower_file_drop(struct lower_files *t, uint64_t ino);
 
 ssize_t lower_file_read(struct lower_file *f, void *bytes, size_t size, off_t off);
 off_t lower_file_seek(struct lower_file *f, off_t off, int whence);
-/* A borrowed descriptor of the plain file that has its bytes; -EOPNOTSUPP. */
-int lower_file_fd(struct lower_file *f);
 /* The file as the data folder wants it. */
 void lower_file_source(struct lower_file *f, struct data_source *ret_source);
 
@@ -46,5 +44,7 @@ static inline void lower_held_put(struct lower_held *h)
 	lower_file_put(h->files, h->file);
 }
 DEFINE_CLEANUP(struct lower_held, lower_held, lower_held_put)
+/* Holds INODE's lower file; a borrowed descriptor of the plain file that has its bytes, or -errno; -EOPNOTSUPP: there is none. */
+int lower_held_fd(struct lower_held *h, const struct inode *inode);
 
 #endif

@@ -6,11 +6,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 void plain_make(struct plain *p)
 {
@@ -42,6 +45,15 @@ void plain_done(struct plain *p)
 {
 	plain_close(p);
 	tmpdir_done(&p->tmp);
+}
+
+void plain_private_mounts(struct plain *p)
+{
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		cr_skip_test("cannot mount here: %m");
+	close(p->tmp.fd);
+	p->tmp.fd = open(p->tmp.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert_geq(p->tmp.fd, 0);
 }
 
 void put_dir(struct plain *p, const char *path)

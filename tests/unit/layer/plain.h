@@ -18,6 +18,11 @@ void plain_open(struct plain *p, const struct layer_options *options);
 void plain_close(struct plain *p);
 void plain_done(struct plain *p);
 DEFINE_CLEANUP(struct plain, plain, plain_done)
+/*
+ * Between the two: a mount namespace of the test's own, whose mounts end with it. The descriptor is opened again: the old one
+ * is of a mount that the new ones do not touch.
+ */
+void plain_private_mounts(struct plain *p);
 
 /* What is put into it. Paths are relative to the directory. */
 void put_dir(struct plain *p, const char *path);

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/fs.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -302,16 +301,6 @@ Test(dir, reading_leaves_no_atime)
 	cr_assert_eq(st.st_atim.tv_sec, 1000);
 }
 
-/* The descriptor is opened again: the old one is of a mount that the new ones do not touch. */
-static void private_mounts(struct plain *p)
-{
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		cr_skip_test("cannot mount here: %m");
-	close(p->tmp.fd);
-	p->tmp.fd = open(p->tmp.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cr_assert_geq(p->tmp.fd, 0);
-}
-
 static void mount_over(struct plain *p, const char *name)
 {
 	char path[300];
@@ -337,7 +326,7 @@ Test(dir, another_mount_is_shown_empty)
 	struct attr a;
 	char value[8];
 	WITH_PLAIN(p);
-	private_mounts(&p);
+	plain_private_mounts(&p);
 	put_dir(&p, "m");
 	mount_over(&p, "m");
 	plain_open(&p, NULL);
@@ -358,7 +347,7 @@ Test(dir, a_detached_tree_does_not_see_later_mounts)
 {
 	const struct layer_options detached = {.detach = true};
 	WITH_PLAIN(p);
-	private_mounts(&p);
+	plain_private_mounts(&p);
 	put_dir(&p, "before");
 	put_dir(&p, "before/below");
 	put_dir(&p, "after");
@@ -381,7 +370,7 @@ Test(dir, mounting_over_the_layer_itself)
 {
 	const struct layer_options detached = {.detach = true};
 	WITH_PLAIN(p);
-	private_mounts(&p);
+	plain_private_mounts(&p);
 	put_dir(&p, "d");
 	plain_open(&p, &detached);
 	mount_over(&p, "");
@@ -398,7 +387,7 @@ Test(dir, says_whether_it_finds_only_what_it_lists)
 	struct layer_dir *root;
 	int fd, flags = FS_CASEFOLD_FL;
 	WITH_PLAIN(p);
-	private_mounts(&p);
+	plain_private_mounts(&p);
 	cr_assert_eq(mount("tmpfs", p.tmp.path, "tmpfs", 0, NULL), 0, "%m");
 	close(p.tmp.fd);
 	p.tmp.fd = open(p.tmp.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

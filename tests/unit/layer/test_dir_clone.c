@@ -3,7 +3,6 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -16,16 +15,7 @@
 #define WITH_MOUNTS(p)                                                                             \
 	CLEANUP(plain) struct plain p = {0};                                                       \
 	plain_make(&p);                                                                            \
-	private_mounts(&p)
-
-static void private_mounts(struct plain *p)
-{
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		cr_skip_test("cannot mount here: %m");
-	close(p->tmp.fd);
-	p->tmp.fd = open(p->tmp.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cr_assert_geq(p->tmp.fd, 0);
-}
+	plain_private_mounts(&p)
 
 static void mount_on(struct plain *p, const char *name, const char *source, const char *type,
 		     unsigned long flags)
