@@ -33,18 +33,14 @@ serve() {
 
 # ended: with which status, after unmounting or a signal.
 ended() {
-	local status=0
-	wait "$DAEMON" || status=$?
-	eq "$status" 0 "status of the daemon ($(cat log))"
+	served_well
 	is_plyfs_mount "$PWD/mnt" && fail "still mounted"
 	"$PLYFS" fsck upper >fsck || fail "fsck: $(cat fsck)"
 }
 
 # served MODE: how many requests, by the daemon's own count.
 served() {
-	: >log
-	kill -USR1 "$DAEMON"
-	wait_until 20 grep -q "loop follow-idle served" log
+	statistics
 	sed -n "s/.*loop $1 served //p" log
 }
 

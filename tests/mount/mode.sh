@@ -7,13 +7,6 @@ in_private_ns "$@"
 fuse_ready
 "${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O1 -o "$WORK/latency" "$SUPPORT_DIR/../bench/latency.c"
 
-# statistics: of the daemon, into log. The last line says that it is all there.
-statistics() {
-	: >log
-	kill -USR1 "$DAEMON"
-	wait_until 20 grep -q "loop follow-idle served" log
-}
-
 # count NAME: of the statistics.
 count() { awk -v name="$1" 'index($0, name " ") {n = $NF} END {print n + 0}' log; }
 

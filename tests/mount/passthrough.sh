@@ -34,16 +34,8 @@ put() {
 }
 
 ended() {
-	local status=0
 	umount mnt
-	wait "$DAEMON" || status=$?
-	eq "$status" 0 "status of the daemon ($(cat log))"
-}
-
-statistics() {
-	: >log
-	kill -USR1 "$DAEMON"
-	wait_until 20 grep -q "loop follow-idle served" log || fail "no statistics: $(cat log)"
+	served_well
 }
 
 # count LINE: of the last statistics; 0 when there is none.

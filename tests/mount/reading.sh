@@ -19,20 +19,11 @@ fresh() {
 	cp low/large low/chunks
 }
 
-# statistics: of the daemon, into log.
-statistics() {
-	: >log
-	kill -USR1 "$DAEMON"
-	wait_until 20 grep -q "loop follow-idle served" log
-}
-
 reads() { sed -n 's/.*request read \([0-9]*\)$/\1/p' log; }
 
 ended() {
-	local status=0
 	umount mnt
-	wait "$DAEMON" || status=$?
-	eq "$status" 0 "status of the daemon ($(cat log))"
+	served_well
 }
 
 # Each place that bytes can have, by requests of each size.

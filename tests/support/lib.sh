@@ -331,6 +331,20 @@ serve_here() {
 	wait_until 20 is_plyfs_mount "$PWD/mnt" || fail "not mounted: $(cat log)"
 }
 
+# That daemon, once it was unmounted or told to end, must end well.
+served_well() {
+	local status=0
+	wait "$DAEMON" || status=$?
+	eq "$status" 0 "status of the daemon ($(cat log))"
+}
+
+# Its statistics, as all that is in the log. The last line says that it is all there.
+statistics() {
+	: >log
+	kill -USR1 "$DAEMON"
+	wait_until 20 grep -q "loop follow-idle served" log || fail "no statistics: $(cat log)"
+}
+
 # ended_by MOUNTPOINT COMMAND…: the command unmounts it; comes back when the daemon has ended, for only
 # then is everything in the upper directory.
 ended_by() {
