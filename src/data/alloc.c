@@ -54,8 +54,9 @@ static int zero_instead(const struct edit *e, int fd, uint64_t size)
 	return r;
 }
 
-static int edit_fallocate(const struct edit *e, int fd)
+static int edit_fallocate(struct data *d, const struct edit *e, struct fdref *ref)
 {
+	int fd = ref->fd;
 	uint64_t size;
 	int r = datafile_size(fd, &size);
 
@@ -71,19 +72,19 @@ static int edit_fallocate(const struct edit *e, int fd)
 		r = zero_instead(e, fd, size);
 	/* A large allocation may have come half the way. */
 	if (r < 0)
-		datafile_undo_growth(fd, size);
+		datafile_undo_growth(d, ref, size);
 	return r;
 }
 
-int edit_file(const struct edit *e, struct fdref *ref)
+int edit_file(struct data *d, const struct edit *e, struct fdref *ref)
 {
 	switch (e->kind) {
 	case EDIT_WRITE:
-		return datafile_write(ref, e->bytes, (size_t)(e->end - e->off), e->off);
+		return datafile_write(d, ref, e->bytes, (size_t)(e->end - e->off), e->off);
 	case EDIT_RESIZE:
-		return datafile_resize(ref->fd, e->end);
+		return datafile_resize(d, ref, e->end);
 	default:
-		return edit_fallocate(e, ref->fd);
+		return edit_fallocate(d, e, ref);
 	}
 }
 

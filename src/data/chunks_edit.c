@@ -33,7 +33,7 @@ static int shrink(struct data *d, struct inode_rec *next, struct fdref *ref, uin
 		  struct batch *b, bool *ret_changed)
 {
 	bool changed = size < next->lower_size || size == 0;
-	int r = datafile_resize(ref->fd, size);
+	int r = datafile_resize(d, ref, size);
 
 	if (r < 0)
 		return r;
@@ -68,13 +68,14 @@ static bool is_often_waited(const struct data *d, const struct inode_rec *next,
 }
 
 /* The part of E in [OFF, END). */
-static int edit_part(const struct edit *e, struct fdref *ref, uint64_t off, uint64_t end)
+static int edit_part(struct data *d, const struct edit *e, struct fdref *ref, uint64_t off,
+		     uint64_t end)
 {
 	struct edit part = *e;
 
 	part.off = off;
 	part.end = end;
-	return off < end ? edit_file(&part, ref) : 0;
+	return off < end ? edit_file(d, &part, ref) : 0;
 }
 
 /*
@@ -93,13 +94,13 @@ static int edit_unseen(struct data *d, const struct inode_rec *next, struct fdre
 	for (; r == 0 && pos < limit; pos = end) {
 		r = chunk_walk_run(&w, pos, limit, &ours, &end);
 		if (r == 0 && !ours)
-			r = edit_part(e, ref, pos, end);
+			r = edit_part(d, e, ref, pos, end);
 		record |= r == 0 && !ours;
 	}
 	if (r < 0)
 		return r;
-	return record ? edit_part(e, ref, e->off > length ? e->off : length, e->end)
-		      : edit_file(e, ref);
+	return record ? edit_part(d, e, ref, e->off > length ? e->off : length, e->end)
+		      : edit_file(d, e, ref);
 }
 
 /* The bytes of a write, and what it takes of the lower file. */
@@ -116,7 +117,7 @@ static int replace(struct data *d, struct inode_rec *next, const struct data_sou
 	if (r == 0)
 		r = chunk_map_fill(d, next, m, src, ref->fd, e->off, end);
 	if (r == 0)
-		r = e->kind == EDIT_WRITE ? edit_file(e, ref)
+		r = e->kind == EDIT_WRITE ? edit_file(d, e, ref)
 					  : edit_unseen(d, next, ref, e, length, late);
 	if (r < 0)
 		return r;
@@ -150,7 +151,7 @@ static int wait_for_bytes(struct data *d, struct fdref *ref, uint64_t length)
 	int r = unsynced_wait(d, ref);
 
 	if (r < 0)
-		datafile_undo_growth(ref->fd, length);
+		datafile_undo_growth(d, ref, length);
 	return r;
 }
 
@@ -175,7 +176,7 @@ int edit_chunks(struct data *d, struct inode_rec *next, const struct data_source
 		r = catch_up(d, next, src, ref, length, after > length);
 	if (r == 0)
 		r = edit_replaces(e) ? replace(d, next, src, ref, e, length, late, &m)
-				     : edit_file(e, ref);
+				     : edit_file(d, e, ref);
 	if (r == 0 && (late || m.dirty))
 		r = wait_for_bytes(d, ref, length);
 	if (r < 0)

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/sys.h"
 #include "data/private.h"
 
 #define COPY_BUFFER 131072
@@ -148,7 +149,7 @@ int copy_from(const struct data_source *src, uint64_t off, int to, uint64_t to_o
 	if (r == 0)
 		r = datafile_size(to, &size);
 	if (r == 0 && size < to_off + len)
-		r = datafile_resize(to, to_off + len);
+		r = sys_ftruncate(to, (off_t)(to_off + len));
 	return r;
 }
 

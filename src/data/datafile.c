@@ -87,16 +87,6 @@ int datafile_size(int fd, uint64_t *ret_size)
 	return 0;
 }
 
-static int set_length(int fd, uint64_t size)
-{
-	int r;
-
-	do {
-		r = ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
-	} while (r == -EINTR);
-	return r;
-}
-
 /* The block that a new length cuts in two may hold zeros now: TAIL is what was there, N bytes. */
 static void put_back(int fd, uint64_t size, const uint8_t *tail, size_t n)
 {
@@ -112,7 +102,7 @@ static void put_back(int fd, uint64_t size, const uint8_t *tail, size_t n)
  * On btrfs shortening a file may fail for want of space. By then all that the page cache had of the bytes behind the new
  * length is thrown away, or zeros, and what was not on the disk is lost. So it goes to the disk before.
  */
-static int shrink_with_care(int fd, uint64_t size, uint64_t old)
+static int shrink_with_care(struct data *d, struct fdref *ref, uint64_t size, uint64_t old)
 {
 	uint64_t n = SHRINK_BLOCK - size % SHRINK_BLOCK;
 	CLEANUP(free) uint8_t *tail = malloc(SHRINK_BLOCK);
@@ -122,40 +112,43 @@ static int shrink_with_care(int fd, uint64_t size, uint64_t old)
 
 	if (tail == NULL)
 		return -ENOMEM;
-	if (fdatasync(fd) < 0)
-		return -errno;
-	had = datafile_pread(fd, tail, n < old - size ? (size_t)n : (size_t)(old - size), size);
-	r = had < 0 ? (int)had : set_length(fd, size);
+	r = unsynced_flush_bytes(d, ref);
+	if (r < 0)
+		return r;
+	had = datafile_pread(ref->fd, tail, n < old - size ? (size_t)n : (size_t)(old - size),
+			     size);
+	r = had < 0 ? (int)had : sys_ftruncate(ref->fd, (off_t)size);
 	if (r == 0 || had <= 0)
 		return r;
-	if (datafile_size(fd, &now) == 0 && now == size)
+	if (datafile_size(ref->fd, &now) == 0 && now == size)
 		return 0;
 	if (now >= size + (uint64_t)had)
-		put_back(fd, size, tail, (size_t)had);
+		put_back(ref->fd, size, tail, (size_t)had);
 	return r;
 }
 
-int datafile_resize(int fd, uint64_t size)
+int datafile_resize(struct data *d, struct fdref *ref, uint64_t size)
 {
 	uint64_t old;
-	int r = datafile_size(fd, &old);
+	int r = datafile_size(ref->fd, &old);
 
 	if (r < 0)
 		return r;
-	if (size < old && sys_cut_may_fail(fd))
-		return shrink_with_care(fd, size, old);
-	return set_length(fd, size);
+	if (size < old && sys_cut_may_fail(ref->fd))
+		return shrink_with_care(d, ref, size, old);
+	return sys_ftruncate(ref->fd, (off_t)size);
 }
 
-void datafile_undo_growth(int fd, uint64_t size)
+void datafile_undo_growth(struct data *d, struct fdref *ref, uint64_t size)
 {
 	uint64_t now = 0;
 
-	if (datafile_size(fd, &now) == 0 && now > size)
-		(void)datafile_resize(fd, size);
+	if (datafile_size(ref->fd, &now) == 0 && now > size)
+		(void)datafile_resize(d, ref, size);
 }
 
-static int write_growing(struct fdref *ref, const void *bytes, size_t size, uint64_t off)
+static int write_growing(struct data *d, struct fdref *ref, const void *bytes, size_t size,
+			 uint64_t off)
 {
 	uint64_t old;
 	int r;
@@ -165,13 +158,13 @@ static int write_growing(struct fdref *ref, const void *bytes, size_t size, uint
 	if (r == 0) {
 		r = datafile_pwrite(ref->fd, bytes, size, off);
 		if (r < 0)
-			datafile_undo_growth(ref->fd, old);
+			datafile_undo_growth(d, ref, old);
 	}
 	pthread_rwlock_unlock(&ref->growing);
 	return r;
 }
 
-int datafile_write(struct fdref *ref, const void *bytes, size_t size, uint64_t off)
+int datafile_write(struct data *d, struct fdref *ref, const void *bytes, size_t size, uint64_t off)
 {
 	uint64_t now;
 	int r;
@@ -183,5 +176,5 @@ int datafile_write(struct fdref *ref, const void *bytes, size_t size, uint64_t o
 	else if (r == 0)
 		r = 1;
 	pthread_rwlock_unlock(&ref->growing);
-	return r > 0 ? write_growing(ref, bytes, size, off) : r;
+	return r > 0 ? write_growing(d, ref, bytes, size, off) : r;
 }

@@ -103,7 +103,7 @@ static int edit_moving(struct data *d, struct inode_rec *rec, const struct data_
 	if (r == 0 && next.where == BYTES_CHUNKS)
 		r = edit_chunks(d, &next, src, ref, e, b, &waited);
 	else if (r == 0)
-		r = edit_file(e, ref);
+		r = edit_file(d, e, ref);
 	if (r == 0 && !waited)
 		r = order_move(d, rec, ref);
 	if (r < 0) {
@@ -219,7 +219,7 @@ static int edit_in_place(struct data *d, struct inode_rec *rec, const struct dat
 	if (rec->where == BYTES_CHUNKS)
 		r = edit_chunks(d, &next, src, ref, e, b, &changed);
 	else
-		r = edit_file(e, ref);
+		r = edit_file(d, e, ref);
 	/* Also when it failed: bytes may have been written. */
 	unsynced_written(d, ref);
 	if (r < 0)

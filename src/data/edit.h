@@ -34,7 +34,7 @@ uint64_t edit_room(const struct edit *e, uint64_t old);
 /* Does it to a content in memory: SIZE bytes, then zeros up to DATA_INLINE_MAX. */
 void edit_memory(const struct edit *e, uint8_t *content, uint64_t size);
 /* Does it to a data file. A file that has grown when it fails gets its old length back. */
-int edit_file(const struct edit *e, struct fdref *ref);
+int edit_file(struct data *d, const struct edit *e, struct fdref *ref);
 
 /* Does it to a file. The rules are those of data_write(). */
 int data_edit(struct data *d, struct inode_rec *rec, const struct data_source *src,

@@ -35,14 +35,14 @@ static int copy_around(struct data *d, const struct inode_rec *next, const struc
 }
 
 /* The clone has the lower file's length, which may have changed behind our back. */
-static int check_clone(const struct inode_rec *next, int fd)
+static int check_clone(struct data *d, const struct inode_rec *next, struct fdref *ref)
 {
 	uint64_t size;
-	int r = datafile_size(fd, &size);
+	int r = datafile_size(ref->fd, &size);
 
 	if (r < 0 || size < next->lower_size)
 		return r < 0 ? r : -EIO;
-	return size > next->lower_size ? datafile_resize(fd, next->lower_size) : 0;
+	return size > next->lower_size ? datafile_resize(d, ref, next->lower_size) : 0;
 }
 
 static int move_lower(struct data *d, struct inode_rec *next, const struct data_source *src,
@@ -53,7 +53,7 @@ static int move_lower(struct data *d, struct inode_rec *next, const struct data_
 	next->where = BYTES_FILE;
 	if (next->lower_size > 0 && src != NULL && src->fd >= 0 && copy_reflink(src->fd, ref->fd)) {
 		d->stats.reflinks++;
-		r = check_clone(next, ref->fd);
+		r = check_clone(d, next, ref);
 	} else if (next->lower_size <= d->whole_max) {
 		d->stats.moved_whole++;
 		r = copy_around(d, next, src, e, ref->fd);
@@ -86,7 +86,7 @@ int move_to_file(struct data *d, struct inode_rec *next, const struct data_sourc
 	if (r == 0)
 		r = datafile_size(ref->fd, &size);
 	if (r == 0 && size < next->attr.size)
-		r = datafile_resize(ref->fd, next->attr.size);
+		r = datafile_resize(d, ref, next->attr.size);
 	if (r < 0)
 		return r;
 	*ret_ref = steal_ptr(&ref);

@@ -49,11 +49,12 @@ ssize_t datafile_pread(int fd, void *bytes, size_t size, uint64_t off);
 int datafile_pwrite(int fd, const void *bytes, size_t size, uint64_t off);
 int datafile_write_zeros(int fd, uint64_t off, uint64_t end);
 int datafile_size(int fd, uint64_t *ret_size);
-int datafile_resize(int fd, uint64_t size);
+/* A flush that this takes is noted when it fails, as any other (sync.c). */
+int datafile_resize(struct data *d, struct fdref *ref, uint64_t size);
 /* A failed change may have made the file longer: SIZE was its length. */
-void datafile_undo_growth(int fd, uint64_t size);
+void datafile_undo_growth(struct data *d, struct fdref *ref, uint64_t size);
 /* Writes, and takes the file back to its old length when that fails. Locks REF->growing. */
-int datafile_write(struct fdref *ref, const void *bytes, size_t size, uint64_t off);
+int datafile_write(struct data *d, struct fdref *ref, const void *bytes, size_t size, uint64_t off);
 
 /*
  * times.c: does the file system of this directory of ours keep whole seconds only, or less? Tries

@@ -157,6 +157,15 @@ static void fail(struct unsynced *u, uint64_t ino, int error)
 	pthread_mutex_unlock(&u->lock);
 }
 
+int unsynced_flush_bytes(struct data *d, struct fdref *ref)
+{
+	int r = sys_fdatasync(ref->fd);
+
+	if (r < 0)
+		fail(&d->unsynced, ref->ino, r);
+	return r;
+}
+
 static bool has_failed(struct unsynced *u, uint64_t ino)
 {
 	bool failed;

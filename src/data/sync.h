@@ -67,6 +67,11 @@ void unsynced_created(struct data *d, uint64_t ino);
 void unsynced_forget(struct data *d, uint64_t ino);
 /* All its bytes were replaced: those that it had lost are of no interest any more. */
 void unsynced_forget_loss(struct data *d, uint64_t ino);
+/*
+ * fdatasync(2) of REF's file for the sake of its storage, not of a sync: it makes no difference to what is due. Any flush
+ * of a data file that is made elsewhere must be this one, for the kernel tells a failure to one flush only.
+ */
+int unsynced_flush_bytes(struct data *d, struct fdref *ref);
 /* An open file's descriptor is about to be closed, under the lock of the cache. */
 void unsynced_evicted(void *data, const struct fdref *ref);
 

@@ -2,8 +2,14 @@
 /* Flushes that fail: the loss is told, to the right ones, for as long as it matters. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 #include "data/private.h"
 #include "support/synctrace.h"
@@ -53,6 +59,20 @@ static const char *part_of(const struct file *file)
 static int sync_file(struct file *file)
 {
 	return data_sync(s.data, &file->rec, true);
+}
+
+static bool is_tight_btrfs;
+
+/* For all code of this program. */
+int fstatfs(int fd, struct statfs *ret_st)
+{
+	int r = (int)syscall(SYS_fstatfs, fd, ret_st);
+
+	if (r == 0 && is_tight_btrfs) {
+		ret_st->f_type = BTRFS_SUPER_MAGIC;
+		ret_st->f_bavail = 0;
+	}
+	return r;
 }
 
 /* Closes all descriptors that are not in use. */
@@ -105,6 +125,42 @@ Test(errors, end_with_the_bytes)
 	cr_assert_eq(file_write(&f, bytes, 200, 0), 0);
 	cr_assert_eq(sync_file(&f), 0);
 	cr_assert_eq(sync_file(&f), 0);
+}
+
+/* On a btrfs with little room a file is flushed before it is cut, whoever cuts it. */
+Test(errors, of_the_flush_before_a_cut)
+{
+	is_tight_btrfs = true;
+	cr_assert_eq(file_write(&f, "x", 1, 0), 0);
+	synctrace_fail("fdatasync", part_of(&f), EIO, 1);
+	cr_assert_eq(file_truncate(&f, 100), -EIO);
+	cr_assert_eq(file_length(&f), sizeof(bytes));
+	cr_assert_eq(sync_file(&f), -EIO, "the kernel has told it, and does not tell it again");
+	cr_assert_eq(sync_file(&g), 0);
+	cr_assert_eq(data_sync_all(s.data), -EIO);
+	cr_assert_eq(file_truncate(&f, 100), 0);
+	cr_assert_eq(sync_file(&f), -EIO);
+	cr_assert_eq(file_truncate(&f, 0), 0);
+	cr_assert_eq(sync_file(&f), 0);
+}
+
+Test(errors, of_the_flush_before_a_growth_is_undone)
+{
+	static const uint8_t more[20000];
+	struct rlimit old, limit;
+
+	is_tight_btrfs = true;
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
+	limit = (struct rlimit){16384, old.rlim_max};
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	synctrace_fail("fdatasync", part_of(&f), EIO, 1);
+	/* A part of it comes into the file first. */
+	cr_assert_eq(file_write(&f, more, sizeof(more), sizeof(bytes)), -EFBIG);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &old), 0);
+	cr_assert_eq(synctrace_count("fdatasync", part_of(&f)), 1);
+	cr_assert_eq(sync_file(&f), -EIO);
+	cr_assert_eq(sync_file(&g), 0);
 }
 
 /* A new file that loses its bytes does not hold up the records of others. */

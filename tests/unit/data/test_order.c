@@ -210,7 +210,7 @@ Test(order, a_cut_that_was_lost)
 	open_file(10 * CHUNK);
 	cr_assert_eq(file_write(&f, "x", 1, 0), 0);
 	cr_assert_eq(fdcache_get(s.data->fds, f.rec.attr.ino, &ref), 0);
-	cr_assert_eq(datafile_resize(ref->fd, 5 * CHUNK), 0);
+	cr_assert_eq(datafile_resize(s.data, ref, 5 * CHUNK), 0);
 	fdcache_put(ref);
 	before = begin();
 	cr_assert_eq(file_truncate(&f, 8 * CHUNK), 0);
