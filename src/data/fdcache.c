@@ -162,7 +162,7 @@ static int open_file(struct fdcache *c, uint64_t ino, bool create, int *ret_fd)
 	return r;
 }
 
-/* A reference of the caller's, not in the table. */
+/* A reference of the caller's, not in the table; to a file that is made (CREATE), or one that is there. */
 static int ref_new(struct fdcache *c, uint64_t ino, bool create, struct fdref **ret_ref)
 {
 	CLEANUP(free) struct fdref *ref = calloc(1, sizeof(*ref));
@@ -181,6 +181,15 @@ static int ref_new(struct fdcache *c, uint64_t ino, bool create, struct fdref **
 	return 0;
 }
 
+/* Puts NEW into the table, where there is none of its inode. Returns what is to be freed. */
+static struct fdref *add(struct fdcache *c, struct fdref *new)
+{
+	table_add(&c->refs, &new->node, hash_of(new->ino));
+	new->cached = true;
+	c->counts.open++;
+	return take_idle(c, c->counts.max);
+}
+
 /*
  * Puts NEW into the table and returns it, or the one that another thread was quicker to open; NULL
  * when the file was deleted since DROPS was read. What is to be freed goes to RET_FREE.
@@ -193,14 +202,11 @@ static struct fdref *publish(struct fdcache *c, struct fdref *new, uint32_t drop
 	*ret_free = new;
 	if (ref != NULL || c->drops[data_path_dir(new->ino)] != drops)
 		return ref;
-	table_add(&c->refs, &new->node, hash_of(new->ino));
-	new->cached = true;
-	c->counts.open++;
-	*ret_free = take_idle(c, c->counts.max);
+	*ret_free = add(c, new);
 	return new;
 }
 
-static int get(struct fdcache *c, uint64_t ino, bool create, struct fdref **ret_ref)
+int fdcache_get(struct fdcache *c, uint64_t ino, struct fdref **ret_ref)
 {
 	struct fdref *ref, *new = NULL, *garbage;
 	uint32_t drops;
@@ -217,11 +223,9 @@ static int get(struct fdcache *c, uint64_t ino, bool create, struct fdref **ret_
 		pthread_mutex_unlock(&c->lock);
 		if (ref != NULL)
 			break;
-		r = ref_new(c, ino, create, &new);
+		r = ref_new(c, ino, false, &new);
 		if (r < 0)
 			return r;
-		/* Made by this call: another turn of the loop must not make it anew. */
-		create = false;
 		pthread_mutex_lock(&c->lock);
 		ref = publish(c, new, drops, &garbage);
 		pthread_mutex_unlock(&c->lock);
@@ -234,15 +238,40 @@ static int get(struct fdcache *c, uint64_t ino, bool create, struct fdref **ret_
 	return 0;
 }
 
-int fdcache_get(struct fdcache *c, uint64_t ino, struct fdref **ret_ref)
+/* Under the lock. Whoever is about to come with a descriptor finds that it is too late. Returns what is to be freed. */
+static struct fdref *drop(struct fdcache *c, uint64_t ino)
 {
-	return get(c, ino, false, ret_ref);
+	struct fdref *ref = find(c, ino);
+
+	c->drops[data_path_dir(ino)]++;
+	if (ref == NULL)
+		return NULL;
+	if (ref->refs == 0)
+		idle_del(c, ref);
+	forget(c, ref);
+	atomic_store(&ref->gone, true);
+	return ref->refs == 0 ? ref : NULL;
 }
 
 int fdcache_create(struct fdcache *c, uint64_t ino, struct fdref **ret_ref)
 {
-	fdcache_drop(c, ino);
-	return get(c, ino, true, ret_ref);
+	struct fdref *new = NULL, *old, *idle = NULL;
+	int r = ref_new(c, ino, true, &new);
+
+	/*
+	 * The old one goes now, and in one step with the coming of the new one: as long as there is an old file, a thread
+	 * that flushes what it finds in a set may open it by its name.
+	 */
+	pthread_mutex_lock(&c->lock);
+	old = drop(c, ino);
+	if (r == 0)
+		idle = add(c, new);
+	c->counts.misses++;
+	pthread_mutex_unlock(&c->lock);
+	free_all(old);
+	free_all(idle);
+	*ret_ref = new;
+	return r;
 }
 
 struct fdref *fdcache_peek(struct fdcache *c, uint64_t ino)
@@ -277,18 +306,10 @@ void fdcache_put(struct fdref *ref)
 
 void fdcache_drop(struct fdcache *c, uint64_t ino)
 {
-	struct fdref *ref, *garbage = NULL;
+	struct fdref *garbage;
 
 	pthread_mutex_lock(&c->lock);
-	c->drops[data_path_dir(ino)]++;
-	ref = find(c, ino);
-	if (ref != NULL) {
-		if (ref->refs == 0) {
-			idle_del(c, ref);
-			garbage = ref;
-		}
-		forget(c, ref);
-	}
+	garbage = drop(c, ino);
 	pthread_mutex_unlock(&c->lock);
 	free_all(garbage);
 }

@@ -28,6 +28,7 @@ struct fdref {
 	int fd;		   /* owned */
 	unsigned int refs; /* these two under the cache's lock */
 	bool cached;
+	atomic_bool gone; /* the file was deleted; what has its number now is another one */
 	/* The set of unsynced files that it was last put into, by its epoch; how many threads
 	 * flush it (sync.c). */
 	_Atomic uint64_t noted;

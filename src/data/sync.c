@@ -245,6 +245,23 @@ static int sync_file(struct data *d, struct fdref *ref, enum flush how)
 	return r < 0 ? r : names;
 }
 
+/* The flush of REF's file has returned R: what the sets say of the file now. Under the lock. */
+static void flushed_locked(struct unsynced *u, struct fdref *ref, enum flush how, bool alone, int r)
+{
+	/* While others flush it, the mark may be theirs, of bytes that were noted after our flush. */
+	bool last = atomic_fetch_sub(&ref->syncing, 1) == 1;
+
+	/* The sets may speak of a new file with its number by now. */
+	if (atomic_load(&ref->gone))
+		return;
+	if (r < 0)
+		fail_locked(u, ref->ino, r);
+	if (r < 0 || (how == FLUSH_ALL && last && atomic_load(&ref->noted) == 0))
+		ino_set_del(&u->written, ref->ino);
+	if (alone)
+		ino_set_del(&u->moved, ref->ino);
+}
+
 /*
  * Flushes one file. 1: it said that all is well, but could not know (see `blind`). ALONE: nobody
  * can commit a record meanwhile that depends on the file.
@@ -252,21 +269,13 @@ static int sync_file(struct data *d, struct fdref *ref, enum flush how)
 static int sync_ref(struct data *d, struct fdref *ref, enum flush how, bool alone)
 {
 	struct unsynced *u = &d->unsynced;
-	bool last;
 	int r;
 
 	atomic_fetch_add(&ref->syncing, 1);
 	atomic_store(&ref->noted, 0);
 	r = sync_file(d, ref, how);
 	pthread_mutex_lock(&u->lock);
-	if (r < 0)
-		fail_locked(u, ref->ino, r);
-	/* While others flush it, the mark may be theirs, of bytes that were noted after our flush. */
-	last = atomic_fetch_sub(&ref->syncing, 1) == 1;
-	if (r < 0 || (how == FLUSH_ALL && last && atomic_load(&ref->noted) == 0))
-		ino_set_del(&u->written, ref->ino);
-	if (alone)
-		ino_set_del(&u->moved, ref->ino);
+	flushed_locked(u, ref, how, alone, r);
 	if (r == 0 && (u->blind.full || ino_set_has(&u->blind, ref->ino)))
 		r = 1;
 	pthread_mutex_unlock(&u->lock);
@@ -279,13 +288,9 @@ static int sync_one(struct data *d, uint64_t ino, enum flush how)
 	CLEANUP(fdref) struct fdref *ref = NULL;
 	int r = fdcache_get(d->fds, ino, &ref);
 
-	if (r == -ENOENT) {
-		/* Deleted since; should it be needed after all, its readers will say so. */
-		pthread_mutex_lock(&d->unsynced.lock);
-		ino_set_del(&d->unsynced.written, ino);
-		pthread_mutex_unlock(&d->unsynced.lock);
+	/* Deleted since; should it be needed after all, its readers will say so. It may be made anew just now. */
+	if (r == -ENOENT)
 		return 0;
-	}
 	return r < 0 ? 1 : sync_ref(d, ref, how, false);
 }
 

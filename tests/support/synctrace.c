@@ -23,6 +23,8 @@ static struct rule {
 	const char *name, *part;
 	int error;
 	unsigned int times, milliseconds;
+	void (*hook)(void *arg);
+	void *arg;
 } rules[MAX_RULES];
 static size_t n_rules;
 
@@ -68,26 +70,35 @@ struct sync_call synctrace_first(const char *name, const char *part)
 	return found;
 }
 
-void synctrace_fail(const char *name, const char *part, int error, unsigned int times)
+static void add_rule(const struct rule *rule)
 {
 	pthread_mutex_lock(&lock);
 	cr_assert_lt(n_rules, MAX_RULES);
-	rules[n_rules++] = (struct rule){name, part, error, times, 0};
+	rules[n_rules++] = *rule;
 	pthread_mutex_unlock(&lock);
+}
+
+void synctrace_fail(const char *name, const char *part, int error, unsigned int times)
+{
+	add_rule(&(struct rule){.name = name, .part = part, .error = error, .times = times});
 }
 
 void synctrace_slow(const char *name, const char *part, unsigned int milliseconds)
 {
-	pthread_mutex_lock(&lock);
-	cr_assert_lt(n_rules, MAX_RULES);
-	rules[n_rules++] = (struct rule){name, part, 0, UINT_MAX, milliseconds};
-	pthread_mutex_unlock(&lock);
+	add_rule(&(struct rule){
+		.name = name, .part = part, .times = UINT_MAX, .milliseconds = milliseconds});
+}
+
+void synctrace_before(const char *name, const char *part, void (*hook)(void *arg), void *arg)
+{
+	add_rule(&(struct rule){.name = name, .part = part, .times = 1, .hook = hook, .arg = arg});
 }
 
 /* Notes the call; the error that it shall fail with, or 0. */
 static int note(const char *name, const char *path)
 {
 	struct sync_call call = {0};
+	struct rule first = {.hook = NULL};
 	unsigned int milliseconds = 0;
 	int error = 0;
 	size_t i;
@@ -107,8 +118,12 @@ static int note(const char *name, const char *path)
 		rules[i].times--;
 		error = rules[i].error;
 		milliseconds += rules[i].milliseconds;
+		if (rules[i].hook != NULL)
+			first = rules[i];
 	}
 	pthread_mutex_unlock(&lock);
+	if (first.hook != NULL)
+		first.hook(first.arg);
 	usleep(milliseconds * 1000);
 	return error;
 }

@@ -28,6 +28,8 @@ struct sync_call synctrace_first(const char *name, const char *part);
 
 /* The next TIMES calls NAME for a path that contains PART fail with ERROR and do nothing. */
 void synctrace_fail(const char *name, const char *part, int error, unsigned int times);
+/* The next call NAME for a path that contains PART has its thread call HOOK first, as if another one were quicker. */
+void synctrace_before(const char *name, const char *part, void (*hook)(void *arg), void *arg);
 /* Each call NAME for a path that contains PART takes so long. */
 void synctrace_slow(const char *name, const char *part, unsigned int milliseconds);
 

@@ -13,6 +13,7 @@
 
 #include "data/fdcache.h"
 #include "data/path.h"
+#include "support/synctrace.h"
 #include "unit/data/fixture.h"
 
 static char dir[256];
@@ -111,6 +112,48 @@ Test(fdcache, a_deleted_file_stays_readable)
 	fdcache_put(new);
 	fdcache_put(old);
 	cr_assert(!is_open(fd));
+}
+
+/* As a thread does that flushes what it finds in a set. */
+static void open_and_close(void *cache)
+{
+	struct fdref *ref;
+
+	cr_assert_eq(fdcache_get(cache, 5, &ref), 0);
+	fdcache_put(ref);
+}
+
+/* A write whose commit failed has left a file, and is made again. */
+Test(fdcache, a_file_made_anew_while_another_thread_opens_the_old_one)
+{
+	CLEANUP(fdcache) struct fdcache *c = NULL;
+	char path[DATA_PATH_SIZE];
+	struct stat named, held;
+	struct fdref *ref;
+
+	cr_assert_eq(fdcache_new(dirfd_, false, 8, &c), 0);
+	data_path(5, path);
+	/* At the last moment at which there is an old one; once with a descriptor in the cache, once without. */
+	for (int i = 0; i < 2; i++) {
+		fdcache_put(must_create(c, 5));
+		if (i == 1)
+			fdcache_drop(c, 5);
+		synctrace_start(NULL);
+		synctrace_before("unlinkat", path, open_and_close, c);
+		ref = must_create(c, 5);
+		cr_assert_eq(synctrace_count("unlinkat", path), 1);
+		cr_assert_eq(fstatat(dirfd_, path, &named, 0), 0);
+		cr_assert_eq(fstat(ref->fd, &held), 0);
+		cr_assert_eq(held.st_ino, named.st_ino, "round %d: the old file", i);
+		fdcache_put(ref);
+		/* Nor does anybody else get it. */
+		cr_assert_eq(fdcache_get(c, 5, &ref), 0);
+		cr_assert_eq(fstat(ref->fd, &held), 0);
+		cr_assert_eq(held.st_ino, named.st_ino);
+		fdcache_put(ref);
+		cr_assert_eq(data_path_remove(dirfd_, 5), 0);
+		fdcache_drop(c, 5);
+	}
 }
 
 /* One thread opens a file again and again while it is deleted: what is gone must not come back. */

@@ -73,6 +73,67 @@ Test(sync, one_file)
 	fixture_close(&s);
 }
 
+/* What a commit that fails leaves: the data file is there, and no record says so. */
+static void write_in_vain(struct file *f)
+{
+	CLEANUP(batch) struct batch b = {0};
+	struct inode_rec rec = f->rec;
+	bool changed = false;
+
+	batch_begin(&b, f->store->catalog);
+	cr_assert_eq(data_write(f->store->data, &rec, NULL, bytes, sizeof(bytes), 0, &b, &changed),
+		     0);
+	cr_assert(changed);
+}
+
+/* Waits for the disk, for the content that it replaces is there; and then nothing waits for the byte. */
+static void write_again(void *file)
+{
+	struct file *f = file;
+
+	cr_assert_eq(file_write(f, bytes, sizeof(bytes), 0), 0);
+	cr_assert_eq(file_write(f, "x", 1, 0), 0);
+}
+
+static void make_in_vain(struct file *f, struct fixture *s, char path[DATA_PATH_SIZE])
+{
+	file_make(f, s, NULL);
+	cr_assert_eq(file_write(f, "small", 5, 0), 0);
+	cr_assert_eq(catalog_sync(s->catalog), 0);
+	write_in_vain(f);
+	data_path(f->rec.attr.ino, path);
+	synctrace_start(NULL);
+	synctrace_before("fsync", path, write_again, f);
+}
+
+/* The flush of a file that is gone says nothing of the one that has its number now. */
+Test(sync, a_file_made_anew_while_the_old_one_is_flushed)
+{
+	char path[DATA_PATH_SIZE];
+	struct unsynced *u;
+	struct fixture s;
+	struct file f;
+
+	open_small(&s);
+	u = &s.data->unsynced;
+	make_in_vain(&f, &s, path);
+	cr_assert_eq(data_sync_all(s.data), 0);
+	cr_assert_eq(synctrace_count("unlinkat", path), 1);
+	cr_assert_eq(u->moved.n, 0);
+	cr_assert(ino_set_has(&u->written, f.rec.attr.ino));
+	cr_assert_eq(data_sync_all(s.data), 0);
+	cr_assert_eq(u->written.n, 0);
+	file_done(&f);
+	/* Nor does its failure. */
+	make_in_vain(&f, &s, path);
+	synctrace_fail("fsync", path, EIO, 1);
+	cr_assert_eq(data_sync_all(s.data), 0);
+	cr_assert_eq(synctrace_count("unlinkat", path), 1);
+	cr_assert_eq(data_sync(s.data, &f.rec, true), 0);
+	file_done(&f);
+	fixture_close(&s);
+}
+
 Test(sync, too_many_files_to_count)
 {
 	const unsigned int n = UNSYNCED_MANY + 10;
