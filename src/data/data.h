@@ -28,7 +28,8 @@
  * exclusive for [X]. Functions that take a `struct batch` may change REC (where, attr.size,
  * lower_size, chunk_shift) and add to the batch, and say so in RET_CHANGED: then the caller puts
  * REC into the same batch and commits it before anything else is done to the file. On failure REC
- * and the batch are as they were. mtime, ctime of INLINE and LOWER files are the caller's; those of
+ * and the batch are as they were. When that commit fails a data file that REC had not before is
+ * the caller's to remove (files.h). mtime, ctime of INLINE and LOWER files are the caller's; those of
  * FILE and CHUNKS are kept by the data file itself.
  */
 struct data;

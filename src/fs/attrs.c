@@ -178,6 +178,8 @@ static int setattr_locked(struct fs *fs, struct inode *inode, uint32_t set, cons
 		r = apply_attrs(&ch, inode, set, to, rec);
 	if (r == 0)
 		r = bytes_commit(&ch);
+	else
+		bytes_abandon(&ch);
 	if (r == 0 && (set & (FS_SET_MTIME | FS_SET_MTIME_NOW)))
 		r = data_set_mtime(fs->data, rec, &rec->attr.mtime);
 	if (r < 0)

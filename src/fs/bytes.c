@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "data/files.h"
 #include "fs/bytes.h"
 
 int bytes_source(struct fs *fs, const struct inode *inode, const struct inode_rec *rec,
@@ -65,13 +66,18 @@ static void move_place(struct inode_rec *from, struct inode_rec *to)
 	to->origin = steal_ptr(&from->origin);
 }
 
+static bool has_file(const struct inode_rec *rec)
+{
+	return rec->where == BYTES_FILE || rec->where == BYTES_CHUNKS;
+}
+
 /* Remembers the data file that is about to be changed in place. */
 static int note_before(struct change *ch, const struct byte_op *op, const struct inode_rec *rec)
 {
 	struct attr attr = {0};
 	int r;
 
-	if (rec->where != BYTES_FILE && rec->where != BYTES_CHUNKS)
+	if (!has_file(rec))
 		return 0;
 	r = data_attr(ch->fs->data, rec, &attr);
 	/* Emptying a file that a power cut has taken is no error. */
@@ -96,6 +102,7 @@ static int run(struct change *ch, struct inode *inode, const struct byte_op *op,
 	CLEANUP(lower_held) struct lower_held held = {&ch->fs->lower_files, NULL};
 	const struct data_source *src = NULL;
 	struct data_source source;
+	bool had_file;
 	int r;
 
 	if (!S_ISREG(inode->type))
@@ -106,14 +113,19 @@ static int run(struct change *ch, struct inode *inode, const struct byte_op *op,
 		r = bytes_source(ch->fs, inode, &copy, &held, &source, &src);
 	if (r == 0)
 		r = note_before(ch, op, &copy);
+	had_file = has_file(&copy);
 	if (r == 0)
 		r = run_op(ch, op, &copy, src);
 	if (r < 0)
 		return r;
+	if (!had_file && has_file(&copy))
+		ch->made = copy.attr.ino;
 	change_lock(ch);
 	r = change_rec(ch, inode, ret_rec);
 	if (r == 0)
 		move_place(&copy, *ret_rec);
+	else
+		bytes_abandon(ch);
 	return r;
 }
 
@@ -139,6 +151,17 @@ int bytes_fallocate(struct change *ch, struct inode *inode, int mode, off_t off,
 	return run(ch, inode, &op, ret_rec);
 }
 
+void bytes_abandon(struct change *ch)
+{
+	uint64_t made = ch->made;
+
+	ch->made = 0;
+	/* First the write lock: giving back a large file may take its time. The data lock is still held. */
+	change_done(ch);
+	if (made != 0)
+		(void)data_remove_file(ch->fs->data, made);
+}
+
 int bytes_commit(struct change *ch)
 {
 	CLEANUP(batch) struct batch none = {0};
@@ -147,6 +170,12 @@ int bytes_commit(struct change *ch)
 	bool changed;
 	int r = change_commit(ch);
 
+	/*
+	 * Without a record nobody would ever delete the data file. -EIO may mean that the whole record is in the journal
+	 * and cannot be taken back, so that the next mount finds it: then the file is needed.
+	 */
+	if (r < 0 && r != -EIO && ch->made != 0)
+		bytes_abandon(ch);
 	if (r == 0 || before->attr.ino == 0)
 		return r;
 	if (ch->cut) {

@@ -25,8 +25,12 @@ int bytes_fallocate(struct change *ch, struct inode *inode, int mode, off_t off,
  * Commits such a change. When that fails, a data file that had become longer gets its old length back.
  * One that was cut stays so, and then it is no failure: what the lost record would have said of it the
  * file says itself, or data/ finds out. So what else the record is to say is committed before.
+ * After a failure the change may be done already, and its records gone.
  */
 int bytes_commit(struct change *ch);
+
+/* Instead, for a change that is not to be committed after all. Without the write lock, and the records, from here on. */
+void bytes_abandon(struct change *ch);
 
 /* The lower file that REC's bytes come from, held in RET_HELD, as RET_SOURCE; *RET_SRC is NULL when
  * the record needs none. */

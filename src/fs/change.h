@@ -31,6 +31,8 @@ struct change {
 	struct inode_rec before;
 	bool cut;   /* and it has lost its end, which cannot be undone */
 	bool moved; /* bytes.c: the record has to say where the bytes are now */
+	/* bytes.c: the inode that has got its first data file by this change, or 0. */
+	uint64_t made;
 };
 
 /* -EROFS when nothing may be changed. */

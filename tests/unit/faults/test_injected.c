@@ -9,6 +9,7 @@
  */
 #include <criterion/logging.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "data/walk.h"
 #include "unit/faults/workload.h"
 
 /* Runs of a test in the quick run. */
@@ -215,6 +218,94 @@ Test(injected, with_threads)
 	struct one o = {.plan = {.code = EIO}, .n_random = 20, .threads = true};
 
 	run_all("EIO with threads", &o);
+}
+
+/* A change that gives a file its first data file, and the disk is full from some call on. */
+struct first {
+	struct shadow_op op;
+	struct fault_plan plan;
+	bool *fired, *refused; /* shared */
+};
+
+static int add_one(void *arg, const struct data_file *file)
+{
+	(void)file;
+	++*(unsigned int *)arg;
+	return 0;
+}
+
+static unsigned int count_data_files(void)
+{
+	CLEANUP(fd) int dir = open("upper/.plyfs/data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	unsigned int n = 0;
+
+	if (data_walk(dir, add_one, &n) < 0)
+		wrong("the data files cannot be counted");
+	return n;
+}
+
+static void check_first(void *arg)
+{
+	const struct shadow_op create = {SHADOW_CREATE, .path = "t", .mode = 0644};
+	const struct shadow_op write = {SHADOW_WRITE, .path = "t", .len = 10, .seed = 1};
+	const struct first *o = arg;
+	struct work w;
+	char dir[64];
+	int r;
+
+	work_init(&w, dir);
+	work_open(&w);
+	if (work_step(&w, &create) < 0 || work_step(&w, &write) < 0)
+		wrong("cannot begin");
+	w.code = o->plan.code;
+	snprintf(w.where, sizeof(w.where), "call %lu", o->plan.at);
+	faults_watch("upper", false);
+	faults_begin(&o->plan);
+	r = work_step(&w, &o->op);
+	*o->fired = faults_fired() > 0;
+	*o->refused = r < 0;
+	faults_end();
+	if (count_data_files() != (r == 0))
+		wrong("%s: %d, and %u data files", w.where, r, count_data_files());
+	work_compare(&w, "after the fault");
+	work_done(&w, dir);
+}
+
+static void try_first(const struct shadow_op *op, int code)
+{
+	struct first o = {.op = *op,
+			  .plan = {.code = code,
+				   .for_good = true,
+				   .calls = CALLS_OF(CALL_WRITE) | CALLS_OF(CALL_ALLOCATE)}};
+	unsigned int refused = 0;
+	char why[600], text[500];
+
+	o.fired = shared(sizeof(*o.fired));
+	o.refused = shared(sizeof(*o.refused));
+	shadow_op_text(op, text, sizeof(text));
+	do {
+		o.plan.at++;
+		*o.fired = *o.refused = false;
+		cr_assert_eq(in_child(check_first, &o, why, sizeof(why)), 0, "%s: %s", text, why);
+		refused += *o.refused;
+	} while (*o.fired);
+	cr_assert_gt(refused, 0, "%s: nothing failed", text);
+}
+
+/* Its record finds no room: then there must be no file either, for nobody would ever delete it. */
+Test(injected, no_data_file_without_a_record)
+{
+	static const struct shadow_op ops[] = {
+		{SHADOW_WRITE, .path = "d/mid", .off = 5, .len = 5, .seed = 2},
+		{SHADOW_WRITE, .path = "d/big", .off = 200000, .len = 100, .seed = 3},
+		{SHADOW_WRITE, .path = "t", .off = 10, .len = 6000, .seed = 4},
+		{SHADOW_TRUNCATE, .path = "t", .off = 50000},
+	};
+
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		try_first(&ops[i], ENOSPC);
+		try_first(&ops[i], EDQUOT);
+	}
 }
 
 /* The tests mean nothing when calls are not seen: LMDB's own, and ours of each kind. */
