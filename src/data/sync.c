@@ -245,28 +245,31 @@ static int sync_file(struct data *d, struct fdref *ref, enum flush how)
 	return r < 0 ? r : names;
 }
 
-/* The flush of REF's file has returned R: what the sets say of the file now. Under the lock. */
-static void flushed_locked(struct unsynced *u, struct fdref *ref, enum flush how, bool alone, int r)
+/*
+ * The flush of REF's file has returned R: what the sets say of the file now. Under the lock.
+ *
+ * All bytes that were noted before the flush began are on the disk, or lost. Others may have been written and noted
+ * meanwhile, and a rename that relies on them may have put the file into `moved`: then the mark is not 0 any more.
+ */
+static void flushed_locked(struct unsynced *u, struct fdref *ref, enum flush how, int r)
 {
 	/* While others flush it, the mark may be theirs, of bytes that were noted after our flush. */
 	bool last = atomic_fetch_sub(&ref->syncing, 1) == 1;
+	bool all = last && atomic_load(&ref->noted) == 0;
 
 	/* The sets may speak of a new file with its number by now. */
 	if (atomic_load(&ref->gone))
 		return;
 	if (r < 0)
 		fail_locked(u, ref->ino, r);
-	if (r < 0 || (how == FLUSH_ALL && last && atomic_load(&ref->noted) == 0))
+	if (all && (r < 0 || how == FLUSH_ALL))
 		ino_set_del(&u->written, ref->ino);
-	if (alone)
+	if (all)
 		ino_set_del(&u->moved, ref->ino);
 }
 
-/*
- * Flushes one file. 1: it said that all is well, but could not know (see `blind`). ALONE: nobody
- * can commit a record meanwhile that depends on the file.
- */
-static int sync_ref(struct data *d, struct fdref *ref, enum flush how, bool alone)
+/* Flushes one file. 1: it said that all is well, but could not know (see `blind`). */
+static int sync_ref(struct data *d, struct fdref *ref, enum flush how)
 {
 	struct unsynced *u = &d->unsynced;
 	int r;
@@ -275,7 +278,7 @@ static int sync_ref(struct data *d, struct fdref *ref, enum flush how, bool alon
 	atomic_store(&ref->noted, 0);
 	r = sync_file(d, ref, how);
 	pthread_mutex_lock(&u->lock);
-	flushed_locked(u, ref, how, alone, r);
+	flushed_locked(u, ref, how, r);
 	if (r == 0 && (u->blind.full || ino_set_has(&u->blind, ref->ino)))
 		r = 1;
 	pthread_mutex_unlock(&u->lock);
@@ -291,7 +294,7 @@ static int sync_one(struct data *d, uint64_t ino, enum flush how)
 	/* Deleted since; should it be needed after all, its readers will say so. It may be made anew just now. */
 	if (r == -ENOENT)
 		return 0;
-	return r < 0 ? 1 : sync_ref(d, ref, how, false);
+	return r < 0 ? 1 : sync_ref(d, ref, how);
 }
 
 /* The file system could not be flushed: which of the files are hurt? */
@@ -482,12 +485,12 @@ int data_sync_all(struct data *d)
 	return r;
 }
 
-/* One file, whose caller holds a lock under which no record of it changes. */
-static int sync_alone(struct data *d, struct fdref *ref, enum flush how)
+/* One file, for somebody who waits for it. */
+static int sync_for(struct data *d, struct fdref *ref, enum flush how)
 {
 	struct unsynced *u = &d->unsynced;
 	bool before = has_failed(u, ref->ino);
-	int r = sync_ref(d, ref, how, true);
+	int r = sync_ref(d, ref, how);
 
 	if (r <= 0)
 		return r;
@@ -500,7 +503,7 @@ static int sync_alone(struct data *d, struct fdref *ref, enum flush how)
 /* Bytes that were lost before do not matter: those that are waited for are not among them. */
 int unsynced_wait(struct data *d, struct fdref *ref)
 {
-	return d->no_sync ? 0 : sync_alone(d, ref, FLUSH_BYTES);
+	return d->no_sync ? 0 : sync_for(d, ref, FLUSH_BYTES);
 }
 
 int data_sync(struct data *d, const struct inode_rec *rec, bool datasync)
@@ -513,5 +516,5 @@ int data_sync(struct data *d, const struct inode_rec *rec, bool datasync)
 	if (has_failed(&d->unsynced, rec->attr.ino))
 		return -EIO;
 	r = datafile_get(d, rec->attr.ino, &ref);
-	return r < 0 ? r : sync_alone(d, ref, datasync ? FLUSH_BYTES : FLUSH_ALL);
+	return r < 0 ? r : sync_for(d, ref, datasync ? FLUSH_BYTES : FLUSH_ALL);
 }

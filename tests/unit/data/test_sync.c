@@ -134,6 +134,46 @@ Test(sync, a_file_made_anew_while_the_old_one_is_flushed)
 	fixture_close(&s);
 }
 
+/* As threads do: one writes, and one gives the file the name of another, which is durable. */
+static void write_and_rename(void *file)
+{
+	struct file *f = file;
+
+	cr_assert_eq(file_write(f, "x", 1, 0), 0);
+	data_replacing(f->store->data, f->rec.attr.ino);
+}
+
+/* The fsync may be too early for the bytes that the new name is to show. */
+Test(sync, a_rename_during_an_fsync)
+{
+	char path[DATA_PATH_SIZE];
+	struct unsynced *u;
+	struct fixture s;
+	struct file f;
+
+	open_small(&s);
+	u = &s.data->unsynced;
+	make_big(&f, &s);
+	cr_assert_eq(data_sync_all(s.data), 0);
+	data_path(f.rec.attr.ino, path);
+	for (int i = 0; i < 2; i++) {
+		const char *call = i == 0 ? "fdatasync" : "fsync";
+
+		cr_assert_eq(file_write(&f, "x", 1, 0), 0);
+		synctrace_start(NULL);
+		synctrace_before(call, path, write_and_rename, &f);
+		cr_assert_eq(data_sync(s.data, &f.rec, i == 0), 0);
+		cr_assert(ino_set_has(&u->moved, f.rec.attr.ino), "%s", call);
+		/* As any flush of records does first. */
+		unsynced_flush_moved(s.data);
+		cr_assert_eq(synctrace_count("fsync", path), (size_t)i + 1);
+		cr_assert_eq(u->moved.n, 0);
+		cr_assert_eq(u->written.n, 0);
+	}
+	file_done(&f);
+	fixture_close(&s);
+}
+
 Test(sync, too_many_files_to_count)
 {
 	const unsigned int n = UNSYNCED_MANY + 10;
