@@ -38,6 +38,7 @@ void unsynced_done(struct unsynced *u)
 	ino_set_done(&u->moved);
 	ino_set_done(&u->busy);
 	ino_set_done(&u->blind);
+	ino_set_done(&u->blind_busy);
 	ino_set_done(&u->failed);
 	pthread_mutex_destroy(&u->lock);
 	pthread_mutex_destroy(&u->turn);
@@ -268,6 +269,13 @@ static void flushed_locked(struct unsynced *u, struct fdref *ref, enum flush how
 		ino_set_del(&u->moved, ref->ino);
 }
 
+/* Is a flush of the file alone no proof? Also while the one that proves it is under way. Under the lock. */
+static bool is_blind(const struct unsynced *u, uint64_t ino)
+{
+	return u->blind.full || u->blind_busy.full || ino_set_has(&u->blind, ino) ||
+	       ino_set_has(&u->blind_busy, ino);
+}
+
 /* Flushes one file. 1: it said that all is well, but could not know (see `blind`). */
 static int sync_ref(struct data *d, struct fdref *ref, enum flush how)
 {
@@ -279,7 +287,7 @@ static int sync_ref(struct data *d, struct fdref *ref, enum flush how)
 	r = sync_file(d, ref, how);
 	pthread_mutex_lock(&u->lock);
 	flushed_locked(u, ref, how, r);
-	if (r == 0 && (u->blind.full || ino_set_has(&u->blind, ref->ino)))
+	if (r == 0 && is_blind(u, ref->ino))
 		r = 1;
 	pthread_mutex_unlock(&u->lock);
 	return r;
@@ -298,10 +306,10 @@ static int sync_one(struct data *d, uint64_t ino, enum flush how)
 }
 
 /* The file system could not be flushed: which of the files are hurt? */
-static void find_failed(struct data *d, const struct ino_set *written, const struct ino_set *blind,
-			int error)
+static void find_failed(struct data *d, const struct ino_set *written, int error)
 {
 	struct unsynced *u = &d->unsynced;
+	const struct ino_set *blind = &u->blind_busy;
 	uint64_t ino;
 	size_t at;
 
@@ -344,7 +352,6 @@ static void names_synced(struct unsynced *u, const uint32_t *made)
 static void sync_everything(struct data *d)
 {
 	CLEANUP(ino_set) struct ino_set written = {0};
-	CLEANUP(ino_set) struct ino_set blind = {0};
 	struct unsynced *u = &d->unsynced;
 	uint32_t made[DATA_DIRS + 1];
 	uint64_t epoch, ino;
@@ -352,7 +359,7 @@ static void sync_everything(struct data *d)
 
 	pthread_mutex_lock(&u->lock);
 	ino_set_move(&u->written, &written);
-	ino_set_move(&u->blind, &blind);
+	ino_set_move(&u->blind, &u->blind_busy);
 	for (at = 0; (ino = ino_set_next(&u->moved, &at)) != 0;)
 		ino_set_add(&u->busy, ino);
 	ino_set_done(&u->moved);
@@ -360,12 +367,13 @@ static void sync_everything(struct data *d)
 	pthread_mutex_unlock(&u->lock);
 	names_made(u, made);
 	if (syncfs(d->dirfd) < 0) {
-		find_failed(d, &written, &blind, -errno);
+		find_failed(d, &written, -errno);
 	} else {
 		names_synced(u, made);
 		atomic_store(&u->flushed, epoch);
 	}
 	pthread_mutex_lock(&u->lock);
+	ino_set_done(&u->blind_busy);
 	ino_set_done(&u->busy);
 	pthread_mutex_unlock(&u->lock);
 }
@@ -485,25 +493,40 @@ int data_sync_all(struct data *d)
 	return r;
 }
 
-/* One file, for somebody who waits for it. */
-static int sync_for(struct data *d, struct fdref *ref, enum flush how)
+/* The flush of the file alone has proved nothing. Another thread may have made the other one until it is our turn. */
+static void see(struct data *d, uint64_t ino)
 {
 	struct unsynced *u = &d->unsynced;
-	bool before = has_failed(u, ref->ino);
+	bool blind;
+
+	pthread_mutex_lock(&u->turn);
+	pthread_mutex_lock(&u->lock);
+	blind = is_blind(u, ino);
+	pthread_mutex_unlock(&u->lock);
+	if (blind)
+		sync_everything(d);
+	pthread_mutex_unlock(&u->turn);
+}
+
+/* One file, for somebody who waits for it. LOST: it has lost bytes before, and they do not matter. */
+static int sync_for(struct data *d, struct fdref *ref, enum flush how, bool lost)
+{
 	int r = sync_ref(d, ref, how);
 
-	if (r <= 0)
-		return r;
-	pthread_mutex_lock(&u->turn);
-	sync_everything(d);
-	pthread_mutex_unlock(&u->turn);
-	return !before && has_failed(u, ref->ino) ? -EIO : 0;
+	if (r > 0)
+		see(d, ref->ino);
+	if (r < 0 || lost)
+		return r < 0 ? r : 0;
+	/* The kernel may have told the loss to another thread, which flushed at the same time. */
+	return has_failed(&d->unsynced, ref->ino) ? -EIO : 0;
 }
 
 /* Bytes that were lost before do not matter: those that are waited for are not among them. */
 int unsynced_wait(struct data *d, struct fdref *ref)
 {
-	return d->no_sync ? 0 : sync_for(d, ref, FLUSH_BYTES);
+	if (d->no_sync)
+		return 0;
+	return sync_for(d, ref, FLUSH_BYTES, has_failed(&d->unsynced, ref->ino));
 }
 
 int data_sync(struct data *d, const struct inode_rec *rec, bool datasync)
@@ -516,5 +539,5 @@ int data_sync(struct data *d, const struct inode_rec *rec, bool datasync)
 	if (has_failed(&d->unsynced, rec->attr.ino))
 		return -EIO;
 	r = datafile_get(d, rec->attr.ino, &ref);
-	return r < 0 ? r : sync_for(d, ref, datasync ? FLUSH_BYTES : FLUSH_ALL);
+	return r < 0 ? r : sync_for(d, ref, datasync ? FLUSH_BYTES : FLUSH_ALL, false);
 }

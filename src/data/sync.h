@@ -39,6 +39,8 @@ struct unsynced {
 	 * does, for that is told to us by our directory's descriptor.
 	 */
 	struct ino_set blind;
+	/* Those that a flush of the file system is being made for: changed under `turn` and `lock`, read under either. */
+	struct ino_set blind_busy;
 	struct ino_set failed; /* files that have lost bytes: each fsync says so from then on */
 	_Atomic bool any_failed;
 	int report; /* a failure that no data_sync_all() has returned yet, or 0 */

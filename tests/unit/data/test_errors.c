@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <linux/magic.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -234,6 +235,52 @@ Test(errors, that_only_the_file_system_knows_of)
 	cr_assert_eq(sync_file(&g), 0, "it was flushed before it was closed");
 	cr_assert_eq(data_sync_all(s.data), -EIO);
 	cr_assert_eq(data_sync_all(s.data), 0);
+}
+
+static void *sync_f(void *ret_result)
+{
+	*(int *)ret_result = sync_file(&f);
+	return NULL;
+}
+
+static pthread_t syncer;
+static int synced;
+
+/* Another thread syncs the file; it is past the flush of the file alone, or about to be, when this returns. */
+static void sync_meanwhile(void *arg)
+{
+	(void)arg;
+	synced = 1;
+	cr_assert_eq(pthread_create(&syncer, NULL, sync_f, &synced), 0);
+	while (synctrace_count("fdatasync", part_of(&f)) == 0)
+		usleep(1000);
+}
+
+/* The flush of the file system is under way, for the sake of the same file. */
+static void sync_twice(int error)
+{
+	cr_assert_eq(file_write(&f, "x", 1, 0), 0);
+	evict();
+	synctrace_start(NULL);
+	synctrace_before("syncfs", NULL, sync_meanwhile, NULL);
+	synctrace_fail("syncfs", NULL, error, 1);
+	cr_assert_eq(data_sync_all(s.data), -error);
+	cr_assert_eq(pthread_join(syncer, NULL), 0);
+	cr_assert_eq(synctrace_count("syncfs", NULL), 1);
+}
+
+Test(errors, that_the_file_system_is_just_about_to_tell)
+{
+	sync_twice(EIO);
+	cr_assert_eq(synced, -EIO);
+	cr_assert_eq(sync_file(&f), -EIO);
+	cr_assert_eq(sync_file(&g), 0);
+}
+
+Test(errors, none_that_the_file_system_is_just_about_to_tell)
+{
+	sync_twice(0);
+	cr_assert_eq(synced, 0);
 }
 
 Test(errors, none_after_an_eviction)
