@@ -121,7 +121,7 @@ static void reopen(struct catalog *c)
 	store_close(&old);
 }
 
-/* The frozen delta's journal: it must be whole before a part of the delta is in the tables. */
+/* The frozen delta's journal: it must be whole before a part of the delta is in the tables. During an open it is already. */
 static int sync_frozen(struct catalog *c)
 {
 	int rc = 0;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an open makes of the journals once they are read: into the tables, or put aside. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "catalog/internal.h"
 
 /* Records behind a bad one: what could be read is in the tables, and the file is kept for people. */
@@ -58,6 +60,30 @@ static int tell_lost(struct catalog *c, struct err *err)
 	return rc < 0 ? err_set(err, -rc, "%s", err_text(&why)) : 0;
 }
 
+/*
+ * On a full disk the tables get the records in pieces, which are worth nothing without the journals: these must be on
+ * the disk first, where nobody may have asked for that before their owner died. The older one first, as ever. What
+ * failed is made up for by the tables, as in a flush; until then no sync succeeds.
+ */
+static void flush_replayed(struct catalog *c, const struct replay *r)
+{
+	unsigned int older = r->scans[1].last_seq < r->scans[0].last_seq;
+	int rc = 0;
+
+	for (unsigned int i = 0; i < N_JOURNALS && rc == 0 && !c->options.no_sync; i++) {
+		const char *name = journal_names[i == 0 ? older : !older];
+		CLEANUP(fd) int fd = sys_openat(c->dirfd, name, O_RDONLY | O_NOFOLLOW, 0);
+
+		if (fd != -ENOENT)
+			rc = fd < 0 ? fd : sys_fdatasync(fd);
+	}
+	if (rc == 0)
+		return;
+	c->sync_error = rc;
+	log_error("%s: the catalog's journal could not be flushed to the disk: %s",
+		  dir_name_of(c->dirfd).text, strerror(-rc));
+}
+
 /* Was all of it read, whatever its header is like? */
 static bool is_whole(const struct journal_scan *scan)
 {
@@ -84,8 +110,10 @@ int settle_replay(struct catalog *c, const struct replay *r, uint64_t ret_lens[N
 			return kept;
 	}
 	/* A damaged journal cannot be continued, whatever else fails. */
-	if ((rc == 0 || any_bad) && c->seq != c->applied)
+	if ((rc == 0 || any_bad) && c->seq != c->applied) {
+		flush_replayed(c, r);
 		rc = checkpoint(c, true);
+	}
 	if (rc < 0 && any_bad)
 		return err_errno(err, -rc, "cannot start a new journal in %s",
 				 dir_name_of(c->dirfd).text);

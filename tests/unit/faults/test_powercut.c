@@ -394,6 +394,86 @@ Test(powercut, after_a_kill)
 	work_done(&w, dir);
 }
 
+struct full_disk {
+	unsigned long at;
+	unsigned int seed;
+	struct {
+		unsigned int bad, runs;
+		unsigned long syncs; /* the most that an open made */
+		bool fired;
+	} * result; /* shared */
+};
+
+#define KILLED_FILES 40
+
+/* Write number AT of the open after a kill finds the disk full, once. Cuts behind its calls. */
+static void check_full_disk(void *arg)
+{
+	static struct history h;
+	static struct work w; /* what a kill leaves stays */
+	struct full_disk *f = arg;
+	struct fault_plan plan = {.at = f->at, .code = ENOSPC, .calls = CALLS_OF(CALL_WRITE)};
+	char dir[64], what[400];
+	unsigned long syncs;
+	size_t n;
+
+	work_init(&w, dir);
+	record_run(&w, &h, NULL, 0, f->seed);
+	for (unsigned int i = 0; i < 2 * KILLED_FILES; i++) {
+		struct shadow_op op = {SHADOW_CREATE, .mode = 0644, .len = 50, .seed = i};
+
+		op.kind = i % 2 == 0 ? SHADOW_CREATE : SHADOW_WRITE;
+		snprintf(op.path, sizeof(op.path), "killed%u", i / 2);
+		note(&h, &w, h.n, &op, work_step(&w, &op));
+	}
+	n = faults_recorded();
+	work_kill(&w);
+	w.code = plan.code;
+	faults_begin(&plan);
+	work_open(&w);
+	syncs = faults_seen(CALL_SYNC);
+	f->result->fired = faults_fired() > 0;
+	snprintf(what, sizeof(what), "PLYFS_FAULT_AT=%lu (%s) ", f->at, faults_what());
+	faults_begin(NULL);
+	work_compare(&w, "after a kill");
+	if (syncs > f->result->syncs)
+		f->result->syncs = syncs;
+	for (size_t end = faults_recorded(); n <= end; n += everything() ? 1 : 2) {
+		struct cut c = {&h, n, CUT_DURABLE, f->seed, false};
+
+		f->result->bad += !cut_is_right(&c, what);
+		f->result->runs++;
+	}
+	history_done(&h);
+	work_done(&w, dir);
+}
+
+/*
+ * Then the tables get what was not flushed before the kill in pieces, and pieces of records are worth something only with the
+ * journals.
+ */
+Test(powercut, after_a_kill_on_a_full_disk)
+{
+	unsigned long only = number_of("PLYFS_FAULT_AT", 0), seed = seed_of();
+	struct full_disk f = {.seed = (unsigned int)seed, .result = shared(sizeof(*f.result))};
+	char why[1200];
+
+	cr_log_info("a full disk, PLYFS_SEED=%lu", seed);
+	f.result->fired = true;
+	for (f.at = only != 0 ? only : 1; f.result->fired && f.at <= (everything() ? 1000 : 6);
+	     f.at++) {
+		if (in_child(check_full_disk, &f, why, sizeof(why)) < 0) {
+			f.result->bad++;
+			fprintf(stderr, "PLYFS_FAULT_AT=%lu PLYFS_SEED=%lu: %s\n", f.at, seed, why);
+		}
+		if (only != 0)
+			break;
+	}
+	cr_log_info("%u cuts; up to %lu flushes in an open", f.result->runs, f.result->syncs);
+	cr_assert_eq(f.result->bad, 0, "%u cuts went wrong (PLYFS_SEED=%lu)", f.result->bad, seed);
+	cr_assert(only != 0 || f.result->syncs > 5, "the records were never applied in pieces");
+}
+
 struct failed_flush {
 	unsigned long at;
 	unsigned int seed;
