@@ -156,8 +156,13 @@ void catalog_set_hooks(struct catalog *c, const struct catalog_hooks *hooks);
 /* Has the catalog's thread flush soon (a tenth of a second), not in a few seconds. */
 void catalog_flush_soon(struct catalog *c);
 
-/* True when the last owner did not close the catalog: it was killed, or the power was cut. */
+/*
+ * True when the last owner did not close the catalog: it was killed, or the power was cut. It stays true for every open
+ * until one has called the second function, which is for whoever has seen to all that such an end leaves beside the
+ * records. Before another thread uses the catalog.
+ */
 bool catalog_was_unclean(const struct catalog *c);
+void catalog_recovered(struct catalog *c);
 
 /*
  * Calls EACH for every inode whose record was in the journal at the open, and in no checkpoint as

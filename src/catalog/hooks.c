@@ -69,6 +69,11 @@ bool catalog_was_unclean(const struct catalog *c)
 	return c->unclean;
 }
 
+void catalog_recovered(struct catalog *c)
+{
+	c->recovered = true;
+}
+
 int catalog_each_replayed(struct catalog *c, int (*each)(void *arg, uint64_t ino), void *arg)
 {
 	for (size_t i = 0; i < c->n_replayed; i++) {

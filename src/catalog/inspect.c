@@ -13,14 +13,17 @@
 #include "base/sys.h"
 #include "catalog/check.h"
 
-/* "pid host boot-id", as the owner wrote it. */
+/* "pid host boot-id", as the owner wrote it, and what lock.c writes behind that. */
 static void read_owner(int fd, struct catalog_owner *owner)
 {
-	char text[256] = "";
+	char text[256] = "", word[8] = "";
+	int n;
 
 	if (sys_pread_full(fd, text, sizeof(text) - 1, 0) <= 0)
 		return;
-	if (sscanf(text, "%ld %64s", &owner->pid, owner->host) != 2 || owner->pid <= 0)
+	n = sscanf(text, "%ld %64s %*s %7s", &owner->pid, owner->host, word);
+	/* Who has let go of what another one left that died is no owner. */
+	if (n < 2 || owner->pid <= 0 || (n == 3 && strcmp(word, "unclean") == 0))
 		owner->pid = 0;
 	for (char *p = owner->host; *p != '\0'; p++)
 		if (!isgraph((unsigned char)*p))

@@ -36,7 +36,8 @@ struct catalog {
 	size_t n_orphans;
 	char *path;	    /* owned; of the LMDB file, through /proc/self/fd */
 	int copy_fd;	    /* owned; a snapshot's private file, else -1 */
-	bool unclean;	    /* the last owner did not close it */
+	bool unclean;	    /* the last owner did not close it, */
+	bool recovered;	    /* and what it has left is seen to */
 	uint64_t *replayed; /* owned; inodes whose records the open found in the journals */
 	size_t n_replayed;
 

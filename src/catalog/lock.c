@@ -28,12 +28,14 @@
 #define OWNER_POLL_MS	5
 
 #define CLOSING_WORD " closing"
+#define UNCLEAN_WORD " unclean"
 
 struct owner {
 	long pid;
 	char host[65];
 	char boot[40];
-	bool closing; /* only said where there are no locks to say it */
+	bool closing;	 /* only said where there are no locks to say it */
+	bool has_let_go; /* of what another one left that died */
 };
 
 bool lock_without_locks;
@@ -103,6 +105,7 @@ static bool read_owner(int fd, struct owner *ret_owner)
 	copy_word(o.boot, sizeof(o.boot), rest + 1);
 	rest += 1 + strlen(o.boot);
 	o.closing = strncmp(rest, CLOSING_WORD, strlen(CLOSING_WORD)) == 0;
+	o.has_let_go = strncmp(rest, UNCLEAN_WORD, strlen(UNCLEAN_WORD)) == 0;
 	*ret_owner = o;
 	return true;
 }
@@ -111,7 +114,7 @@ static int busy(int fd, struct err *err)
 {
 	struct owner o;
 
-	if (!read_owner(fd, &o))
+	if (!read_owner(fd, &o) || o.has_let_go)
 		return err_set(err, EBUSY, "the upper layer is in use by another process");
 	return err_set(err, EBUSY, "the upper layer is in use by process %ld on %s", o.pid, o.host);
 }
@@ -146,7 +149,7 @@ static bool outlives_us(int fd, struct owner *o)
 		if (ms >= (o->closing ? CLOSING_WAIT_MS : UNMOUNT_WAIT_MS))
 			return true;
 		nanosleep(&pause, NULL);
-		if (!read_owner(fd, o))
+		if (!read_owner(fd, o) || o->has_let_go)
 			break;
 	}
 	return false;
@@ -158,7 +161,7 @@ static int own_without_locks(int fd, struct err *err)
 	struct owner o, me;
 
 	this_owner(&me);
-	if (!read_owner(fd, &o) || o.pid == me.pid)
+	if (!read_owner(fd, &o) || o.has_let_go || o.pid == me.pid)
 		return 0;
 	if (strcmp(o.boot, me.boot) == 0)
 		return outlives_us(fd, &o) ? busy(fd, err) : 0;
@@ -258,11 +261,14 @@ int lock_own(struct lock_file *l, int dirfd, struct err *err)
 	return 0;
 }
 
-void lock_release(struct lock_file *l)
+void lock_release(struct lock_file *l, bool unclean)
 {
+	int rc;
+
 	if (l->fd < 0)
 		return;
-	if (sys_ftruncate(l->fd, 0) < 0)
+	rc = unclean ? write_text(l, UNCLEAN_WORD) : sys_ftruncate(l->fd, 0);
+	if (rc < 0)
 		log_debug("the lock file keeps its text");
 	close(l->fd);
 	l->fd = -1;

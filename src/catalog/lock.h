@@ -16,7 +16,7 @@
 struct lock_file {
 	int fd;		/* owned; -1: none */
 	bool has_locks; /* the file system has locks */
-	bool was_owned; /* the last owner did not let go: it died */
+	bool was_owned; /* an owner died, and nobody has recovered what it left yet */
 };
 
 /*
@@ -30,8 +30,8 @@ int lock_own(struct lock_file *l, int dirfd, struct err *err);
 int lock_write_owner(struct lock_file *l);
 /* Tells who wants to own it that this owner is about to let go: they wait for it. */
 void lock_announce_closing(struct lock_file *l);
-/* Empties the file and lets go. */
-void lock_release(struct lock_file *l);
+/* Empties the file and lets go. UNCLEAN: leaves word in it instead, so that the next owner finds was_owned. */
+void lock_release(struct lock_file *l, bool unclean);
 
 /* A checkpoint or a copy takes a fraction of a second; who waits longer waits for a stopped process. */
 #define GATE_WAIT_MS	10000

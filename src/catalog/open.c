@@ -391,7 +391,7 @@ static void catalog_free(struct catalog *c)
 	delta_free(c->frozen);
 	for (unsigned int i = 0; i < N_JOURNALS; i++)
 		journal_close(&c->journals[i]);
-	lock_release(&c->lock_file);
+	lock_release(&c->lock_file, c->unclean && !c->recovered);
 	if (c->copy_fd >= 0)
 		close(c->copy_fd);
 	if (c->sum_fd >= 0)

@@ -298,6 +298,8 @@ static int clear_leftovers(struct fs *fs, int dir, bool marked, struct err *err)
 	r = remove_leftovers(fs, &l);
 	if (r == 0 && marked)
 		r = lost_unmark(dir);
+	if (r == 0)
+		catalog_recovered(fs->catalog);
 	if (r < 0)
 		log_warn("upper %s: left-over data files could not be removed (%s)",
 			 fs->options->upper, strerror(-r));

@@ -257,6 +257,14 @@ static int begin_repair(struct fsck *f, struct err *err)
 		     : 0;
 }
 
+/* All that is left of an owner that died, or of a repair, is seen to. */
+static void end_repair(struct fsck *f)
+{
+	catalog_remove_leftovers(f->catalog);
+	catalog_recovered(f->catalog);
+	lost_unmark(f->dirfd);
+}
+
 static int summary(struct fsck *f, int r)
 {
 	int status = FSCK_CLEAN;
@@ -309,7 +317,7 @@ int fsck_run(const struct fsck_options *options, struct err *err)
 		if (r < 0)
 			err_errno(err, -r, "upper %s: cannot write the catalog", options->upper);
 		else
-			lost_unmark(f.dirfd);
+			end_repair(&f);
 	}
 	return summary(&f, r);
 }

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "catalog/inspect.h"
 #include "catalog/internal.h"
 #include "unit/catalog/helper.h"
 
@@ -93,6 +94,34 @@ Test(lock, dead_owner_is_replaced)
 	catalog_close(c);
 }
 
+/* A mount that is refused after its catalog was opened has not looked for what the dead owner left. */
+Test(lock, unclean_until_somebody_has_recovered)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	pid_t pid = owner_start(&d);
+	struct catalog_owner owner;
+	struct catalog *c;
+
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	for (int i = 0; i < 3; i++) {
+		c = open_quick(&d);
+		cr_assert_not_null(c);
+		cr_assert(catalog_was_unclean(c), "open %d", i);
+		cr_assert_eq(count_numbered(c), 1);
+		if (i == 2)
+			catalog_recovered(c);
+		catalog_close(c);
+		cr_assert_eq(catalog_owner_of(d.fd, &owner), 0);
+		cr_assert_not(owner.in_use);
+		cr_assert_eq(owner.pid, 0, "who has let go is named as the owner");
+	}
+	cr_assert_eq(file_size(&d, LOCK_FILE), 0);
+	c = open_quick(&d);
+	cr_assert_not(catalog_was_unclean(c));
+	catalog_close(c);
+}
+
 /* As a daemon does: open, fork, the parent leaves, the child goes on. */
 Test(lock, survives_a_fork)
 {
@@ -160,7 +189,7 @@ static int own_by_text(const struct dir *d, const char *text, struct err *err)
 		cr_assert_not(l.has_locks);
 		cr_assert_eq(gate_shut(&l, GATE_WAIT_MS), 0);
 		gate_open(&l);
-		lock_release(&l);
+		lock_release(&l, false);
 	}
 	return rc;
 }
@@ -239,6 +268,32 @@ Test(lock, without_locks_who_is_closing_is_waited_for)
 	waitpid(pid, NULL, 0);
 }
 
+/* Whoever lives under that number now, and wherever it was. */
+Test(lock, without_locks_who_has_let_go_is_no_owner)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	char text[256];
+
+	text_of_owner(1, " unclean", text);
+	cr_assert_eq(own_by_text(&d, text, NULL), 0);
+	cr_assert_eq(own_by_text(&d, "1 elsewhere another-boot unclean\n", NULL), 0);
+}
+
+Test(lock, without_locks_what_is_not_recovered_is_said)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	struct lock_file l = {.fd = -1};
+
+	for (int i = 0; i < 3; i++) {
+		lock_without_locks = true;
+		cr_assert_eq(lock_own(&l, d.fd, NULL), 0);
+		lock_announce_closing(&l);
+		lock_without_locks = false;
+		cr_assert_eq(l.was_owned, i == 1, "open %d", i);
+		lock_release(&l, i == 0);
+	}
+}
+
 Test(lock, without_locks_an_owner_says_that_it_is_closing)
 {
 	CLEANUP(dir) struct dir d = dir_make();
@@ -253,7 +308,7 @@ Test(lock, without_locks_an_owner_says_that_it_is_closing)
 	cr_assert_gt(pread(l.fd, text, sizeof(text) - 1, 0), 0);
 	text_of_owner(getpid(), " closing", expected);
 	cr_assert_str_eq(text, expected);
-	lock_release(&l);
+	lock_release(&l, false);
 }
 
 Test(lock, gate_keeps_checkpoints_out)

@@ -277,7 +277,7 @@ static void check_whole(const struct dir *d)
 /* Leaves the catalog without closing it, as a killed process does. */
 static void abandon(struct catalog *c)
 {
-	lock_release(&c->lock_file);
+	lock_release(&c->lock_file, false);
 	c->options.mode = CATALOG_SNAPSHOT;
 	catalog_close(c);
 }

@@ -514,6 +514,64 @@ Test(recover, data_files_of_damaged_tables_are_kept)
 	assert_text(&w, "small", "small");
 }
 
+static off_t size_of_lock(void)
+{
+	struct stat st;
+
+	cr_assert_eq(stat("upper/.plyfs/lock", &st), 0);
+	return st.st_size;
+}
+
+/* A mount that is refused has opened the catalog and closed it, but not looked for anything. */
+Test(recover, refused_mount_leaves_it_to_the_next)
+{
+	CLEANUP(world) struct world w;
+	CLEANUP(err) struct err err = {0};
+
+	world_init(&w, 2);
+	world_die(&w, small_file);
+	put_file(data_file(77).text, "left over");
+	world_set_lowers(&w, "l1");
+	cr_assert_eq(world_try_open(&w, &err), -ESTALE, "%s", err_text(&err));
+	world_set_lowers(&w, "l0:l1");
+	world_open(&w);
+	cr_assert_neq(access(data_file(77).text, F_OK), 0);
+	assert_text(&w, "small", "small");
+	assert_bytes(&w, "large", LARGE, 5);
+	world_close(&w);
+	cr_assert_eq(size_of_lock(), 0);
+}
+
+/* Nor does one forget the damage that it could not save the bytes from. */
+Test(recover, refused_for_lost_files_leaves_them_to_the_next)
+{
+	CLEANUP(world) struct world w;
+	uint64_t ino;
+
+	world_init(&w, 1);
+	world_open(&w);
+	put_large(&w, "f");
+	ok(t_write(&w, "later", "has a higher number"));
+	ino = ino_of(&w, "f");
+	world_close(&w);
+	delete_record(ino);
+	world_die(&w, small_file);
+	put_file(LOST, "in the way of the directory");
+	for (int i = 0; i < 2; i++) {
+		CLEANUP(err) struct err err = {0};
+
+		cr_assert_eq(world_try_open(&w, &err), -ENOTDIR, "%d: %s", i, err_text(&err));
+		cr_assert_not_null(strstr(err_text(&err), "records are lost"));
+		cr_assert_eq(access(data_file(ino).text, F_OK), 0);
+	}
+	cr_assert_eq(unlink(LOST), 0);
+	world_open(&w);
+	assert_lost(ino, LARGE, 5);
+	assert_text(&w, "small", "small");
+	world_close(&w);
+	cr_assert_eq(size_of_lock(), 0);
+}
+
 static void delete_large(struct world *w)
 {
 	ok(t_unlink(w, "f"));
