@@ -92,7 +92,8 @@ int catalog_owner_changed(struct catalog *c);
 /* Random per catalog, constant for its life: seed of name hashes, and so of directory cookies. */
 uint64_t catalog_seed(const struct catalog *c);
 
-/* A number for a new inode: never used before in this catalog while its record lives. */
+/* A number for a new inode: no record of this catalog has ever had it, unless damage has lost that record. So a
+ * snapshot, which reads data files where they are, finds those of its own inodes or none. */
 uint64_t catalog_new_ino(struct catalog *c);
 
 /*

@@ -84,6 +84,8 @@ static int freeze(struct catalog *c)
 	if (c->seq != c->applied) {
 		c->frozen = c->active;
 		c->frozen_seq = c->seq;
+		/* The numbers of all its inodes were given before. */
+		c->frozen_next = c->next_ino;
 		c->active = steal_ptr(&fresh);
 		c->began = (struct timespec){0};
 		/* A journal with a record that could not be taken back must not be continued elsewhere. */
@@ -138,11 +140,12 @@ static int sync_frozen(struct catalog *c)
 /* Into LMDB's file, or into the local copy of it and from there into the file. */
 static int apply_to_tables(struct catalog *c)
 {
+	struct store_mark mark = {c->frozen_seq, c->frozen_next};
 	int rc = 0;
 
 	/* Only publishing it may have failed the last time. */
 	if (c->mirror == NULL || c->mirrored_seq != c->frozen_seq)
-		rc = store_apply(&c->store, c->frozen, c->frozen_seq, refresh, c);
+		rc = store_apply(&c->store, c->frozen, &mark, refresh, c);
 	if (rc == -EIO)
 		reopen(c);
 	rc = store_full_errno(c->mirror != NULL ? mirror_fd(c->mirror) : c->dirfd, rc);

@@ -64,6 +64,10 @@ int table_by_name(const void *name, size_t len);
 #define SUPER_SEED   "catalog.seed"   /* u64 */
 #define SUPER_APPLIED                                                                              \
 	"catalog.applied" /* u64: sequence number of the last journal record in the tables */
+#define SUPER_NEXT "catalog.next" /* u64: no new inode may get a number below it; may be missing */
+
+/* What no upper gets to in a hundred years: a higher SUPER_NEXT is none. */
+#define NEXT_INO_MAX ((uint64_t)1 << 47)
 
 /*
  * One change in the body of a journal record: kind u8, table u8, key length u16, value length u32,

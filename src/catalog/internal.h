@@ -34,14 +34,13 @@ struct catalog {
 	size_t map_size;
 	uint64_t *orphans; /* owned; the orphans that the open found */
 	size_t n_orphans;
-	char *path;	    /* owned; of the LMDB file, through /proc/self/fd */
-	int copy_fd;	    /* owned; a snapshot's private file, else -1 */
-	bool unclean;	    /* the last owner did not close it, */
-	bool recovered;	    /* and what it has left is seen to */
-	uint64_t *replayed; /* owned; inodes whose records the open found in the journals */
+	char *path;		 /* owned; of the LMDB file, through /proc/self/fd */
+	int copy_fd;		 /* owned; a snapshot's private file, else -1 */
+	bool unclean, recovered; /* the last owner did not close it; what it has left is seen to */
+	uint64_t *replayed;	 /* owned; inodes whose records the open found in the journals */
 	size_t n_replayed;
 
-	_Atomic uint64_t next_ino;
+	_Atomic uint64_t next_ino; /* never falls */
 
 	pthread_mutex_t spare_lock;    /* see doc/locking.md */
 	bool wants_spares;	       /* constant after open */
@@ -59,11 +58,11 @@ struct catalog {
 	struct mirror *mirror; /* owned; NULL: LMDB has the file itself open; checkpoint_lock */
 	uint64_t mirrored_seq; /* the last batch in the mirror's copy; 0: as in the tables; same */
 
-	pthread_mutex_t lock;	       /* protects all that follows */
-	struct store store;	       /* the writer's part of it: checkpoint_lock */
-	struct delta *active, *frozen; /* owned; NULL in a snapshot; NULL between checkpoints */
-	uint64_t frozen_seq;	       /* the last batch in `frozen` */
-	bool error_frozen;	       /* what came after it is in another journal than it is */
+	pthread_mutex_t lock;		  /* protects all that follows */
+	struct store store;		  /* the writer's part of it: checkpoint_lock */
+	struct delta *active, *frozen;	  /* owned; NULL in a snapshot; NULL between checkpoints */
+	uint64_t frozen_seq, frozen_next; /* the last batch in `frozen`; next_ino when it was */
+	bool error_frozen;		  /* what came after it is in another journal than it is */
 	struct journal journals[N_JOURNALS];
 	unsigned int current;	  /* journal: where new records go */
 	uint64_t seq;		  /* of the last batch */
@@ -145,6 +144,8 @@ DEFINE_CLEANUP(struct journal_bytes, journal_bytes, journal_bytes_done)
 
 /* replay.c: appends INO to an owned array of *N that nobody else has made: 0 or -ENOMEM. */
 int inos_add(uint64_t **inos, size_t *n, uint64_t ino);
+/* An inode has the number INO, or had it. During an open. */
+void ino_is_given(struct catalog *c, uint64_t ino);
 
 /* replay.c: what a replay found, of each journal. */
 struct replay {

@@ -58,6 +58,19 @@ static int super_u64(struct store *s, const char *key, uint64_t *ret_value)
 	return 0;
 }
 
+/*
+ * Numbers of inodes that were deleted are known to snapshots, and lead these to data files. Whatever the value is, it can
+ * only keep numbers from being given.
+ */
+static void read_next_ino(struct catalog *c)
+{
+	uint64_t next;
+
+	c->next_ino = CATALOG_ROOT_INO + 1;
+	if (super_u64(&c->store, SUPER_NEXT, &next) == 0 && next > 0 && next <= NEXT_INO_MAX)
+		ino_is_given(c, next - 1);
+}
+
 int read_super(struct catalog *c, struct err *err)
 {
 	MDB_val v;
@@ -72,11 +85,12 @@ int read_super(struct catalog *c, struct err *err)
 		return catalog_damaged(c, err, CATALOG_FILE,
 				       "its seed or sequence number is missing");
 	c->seq = c->synced_seq = c->applied;
+	read_next_ino(c);
 	return 0;
 }
 
-/* The last number in the tables below those that came from lower layers. */
-static int last_stored_ino(struct catalog *c, uint64_t *ret_ino)
+/* The last number in the tables below those that came from lower layers: older programs do not keep SUPER_NEXT. */
+static int see_stored_inos(struct catalog *c)
 {
 	CLEANUP_CURSOR MDB_cursor *cursor = NULL;
 	uint8_t limit[INO_KEY_SIZE];
@@ -87,7 +101,8 @@ static int last_stored_ino(struct catalog *c, uint64_t *ret_ino)
 		return rc;
 	rc = mdb_cursor_get(cursor, &key, NULL, MDB_SET_RANGE);
 	rc = mdb_cursor_get(cursor, &key, NULL, rc == 0 ? MDB_PREV : MDB_LAST);
-	*ret_ino = rc == 0 && key.mv_size == INO_KEY_SIZE ? get_be64(key.mv_data) : 0;
+	if (rc == 0 && key.mv_size == INO_KEY_SIZE)
+		ino_is_given(c, get_be64(key.mv_data));
 	return rc == MDB_NOTFOUND ? 0 : store_errno(rc);
 }
 
@@ -116,8 +131,8 @@ static int stored_orphans(struct catalog *c)
 	return rc == MDB_NOTFOUND ? 0 : store_errno(rc);
 }
 
-/* Orphans, and the highest number in use, of what no checkpoint could bring into the tables. */
-static int look_through_delta(struct catalog *c, struct delta *delta, uint64_t *last)
+/* Orphans of what no checkpoint could bring into the tables. */
+static int orphans_of_delta(struct catalog *c, struct delta *delta)
 {
 	CLEANUP(free) const struct delta_item **items = NULL;
 	size_t n = 0;
@@ -125,33 +140,26 @@ static int look_through_delta(struct catalog *c, struct delta *delta, uint64_t *
 
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		const struct delta_item *item = items[i];
-		uint64_t ino = item->key_len >= INO_KEY_SIZE ? get_be64(item->key) : 0;
 		MDB_val value;
 
-		if (item->value == NULL)
-			continue;
-		if (item->table == TABLE_INODE && ino < CATALOG_FIRST_LOWER_INO && ino > *last)
-			*last = ino;
-		if (item->table == TABLE_ORPHAN &&
+		if (item->value != NULL && item->table == TABLE_ORPHAN &&
 		    store_get(&c->store, TABLE_ORPHAN, item->key, item->key_len, &value) < 0)
-			rc = add_orphan(c, ino);
+			rc = add_orphan(c, get_be64(item->key));
 	}
 	return rc;
 }
 
 static int read_inos(struct catalog *c)
 {
-	uint64_t last = 0;
-	int rc = last_stored_ino(c, &last);
+	int rc = see_stored_inos(c);
 
 	if (rc == 0)
 		rc = stored_orphans(c);
 	if (rc == 0)
-		rc = look_through_delta(c, c->active, &last);
+		rc = orphans_of_delta(c, c->active);
 	/* A checkpoint that failed while it was opened has left everything there. */
 	if (rc == 0)
-		rc = look_through_delta(c, c->frozen, &last);
-	c->next_ino = (last > CATALOG_ROOT_INO ? last : CATALOG_ROOT_INO) + 1;
+		rc = orphans_of_delta(c, c->frozen);
 	return rc;
 }
 

@@ -61,6 +61,12 @@ static bool has_file(struct catalog *c, const struct op *put)
 	       (rec.where == BYTES_FILE || rec.where == BYTES_CHUNKS);
 }
 
+void ino_is_given(struct catalog *c, uint64_t ino)
+{
+	if (ino < CATALOG_FIRST_LOWER_INO && ino >= c->next_ino)
+		c->next_ino = ino + 1;
+}
+
 /* Remembers the inodes whose records a journal record puts, but for those that had a data file before. */
 static int note_replayed(struct catalog *c, const struct journal_record *record, size_t *ret_n)
 {
@@ -70,7 +76,11 @@ static int note_replayed(struct catalog *c, const struct journal_record *record,
 	for (*ret_n = 0; op_next(&r, &op) > 0; ++*ret_n) {
 		int rc;
 
-		if (op.kind != OP_PUT || op.table != TABLE_INODE || has_file(c, &op))
+		if (op.kind != OP_PUT || op.table != TABLE_INODE)
+			continue;
+		/* Also when a later record deletes it. */
+		ino_is_given(c, get_be64(op.key));
+		if (has_file(c, &op))
 			continue;
 		rc = inos_add(&c->replayed, &c->n_replayed, get_be64(op.key));
 		if (rc < 0)

@@ -149,13 +149,15 @@ static int refresh(void *arg)
 /* Into the private file, so that all of it can be walked as one; no delta is left. */
 static int apply_journals(struct catalog *c, const struct journal_bytes *journals)
 {
+	struct store_mark mark;
 	struct replay replay;
 	int rc = delta_new(&c->active);
 
 	if (rc == 0)
 		rc = replay_journals(c, journals, &replay);
+	mark = (struct store_mark){c->seq, c->next_ino};
 	if (rc == 0 && c->seq != c->applied)
-		rc = store_apply(&c->store, c->active, c->seq, refresh, &c->store);
+		rc = store_apply(&c->store, c->active, &mark, refresh, &c->store);
 	if (rc == 0)
 		rc = store_refresh(&c->store);
 	delta_free(steal_ptr(&c->active));

@@ -65,15 +65,21 @@ struct store_space {
 };
 int store_space(struct store *s, struct store_space *ret_space);
 
+/* What the table super says of the other ones, once a delta is in them. */
+struct store_mark {
+	uint64_t seq;	   /* SUPER_APPLIED: the number of the delta's last batch */
+	uint64_t next_ino; /* SUPER_NEXT */
+};
+
 /*
- * store_write.c, for the one writer: applies D, the last of whose batches has the number SEQ, durably. 0; -ENOSPC,
+ * store_write.c, for the one writer: applies D, and says what MARK does, durably. 0; -ENOSPC,
  * -EDQUOT, -EIO, -ENOMEM: then the tables may have a part of D, which is no harm as long as the journal
  * that has all of it is there: applying it again, from its start, gives the same as applying it once. On a
  * full disk it is applied in small steps, which need little space; REFRESH is called between them, and
  * calls store_refresh() under the lock. D is not changed.
  */
-int store_apply(struct store *s, struct delta *d, uint64_t seq, int (*refresh)(void *arg),
-		void *arg);
+int store_apply(struct store *s, struct delta *d, const struct store_mark *mark,
+		int (*refresh)(void *arg), void *arg);
 /* One value of the table super. */
 int store_put_super(struct store *s, const char *key, const void *value, size_t len);
 

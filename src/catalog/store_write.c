@@ -112,13 +112,22 @@ static size_t count_steps(const struct plan *p)
 	return p->n_clears + 2 * p->n_items;
 }
 
-static int put_applied(struct store *s, MDB_txn *txn, uint64_t seq)
+static int put_number(struct store *s, MDB_txn *txn, const char *key, uint64_t number)
 {
-	uint8_t applied[8];
+	uint8_t value[8];
 
-	put_le64(applied, seq);
-	return put(s, txn, TABLE_SUPER, val_of(SUPER_APPLIED, strlen(SUPER_APPLIED)),
-		   val_of(applied, sizeof(applied)));
+	put_le64(value, number);
+	return put(s, txn, TABLE_SUPER, val_of(key, strlen(key)), val_of(value, sizeof(value)));
+}
+
+static int put_mark(struct store *s, MDB_txn *txn, const struct store_mark *mark)
+{
+	int rc = put_number(s, txn, SUPER_APPLIED, mark->seq);
+
+	/* Beyond that are numbers that only damage can have put into the tables. */
+	if (rc == 0 && mark->next_ino <= NEXT_INO_MAX)
+		rc = put_number(s, txn, SUPER_NEXT, mark->next_ino);
+	return rc;
 }
 
 /* The table is the store's when the transaction is committed. */
@@ -127,8 +136,9 @@ static int make_table(struct store *s, MDB_txn *txn, enum catalog_table table)
 	return mdb_dbi_open(txn, table_names[table], MDB_CREATE, &s->write_dbi[table]);
 }
 
-/* Steps FROM to TO in one transaction; SEQ is written with the last one. */
-static int apply_range(struct store *s, const struct plan *p, size_t from, size_t to, uint64_t seq)
+/* Steps FROM to TO in one transaction; MARK is written with the last one. */
+static int apply_range(struct store *s, const struct plan *p, size_t from, size_t to,
+		       const struct store_mark *mark)
 {
 	bool lacks_sums = s->write_dbi[TABLE_SUM] == NO_TABLE;
 	MDB_txn *txn;
@@ -141,7 +151,7 @@ static int apply_range(struct store *s, const struct plan *p, size_t from, size_
 	for (size_t i = from; i < to && rc == 0; i++)
 		rc = apply_step(s, txn, p, i);
 	if (rc == 0 && to == count_steps(p))
-		rc = put_applied(s, txn, seq);
+		rc = put_mark(s, txn, mark);
 	if (rc == 0)
 		rc = mdb_txn_commit(txn);
 	else
@@ -158,8 +168,9 @@ static bool is_full(int rc)
 }
 
 /* On a full disk: from step *FROM on, N steps a transaction. */
-static int apply_slowly(struct store *s, const struct plan *p, size_t n, uint64_t seq, size_t *from,
-			int (*refresh)(void *arg), void *arg)
+static int apply_slowly(struct store *s, const struct plan *p, size_t n,
+			const struct store_mark *mark, size_t *from, int (*refresh)(void *arg),
+			void *arg)
 {
 	size_t all = count_steps(p);
 	int rc = 0;
@@ -167,7 +178,7 @@ static int apply_slowly(struct store *s, const struct plan *p, size_t n, uint64_
 	while (*from < all && rc == 0) {
 		size_t to = *from + n < all ? *from + n : all;
 
-		rc = apply_range(s, p, *from, to, seq);
+		rc = apply_range(s, p, *from, to, mark);
 		if (rc < 0)
 			break;
 		*from = to;
@@ -177,8 +188,8 @@ static int apply_slowly(struct store *s, const struct plan *p, size_t n, uint64_
 	return rc;
 }
 
-int store_apply(struct store *s, struct delta *d, uint64_t seq, int (*refresh)(void *arg),
-		void *arg)
+int store_apply(struct store *s, struct delta *d, const struct store_mark *mark,
+		int (*refresh)(void *arg), void *arg)
 {
 	CLEANUP(plan) struct plan p = {0};
 	size_t from = 0;
@@ -189,9 +200,9 @@ int store_apply(struct store *s, struct delta *d, uint64_t seq, int (*refresh)(v
 	rc = plan_make(d, &p);
 	if (rc < 0)
 		return rc;
-	rc = apply_range(s, &p, 0, count_steps(&p), seq);
+	rc = apply_range(s, &p, 0, count_steps(&p), mark);
 	for (size_t n = SMALL_STEP; is_full(rc) && n > 0; n /= 4)
-		rc = apply_slowly(s, &p, n, seq, &from, refresh, arg);
+		rc = apply_slowly(s, &p, n, mark, &from, refresh, arg);
 	return rc;
 }
 

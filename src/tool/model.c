@@ -89,7 +89,8 @@ static int highest_number(struct fsck *f, uint64_t *ret_max)
 {
 	static const enum catalog_table tables[] = {TABLE_INODE,  TABLE_XATTR,	TABLE_INLINE,
 						    TABLE_CHUNKS, TABLE_ORPHAN, TABLE_SUM};
-	uint64_t max = CATALOG_ROOT_INO;
+	/* Those of deleted inodes may be known to a mount that shows an older state. */
+	uint64_t max = catalog_new_ino(f->catalog) - 1;
 	int r = 0;
 
 	nodes_each(f->nodes, see_node, &max);

@@ -251,6 +251,24 @@ static int look_at_root(struct fsck *f)
 	return r < 0 ? r : found(f, &place, "make it anew", "the record of the root is lost");
 }
 
+/* From which number on none was given. */
+static int look_at_next(struct fsck *f)
+{
+	CLEANUP(buf) struct buf value = {0};
+	struct place_text place = {"the catalog"};
+	int r = catalog_super(f->catalog, SUPER_NEXT, &value);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (value.len == 8 && get_le64(value.data) > CATALOG_ROOT_INO &&
+	    get_le64(value.data) <= NEXT_INO_MAX)
+		return 0;
+	/* The next checkpoint puts the right one. */
+	batch_del_raw(&f->batch, TABLE_SUPER, SUPER_NEXT, strlen(SUPER_NEXT));
+	return found(f, &place, "go on behind the highest that there is",
+		     "the number for its next inode makes no sense");
+}
+
 /* The names first, without a judgement: they say where an inode is, for people, and of what type. */
 static int see_name(void *arg, const struct catalog_raw *raw)
 {
@@ -281,5 +299,7 @@ int pass_inodes(struct fsck *f)
 
 	if (r == 0)
 		r = catalog_walk(f->catalog, TABLE_INODE, see, f);
-	return r < 0 ? r : look_at_root(f);
+	if (r == 0)
+		r = look_at_root(f);
+	return r < 0 ? r : look_at_next(f);
 }

@@ -268,7 +268,7 @@ Test(batch, inode_numbers_are_new)
 	batch_put_inode(&b, &rec);
 	cr_assert_eq(catalog_commit(c, &b), 0);
 	reopen(&d, &c);
-	cr_assert_eq(catalog_new_ino(c), 2, "numbers of lower files do not count");
+	cr_assert_eq(catalog_new_ino(c), 4, "numbers of lower files do not count");
 	rec.attr.ino = 700;
 	batch_begin(&b, c);
 	batch_put_inode(&b, &rec);
@@ -283,6 +283,105 @@ Test(batch, inode_numbers_are_new)
 	cr_assert_eq(catalog_commit(c, &b), 0);
 	reopen(&d, &c);
 	cr_assert_eq(catalog_new_ino(c), CATALOG_FIRST_LOWER_INO - 1);
+}
+
+static void put_ino(struct catalog *c, uint64_t ino)
+{
+	CLEANUP(batch) struct batch b = {0};
+	struct inode_rec rec = {.attr = {.ino = ino, .mode = S_IFREG}};
+
+	batch_begin(&b, c);
+	batch_put_inode(&b, &rec);
+	cr_assert_eq(catalog_commit(c, &b), 0);
+}
+
+static void del_ino(struct catalog *c, uint64_t ino)
+{
+	CLEANUP(batch) struct batch b = {0};
+
+	batch_begin(&b, c);
+	batch_del_inode(&b, ino);
+	cr_assert_eq(catalog_commit(c, &b), 0);
+}
+
+/* A snapshot that still has the inode would show the data file of the new one. */
+Test(batch, inode_numbers_are_not_given_twice)
+{
+	WITH_CATALOG(d, c);
+
+	put_ino(c, catalog_new_ino(c));
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	del_ino(c, 2);
+	reopen(&d, &c);
+	cr_assert_eq(catalog_new_ino(c), 3, "deleted in the tables");
+	put_ino(c, 3);
+	del_ino(c, 3);
+	reopen(&d, &c);
+	cr_assert_eq(catalog_new_ino(c), 4, "never in the tables");
+	reopen(&d, &c);
+	reopen(&d, &c);
+	cr_assert_geq(catalog_new_ino(c), 4);
+}
+
+static int make_delete_and_die(void *arg)
+{
+	struct catalog *c = open_quick(arg);
+
+	if (c == NULL)
+		return 1;
+	put_ino(c, catalog_new_ino(c));
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	del_ino(c, 2);
+	put_ino(c, catalog_new_ino(c));
+	del_ino(c, 3);
+	return 0;
+}
+
+Test(batch, inode_numbers_are_not_given_twice_after_a_kill)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	struct catalog *c;
+
+	cr_assert_eq(in_child(make_delete_and_die, &d), 0);
+	for (int i = 0; i < 2; i++) {
+		c = open_quick(&d);
+		cr_assert_not_null(c);
+		cr_assert_geq(catalog_new_ino(c), 4);
+		catalog_close(c);
+	}
+}
+
+/* As damage would; the catalog itself puts the right one. Opens it again, and gives the number that a new inode gets. */
+static uint64_t with_next(const struct dir *d, struct catalog **c, const void *value, size_t len)
+{
+	struct store_options options = {.no_sync = true, .map_size = catalog_map_size};
+	struct store s;
+	char path[64];
+
+	catalog_close(*c);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/" CATALOG_FILE, d->fd);
+	cr_assert_eq(store_open(&s, path, &options), 0);
+	cr_assert_eq(store_put_super(&s, SUPER_NEXT, value, len), 0);
+	store_close(&s);
+	*c = open_quick(d);
+	cr_assert_not_null(*c);
+	return catalog_new_ino(*c);
+}
+
+/* Wherever it comes from: all that it can do is keep numbers from being given. */
+Test(batch, a_wrong_next_number_does_no_harm)
+{
+	static const uint64_t wrong[] = {0, 1, 2, 699, NEXT_INO_MAX + 1, UINT64_MAX};
+	WITH_CATALOG(d, c);
+	uint64_t most = NEXT_INO_MAX;
+
+	put_ino(c, 700);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		cr_assert_eq(with_next(&d, &c, &wrong[i], sizeof(wrong[i])), 701, "%llx",
+			     (unsigned long long)wrong[i]);
+	for (size_t len = 0; len < 16; len += 5)
+		cr_assert_eq(with_next(&d, &c, "a value of another kind", len), 701);
+	cr_assert_eq(with_next(&d, &c, &most, sizeof(most)), NEXT_INO_MAX);
 }
 
 /* What could not be brought into the tables is still in memory and in the journals. */

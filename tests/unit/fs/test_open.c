@@ -276,6 +276,34 @@ Test(open, the_second_is_a_snapshot)
 	world_assert_lasting(&w);
 }
 
+/* Which has its data file under the number that the first one's next file would get. */
+Test(open, a_snapshot_shows_no_other_files_bytes)
+{
+	CLEANUP(world) struct world w;
+	CLEANUP(free) uint8_t *bytes = malloc(20000);
+	struct fs *second = NULL, *first;
+	uint64_t ino;
+
+	world_init(&w, 1);
+	fill(bytes, 20000, 1);
+	world_open(&w);
+	ok(t_create(&w, "pub", 0644));
+	ok(t_pwrite(&w, "pub", bytes, 20000, 0));
+	ino = ino_of(&w, "pub");
+	ok(fs_open(&w.o, &second, NULL));
+	cr_assert(fs_is_snapshot(second));
+	ok(t_unlink(&w, "pub"));
+	world_reopen(&w);
+	ok(t_create(&w, "secret", 0600));
+	ok(t_pwrite(&w, "secret", bytes, 20000, 0));
+	cr_assert_gt(ino_of(&w, "secret"), ino);
+	first = w.fs;
+	w.fs = second;
+	fails(EIO, fs_lookup(second, FS_ROOT_INO, "pub", &(struct fs_entry){0}));
+	w.fs = first;
+	fs_close(second);
+}
+
 Test(open, the_second_process_is_a_snapshot)
 {
 	CLEANUP(world) struct world w;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/sys.h"
+#include "catalog/store.h"
 #include "support/sample.h"
 
 struct files {
@@ -268,6 +269,33 @@ Test(fsck_files, newer_format)
 	made_upper_close(&f.u);
 	cr_assert_eq(check(&f, true), FSCK_FAILED);
 	cr_assert(says(&f, "newer plyfs"), "%s", f.text);
+}
+
+/* Nothing is lost by it, but nobody wrote it. */
+Test(fsck_files, next_number)
+{
+	static const char *const wrong[] = {"", "12345678", "too long for it"};
+	CLEANUP(files) struct files f;
+
+	make(&f);
+	made_upper_close(&f.u);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		struct store_options o = {.no_sync = true, .map_size = 1 << 28};
+		struct store s;
+		char path[64];
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d/catalog.mdb", f.dir);
+		cr_assert_eq(store_open(&s, path, &o), 0);
+		cr_assert_eq(store_put_super(&s, SUPER_NEXT, wrong[i], strlen(wrong[i])), 0);
+		store_close(&s);
+		cr_assert_eq(check(&f, false), FSCK_ERRORS_LEFT, "%s", f.text);
+		cr_assert(says(&f, "inodes: the catalog: the number for its next inode makes no "
+				   "sense; go on behind the highest that there is\n"),
+			  "%s", f.text);
+		cr_assert_eq(check(&f, true), FSCK_CORRECTED, "%s", f.text);
+		cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
+		cr_assert_str_eq(f.text, "");
+	}
 }
 
 Test(fsck_files, stray_data)
