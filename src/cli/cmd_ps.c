@@ -177,8 +177,9 @@ int cmd_ps(const struct invocation *by, int argc, char **argv)
 	CLEANUP(err) struct err err = {0};
 	bool reap = false;
 
-	(void)by;
 	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return cmd_help(by, 1, argv);
 		if (strcmp(argv[i], "--reap") != 0) {
 			err_set(&err, EINVAL, "unknown argument: %s; see plyfs --help", argv[i]);
 			return complain(&err);

@@ -274,13 +274,14 @@ static void end(struct check *c)
 int check_run(const struct check_options *options, struct err *err)
 {
 	CLEANUP(check) struct check c = {.options = options};
-	int r;
+	int r, status = 0;
 
 	begin(&c);
 	r = check_all(&c, err);
 	if (r == 0 || options->json)
 		end(&c);
 	if (r < 0)
-		return r == -ECANCELED ? CHECK_FAILED | CHECK_CANCELLED : CHECK_FAILED;
-	return (c.errors > 0 ? CHECK_BROKEN : 0) | (c.warnings > 0 ? CHECK_WARNED : 0);
+		status = r == -ECANCELED ? CHECK_FAILED | CHECK_CANCELLED : CHECK_FAILED;
+	/* What was found until then is on the terminal. */
+	return status | (c.errors > 0 ? CHECK_BROKEN : 0) | (c.warnings > 0 ? CHECK_WARNED : 0);
 }

@@ -35,6 +35,7 @@ struct extract {
 	char *parent_path; /* owned */
 	char *bytes;	   /* owned; a chunk */
 	uint64_t done;	   /* bytes that were copied */
+	bool whole;	   /* what was put last has all that it is but for attributes */
 	struct table firsts;
 };
 
@@ -139,21 +140,23 @@ static int copy_xattrs(struct extract *x, uint64_t ino, int fd)
 	return len < 0 && len != -EOPNOTSUPP ? (int)len : r;
 }
 
-/* The owner first: changing it takes set-id bits and capabilities away. */
+/*
+ * The owner first: changing it takes set-id bits and capabilities away. What one of them lacks the others do not: the
+ * first failure is the answer, after all that can be had.
+ */
 static int copy_attrs(struct extract *x, const struct look_item *item, int fd)
 {
 	const struct attr *a = item->attr;
 	const struct timespec times[2] = {a->mtime, a->mtime};
-	/* A set-id bit is meant for the owner in the image, nobody else. */
-	uint32_t mode = a->mode & (x->root ? 07777 : 01777);
-	int r;
+	bool owned = x->root && fchown(fd, a->uid, a->gid) == 0;
+	int r = x->root && !owned ? -errno : 0, r_xattrs = copy_xattrs(x, item->ino, fd);
 
-	if (x->root && fchown(fd, a->uid, a->gid) < 0)
-		return -errno;
-	r = copy_xattrs(x, item->ino, fd);
-	if (r == 0 && fchmod(fd, mode) < 0)
+	if (r == 0)
+		r = r_xattrs;
+	/* A set-id bit is meant for the owner in the image, nobody else. */
+	if (fchmod(fd, a->mode & (owned ? 07777 : 01777)) < 0 && r == 0)
 		r = -errno;
-	if (r == 0 && futimens(fd, times) < 0)
+	if (futimens(fd, times) < 0 && r == 0)
 		r = -errno;
 	return r;
 }
@@ -163,9 +166,13 @@ static int copy_attrs_at(struct extract *x, const struct attr *a, const char *na
 {
 	const struct timespec times[2] = {a->mtime, a->mtime};
 
+	int r = 0;
+
 	if (x->root && fchownat(x->parent, name, a->uid, a->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
-	return utimensat(x->parent, name, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+		r = -errno;
+	if (utimensat(x->parent, name, times, AT_SYMLINK_NOFOLLOW) < 0 && r == 0)
+		r = -errno;
+	return r;
 }
 
 /* ---- files ---- */
@@ -229,9 +236,10 @@ static int put_file(struct extract *x, const struct look_item *item, const char 
 			    0600);
 	int r = fd < 0 ? fd : copy_bytes(x, item, fd);
 
-	if (r == 0)
-		r = copy_attrs(x, item, fd);
-	return r;
+	if (r < 0)
+		return r;
+	x->whole = true;
+	return copy_attrs(x, item, fd);
 }
 
 /* 1: NAME is now one more name of a file that was put; 0: it is the first. */
@@ -279,7 +287,10 @@ static int put_symlink(struct extract *x, const struct look_item *item, const ch
 
 	if (r == 0 && symlinkat(target, x->parent, name) < 0)
 		r = -errno;
-	return r < 0 ? r : copy_attrs_at(x, item->attr, name);
+	if (r < 0)
+		return r;
+	x->whole = true;
+	return copy_attrs_at(x, item->attr, name);
 }
 
 static int put_node(struct extract *x, const struct look_item *item, const char *name)
@@ -289,6 +300,7 @@ static int put_node(struct extract *x, const struct look_item *item, const char 
 	if (mknodat(x->parent, name, a->mode & (S_IFMT | 0777),
 		    makedev(a->rdev_major, a->rdev_minor)) < 0)
 		return -errno;
+	x->whole = true;
 	return copy_attrs_at(x, a, name);
 }
 
@@ -296,7 +308,7 @@ static int put(struct extract *x, const struct look_item *item)
 {
 	uint32_t type = item->attr->mode & S_IFMT;
 	const char *name;
-	int r = enter_parent(x, item->path, &name);
+	int r = enter_parent(x, item->path, &name), noted = 0;
 
 	if (r < 0)
 		return r;
@@ -308,10 +320,14 @@ static int put(struct extract *x, const struct look_item *item)
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}
+	x->whole = false;
 	r = type == S_IFREG   ? put_file(x, item, name)
 	    : type == S_IFLNK ? put_symlink(x, item, name)
 			      : put_node(x, item, name);
-	return r == 0 && item->attr->nlink > 1 ? note_first(x, item) : r;
+	/* Its other names are names of it also when it lacks an owner or an attribute. */
+	if (x->whole && item->attr->nlink > 1)
+		noted = note_first(x, item);
+	return r < 0 ? r : noted;
 }
 
 static int enter(void *arg, const struct look_item *item)

@@ -48,6 +48,12 @@ struct kept {
 	size_t layer;
 };
 
+/* A name of a file that is not the one it is called by. */
+struct other_name {
+	char *path; /* owned */
+	size_t file;
+};
+
 struct walk {
 	struct waste *w;
 	struct pending *stack; /* owned */
@@ -56,6 +62,8 @@ struct walk {
 	struct table inodes; /* struct inode */
 	struct kept *kept;   /* owned */
 	size_t n_kept, cap_kept;
+	struct other_name *others; /* owned */
+	size_t n_others, cap_others;
 };
 
 /* Room for one more of SIZE bytes. */
@@ -107,6 +115,9 @@ static void walk_done(struct walk *k)
 	table_done(&k->inodes);
 	for (size_t i = 0; i < k->n_kept; i++)
 		free(k->kept[i].path);
+	for (size_t i = 0; i < k->n_others; i++)
+		free(k->others[i].path);
+	free(k->others);
 	free(k->kept);
 	free(k->stack);
 }
@@ -171,24 +182,27 @@ static int add_file(struct walk *k, const char *dir, const char *name,
 	return 0;
 }
 
-/* Another name of KNOWN: bytes are shown if one name is. It is called by that one, and of equal ones by the first. */
-static int take_other_name(struct waste_file *known, const char *dir, const char *name,
+/* Another name of a file: bytes are shown if one name is. It is called by that one, and of equal ones by the first. */
+static int take_other_name(struct walk *k, size_t index, const char *dir, const char *name,
 			   const struct waste_file *file)
 {
+	struct waste_file *known = &k->w->files[index];
 	bool shown = file->why == WASTE_SHOWN, was_shown = known->why == WASTE_SHOWN;
+	int r = grow(&k->others, k->n_others, &k->cap_others, sizeof(*k->others));
 	char *path;
 
-	if (was_shown && !shown)
-		return 0;
+	if (r < 0)
+		return r;
 	if (asprintf(&path, "%s%s", dir, name) < 0)
 		return -ENOMEM;
-	if (shown == was_shown && strcmp(known->path, path) < 0) {
-		free(path);
-		return 0;
+	if (shown == was_shown ? strcmp(path, known->path) < 0 : shown) {
+		char *old = known->path;
+
+		*known = *file;
+		known->path = path;
+		path = old;
 	}
-	free(known->path);
-	*known = *file;
-	known->path = path;
+	k->others[k->n_others++] = (struct other_name){path, index};
 	return 0;
 }
 
@@ -201,7 +215,7 @@ static int take_file(struct walk *k, const char *dir, struct name *name, const s
 	int r;
 
 	if (i != WASTE_NONE) {
-		r = take_other_name(&k->w->files[i], dir, name->text, file);
+		r = take_other_name(k, i, dir, name->text, file);
 	} else {
 		r = add_file(k, dir, name->text, file, &i);
 		if (r == 0 && attr->nlink > 1)
@@ -422,38 +436,59 @@ static int push_roots(struct walk *k)
 
 /* ---- what hard links keep ---- */
 
+/* Where a file is found by any of its names. */
+struct place {
+	struct table_node node;
+	const char *path;
+	struct waste_file *file;
+};
+
 /* The topmost file below KEPT's layer that has its path. */
-static void show_kept(const struct table *paths, const struct kept *kept)
+static void show_kept(const struct table *places, const struct kept *kept)
 {
 	uint64_t hash = hash64(kept->path, strlen(kept->path), 0);
 	struct waste_file *best = NULL;
 
-	for (struct table_node *n = table_first(paths, hash); n != NULL; n = table_next(n)) {
-		struct waste_file *f = table_entry(n, struct waste_file, node);
+	for (struct table_node *n = table_first(places, hash); n != NULL; n = table_next(n)) {
+		const struct place *p = table_entry(n, struct place, node);
 
-		if (f->layer > kept->layer && strcmp(f->path, kept->path) == 0 &&
-		    (best == NULL || f->layer < best->layer))
-			best = f;
+		if (p->file->layer > kept->layer && strcmp(p->path, kept->path) == 0 &&
+		    (best == NULL || p->file->layer < best->layer))
+			best = p->file;
 	}
 	if (best != NULL)
 		best->why = WASTE_SHOWN;
 }
 
+static void add_place(struct table *places, struct place *place, const char *path,
+		      struct waste_file *file)
+{
+	place->path = path;
+	place->file = file;
+	table_add(places, &place->node, hash64(path, strlen(path), 0));
+}
+
 static int show_all_kept(struct walk *k)
 {
-	struct table paths = {0};
-	int r = k->n_kept > 0 ? table_init(&paths) : 0;
+	struct waste_file *files = k->w->files;
+	size_t n = k->w->n;
+	CLEANUP(free) struct place *all = NULL;
+	struct table places = {0};
+	int r;
 
-	if (r < 0 || k->n_kept == 0)
+	if (k->n_kept == 0)
+		return 0;
+	all = calloc(n + k->n_others + 1, sizeof(*all));
+	r = all != NULL ? table_init(&places) : -ENOMEM;
+	if (r < 0)
 		return r;
-	for (size_t i = 0; i < k->w->n; i++) {
-		struct waste_file *f = &k->w->files[i];
-
-		table_add(&paths, &f->node, hash64(f->path, strlen(f->path), 0));
-	}
+	for (size_t i = 0; i < n; i++)
+		add_place(&places, &all[i], files[i].path, &files[i]);
+	for (size_t i = 0; i < k->n_others; i++)
+		add_place(&places, &all[n + i], k->others[i].path, &files[k->others[i].file]);
 	for (size_t i = 0; i < k->n_kept; i++)
-		show_kept(&paths, &k->kept[i]);
-	table_done(&paths);
+		show_kept(&places, &k->kept[i]);
+	table_done(&places);
 	return 0;
 }
 

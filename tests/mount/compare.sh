@@ -286,6 +286,8 @@ make_waste() {
 	: >1/d/empty2
 	# A hard link keeps what its old name gives away.
 	head -c 1234 /dev/urandom >1/keep/old
+	head -c 4321 /dev/urandom >1/keep/one
+	ln 1/keep/one 1/keep/two
 	umoci init --layout "$I/waste"
 	umoci new --image "$I/waste:t"
 	for n in 1 2 3; do tar -C $n -cf $n.tar .; done
@@ -293,7 +295,10 @@ make_waste() {
 import tarfile
 with tarfile.open("2.tar", "a") as tar:
     m = tarfile.TarInfo("./keep/new"); m.type = tarfile.LNKTYPE; m.linkname = "./keep/old"; tar.addfile(m)
-    tar.addfile(tarfile.TarInfo("./keep/.wh.old"))'
+    tar.addfile(tarfile.TarInfo("./keep/.wh.old"))
+    # Of two names the one that is not the first.
+    m.name, m.linkname = "./keep/three", "./keep/two"; tar.addfile(m)
+    for name in "one", "two": tar.addfile(tarfile.TarInfo("./keep/.wh." + name))'
 	for n in 1 2 3; do umoci raw add-layer --image "$I/waste:t" --history.created_by "STEP $n" $n.tar; done
 	cd "$WORK"
 }

@@ -294,6 +294,55 @@ plyfs: dev/zero: Operation not permitted'
 	[[ -p $WORK/mine/dev/pipe ]]
 }
 
+# What lacks one thing has the others: an owner that cannot be had costs no mode, no time, no name.
+extracts_in_a_small_namespace() {
+	/usr/bin/python3 - "$I/owned.tar" <<-'END'
+		import io, sys, tarfile
+		with tarfile.open(sys.argv[1], "w") as tar:
+		    def add(name, kind=tarfile.REGTYPE, mode=0o755, link=""):
+		        m = tarfile.TarInfo(name)
+		        m.type, m.mode, m.uid, m.gid, m.mtime, m.linkname = kind, mode, 1234, 1234, 1500000000, link
+		        m.size = 4 if kind == tarfile.REGTYPE else 0
+		        tar.addfile(m, io.BytesIO(b"text") if m.size else None)
+		    add("dir", tarfile.DIRTYPE, 0o750)
+		    add("dir/prog", mode=0o4711)
+		    add("dir/same", tarfile.LNKTYPE, 0o4711, "dir/prog")
+		    add("dir/link", tarfile.SYMTYPE, 0o777, "prog")
+	END
+	unshare -r "$PLYFS" extract "$I/owned.tar" / "$WORK/small" 2>"$WORK/err" && fail "owners were there"
+	eq "$(sort "$WORK/err")" 'plyfs: /dir/link: Invalid argument
+plyfs: /dir/prog: Invalid argument
+plyfs: /dir: Invalid argument'
+	# The set-id bit was meant for the other owner.
+	eq "$(cd "$WORK/small" && stat -c '%n %a %h %Y' dir dir/prog dir/link)" 'dir 750 2 1500000000
+dir/prog 711 2 1500000000
+dir/link 777 1 1500000000'
+	[[ $WORK/small/dir/prog -ef $WORK/small/dir/same ]] || fail "two names became two files"
+}
+
+# A name of an archive in an error orders no terminal about.
+errors_are_clean() {
+	/usr/bin/python3 - "$I/orders.tar" <<-'END'
+		import sys, tarfile
+		with tarfile.open(sys.argv[1], "w") as tar:
+		    for _ in range(2):
+		        tar.addfile(tarfile.TarInfo("a\033]0;title\007b"))
+	END
+	refused 1 'a\?]0;title\?b' ls --strict "$I/orders.tar"
+	if grep -q $'[\033\007]' "$WORK/err"; then fail "the terminal got orders"; fi
+}
+
+# Every command tells of itself, and does nothing else.
+help_everywhere() {
+	local command
+	for command in mount umount ps fsck doctor cache image ls cat stat find du which extract diff check waste; do
+		"$PLYFS" "$command" --help >"$WORK/out" || fail "$command --help: exit status $?"
+		grep -q '^usage: plyfs' "$WORK/out" || fail "$command --help says: $(head -n 3 "$WORK/out")"
+	done
+	refused 1 'unknown option: --frob' umount --frob "$WORK"
+	refused 1 'unknown argument: --frob' ps --frob
+}
+
 # completes LINE WORD…: what bash offers for LINE, sorted. The words after a colon are all that readline replaces.
 completes() {
 	local line=$1 got
@@ -358,5 +407,8 @@ run_test "an ordinary user needs no /dev/fuse" ordinary_user
 run_test "extract copies what umoci unpacks" extracts
 run_test "extract writes nowhere but into new names of DEST" extracts_into_dest_only
 run_test "a user extracts files of his own" extracts_as_user
+run_test "what lacks its owner has the rest" extracts_in_a_small_namespace
+run_test "names in errors are clean" errors_are_clean
+run_test "each command has its help" help_everywhere
 run_test "bash completes commands, options, images and paths in them" completion
 finish

@@ -147,3 +147,30 @@ Test(check, cancelled)
 	checks((struct check_options){.cancel = &yes}, CHECK_FAILED | CHECK_CANCELLED, "");
 	tmpdir_done(&tmp);
 }
+
+/* Whoever writes the first line is told to stop. */
+static ssize_t write_and_cancel(void *cookie, const char *bytes, size_t size)
+{
+	(void)bytes;
+	atomic_store((atomic_bool *)cookie, true);
+	return (ssize_t)size;
+}
+
+Test(check, cancelled_after_a_finding)
+{
+	CLEANUP(err) struct err err = {0};
+	atomic_bool cancel = false;
+	struct check_options o = {.ref = "t.tar", .cancel = &cancel};
+	struct tmpdir tmp;
+	FILE *f = begin(&tmp);
+
+	member(f, 'Z', "of an unknown type", "");
+	for (int i = 0; i < 20000; i++)
+		member(f, '0', "a", "");
+	end_tar(f);
+	o.out = fopencookie(&cancel, "w", (cookie_io_functions_t){.write = write_and_cancel});
+	setvbuf(o.out, NULL, _IONBF, 0);
+	cr_assert_eq(check_run(&o, &err), CHECK_FAILED | CHECK_CANCELLED | CHECK_WARNED);
+	fclose(o.out);
+	tmpdir_done(&tmp);
+}
