@@ -9,6 +9,9 @@
 #include <sys/types.h>
 #include <time.h>
 
+/* Pieces of a sparse file in an archive. With more it is refused: its record is read at every open. */
+#define ATTR_EXTENTS_MAX (1u << 20)
+
 struct attr {
 	uint64_t ino;
 	uint64_t size;	 /* bytes */

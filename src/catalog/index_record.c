@@ -16,9 +16,6 @@ enum {
 };
 #define REC_FLAGS 0xffu
 
-/* A sparse file with more pieces is refused: nobody makes one, and its record is read at every open. */
-#define EXTENTS_MAX 1000000
-
 void index_rec_done(struct index_rec *rec)
 {
 	free(rec->text);
@@ -133,7 +130,7 @@ static int read_extents(struct reader *r, struct index_rec *rec)
 	uint64_t n = varint_read(r), at = 0;
 
 	/* Each takes at least three bytes. */
-	if (r->bad || n > EXTENTS_MAX || n > r->left / 3)
+	if (r->bad || n > ATTR_EXTENTS_MAX || n > r->left / 3)
 		return -EUCLEAN;
 	rec->extents = calloc(n + 1, sizeof(*rec->extents));
 	if (rec->extents == NULL)

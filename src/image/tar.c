@@ -4,12 +4,12 @@
 
 #include <string.h>
 
+#include "attr/attr.h"
 #include "image/tar_private.h"
 
 #define DEFAULT_MEMBERS	    (UINT64_C(16) << 20)
 #define DEFAULT_NAME_BYTES  (UINT64_C(4) << 30)
 #define DEFAULT_XATTR_BYTES (UINT64_C(1) << 30)
-#define DEFAULT_EXTENTS	    (UINT64_C(1) << 20)
 
 static uint64_t or_default(uint64_t limit, uint64_t standard)
 {
@@ -28,7 +28,7 @@ int tar_parser_new(const struct tar_limits *limits, const struct tar_sink *sink,
 	p->limits.members = or_default(limits->members, DEFAULT_MEMBERS);
 	p->limits.name_bytes = or_default(limits->name_bytes, DEFAULT_NAME_BYTES);
 	p->limits.xattr_bytes = or_default(limits->xattr_bytes, DEFAULT_XATTR_BYTES);
-	p->limits.extents = or_default(limits->extents, DEFAULT_EXTENTS);
+	p->limits.extents = or_default(limits->extents, ATTR_EXTENTS_MAX);
 	p->sink = *sink;
 	*ret_p = p;
 	return 0;

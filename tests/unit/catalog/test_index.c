@@ -245,6 +245,33 @@ Test(index, records)
 	check_record(&rec);
 }
 
+/* What the reader of archives lets through can be read back, and more is refused. */
+Test(index, as_many_extents_as_a_tar_may_have)
+{
+	size_t n = ATTR_EXTENTS_MAX + 1;
+	struct index_rec rec = rec_of(7, S_IFREG | 0600);
+
+	rec.attr.size = 2 * n;
+	rec.extents = calloc(n, sizeof(*rec.extents));
+	cr_assert_not_null(rec.extents);
+	for (size_t i = 0; i < n; i++)
+		rec.extents[i] = (struct index_extent){2 * i, 512 + i, 1};
+	for (rec.n_extents = n - 1; rec.n_extents <= n; rec.n_extents++) {
+		CLEANUP(index_rec) struct index_rec got = {0};
+		CLEANUP(buf) struct buf bytes = {0};
+		struct reader r;
+		int rc;
+
+		index_rec_encode(&rec, &bytes);
+		cr_assert(buf_ok(&bytes));
+		r = reader_of(bytes.data, bytes.len);
+		rc = index_rec_decode(&r, 7, &got);
+		cr_assert_eq(rc, rec.n_extents == n ? -EUCLEAN : 0, "%zu: %d", rec.n_extents, rc);
+		cr_assert_eq(got.n_extents, rec.n_extents == n ? 0 : n - 1);
+	}
+	free(rec.extents);
+}
+
 Test(index, random_bytes_are_no_records_that_harm)
 {
 	unsigned int seed = 20261126;
