@@ -55,6 +55,7 @@ struct index_name {
 	const char *name; /* until the callback returns; NUL-terminated */
 	size_t len;
 	uint64_t ino;
+	uint64_t seq;  /* as index_put_name() was told; of a whiteout 0 */
 	uint8_t dtype; /* DT_*; DT_WHT */
 };
 
@@ -71,12 +72,12 @@ int index_builder_new(int fd, struct index_builder **ret_builder);
 int index_put_points(struct index_builder *b, const void *bytes, size_t len);
 int index_put_super(struct index_builder *b, const char *key, const void *value, size_t len);
 int index_put_whiteout(struct index_builder *b, uint64_t parent, const char *name, size_t len);
-/* A name whose record is REC itself. */
+/* A name whose record is REC itself. SEQ: which member of the archive put it, from 1; 0: nobody will ask. */
 int index_put_name(struct index_builder *b, uint64_t parent, const char *name, size_t len,
-		   const struct index_rec *rec);
+		   uint64_t seq, const struct index_rec *rec);
 /* A name of the inode INO, whose record comes later. */
 int index_put_link(struct index_builder *b, uint64_t parent, const char *name, size_t len,
-		   uint64_t ino, uint8_t dtype);
+		   uint64_t seq, uint64_t ino, uint8_t dtype);
 int index_put_inode(struct index_builder *b, const struct index_rec *rec);
 int index_put_xattr(struct index_builder *b, uint64_t ino, const char *name, const void *value,
 		    size_t len);

@@ -207,7 +207,7 @@ static int note_union(struct index_builder *b, const struct index_rec *rec)
 }
 
 int index_put_name(struct index_builder *b, uint64_t parent, const char *name, size_t len,
-		   const struct index_rec *rec)
+		   uint64_t seq, const struct index_rec *rec)
 {
 	uint8_t key[INDEX_KEY_MAX];
 	int rc = begin_name(b, parent, len, INDEX_NAME_RECORD);
@@ -218,12 +218,13 @@ int index_put_name(struct index_builder *b, uint64_t parent, const char *name, s
 	if (rc < 0 || (rec->flags & INDEX_LOWER) != 0)
 		return rc < 0 ? rc : -EINVAL;
 	varint_put(&b->value, rec->attr.ino);
+	varint_put(&b->value, seq);
 	index_rec_encode(rec, &b->value);
 	return put_value(b, key, name_key(key, INDEX_KEY_NAME, parent, name, len));
 }
 
 int index_put_link(struct index_builder *b, uint64_t parent, const char *name, size_t len,
-		   uint64_t ino, uint8_t dtype)
+		   uint64_t seq, uint64_t ino, uint8_t dtype)
 {
 	uint8_t key[INDEX_KEY_MAX];
 	int rc = begin_name(b, parent, len, INDEX_NAME_LINK);
@@ -234,6 +235,7 @@ int index_put_link(struct index_builder *b, uint64_t parent, const char *name, s
 		return rc;
 	buf_put_u8(&b->value, dtype);
 	varint_put(&b->value, ino);
+	varint_put(&b->value, seq);
 	return put_value(b, key, name_key(key, INDEX_KEY_NAME, parent, name, len));
 }
 

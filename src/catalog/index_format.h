@@ -8,9 +8,9 @@
 
 /* Behind LMDB's pages: magic 8, version u32, zero u32, bytes before it u64, their XXH3-128 (low, high),
  * XXH3-64 of these 40. Whatever changes what an index says of a layer needs another version; 2: headers of hard
- * links count. */
+ * links count; 3: names know the order of the archive. */
 #define INDEX_MAGIC	     "plyfsidx"
-#define INDEX_VERSION	     2
+#define INDEX_VERSION	     3
 #define INDEX_TRAILER_SIZE   48
 #define INDEX_TRAILER_SUMMED 40
 
@@ -33,8 +33,8 @@ enum index_key {
 /* The first byte of a name's value. */
 enum index_name_kind {
 	INDEX_NAME_WHITEOUT = 0, /* nothing follows */
-	INDEX_NAME_RECORD = 1,	 /* number, then the record */
-	INDEX_NAME_LINK = 2,	 /* d_type u8, number */
+	INDEX_NAME_RECORD = 1,	 /* number, place in the archive, then the record */
+	INDEX_NAME_LINK = 2,	 /* d_type u8, number, place in the archive */
 };
 
 /* A value of this size fills overflow pages of LMDB without a gap. */

@@ -45,33 +45,35 @@ int index_file_super(struct index_file *x, const char *key, struct buf *out)
 
 /* The value of a name: what it leads to, and the reader at its record where that follows. */
 static int name_decode(const MDB_val *v, struct reader *ret_reader, uint8_t *ret_kind,
-		       uint64_t *ret_ino, uint8_t *ret_dtype)
+		       struct index_name *ret_name)
 {
 	struct reader r = reader_of(v->mv_data, v->mv_size);
 
 	*ret_kind = read_u8(&r);
-	*ret_ino = 0;
-	*ret_dtype = DT_WHT;
+	ret_name->ino = ret_name->seq = 0;
+	ret_name->dtype = DT_WHT;
 	switch (*ret_kind) {
 	case INDEX_NAME_WHITEOUT:
 		return reader_end(&r) ? 0 : -EUCLEAN;
 	case INDEX_NAME_LINK:
-		*ret_dtype = read_u8(&r);
-		*ret_ino = varint_read(&r);
+		ret_name->dtype = read_u8(&r);
+		ret_name->ino = varint_read(&r);
+		ret_name->seq = varint_read(&r);
 		if (!reader_end(&r))
 			return -EUCLEAN;
 		break;
 	case INDEX_NAME_RECORD:
-		*ret_ino = varint_read(&r);
+		ret_name->ino = varint_read(&r);
+		ret_name->seq = varint_read(&r);
 		*ret_reader = r;
 		/* The mode is the second number of the record. */
 		varint_read(&r);
-		*ret_dtype = attr_dtype((uint32_t)varint_read(&r));
+		ret_name->dtype = attr_dtype((uint32_t)varint_read(&r));
 		break;
 	default:
 		return -EUCLEAN;
 	}
-	return r.bad || *ret_ino == 0 || *ret_ino > INDEX_INO_MAX ? -EUCLEAN : 0;
+	return r.bad || ret_name->ino == 0 || ret_name->ino > INDEX_INO_MAX ? -EUCLEAN : 0;
 }
 
 int index_file_inode(struct index_file *x, uint64_t ino, struct index_rec *ret_rec)
@@ -92,9 +94,9 @@ int index_file_inode(struct index_file *x, uint64_t ino, struct index_rec *ret_r
 int index_file_lookup(struct index_file *x, uint64_t parent, const char *name, size_t len,
 		      struct index_rec *ret_rec)
 {
-	uint8_t key[INDEX_KEY_MAX], kind, dtype;
+	uint8_t key[INDEX_KEY_MAX], kind;
+	struct index_name to;
 	struct reader r;
-	uint64_t ino;
 	MDB_val v;
 	int rc;
 
@@ -104,7 +106,7 @@ int index_file_lookup(struct index_file *x, uint64_t parent, const char *name, s
 	memcpy(key + INDEX_KEY_HEAD, name, len);
 	rc = get(x, key, INDEX_KEY_HEAD + len, &v);
 	if (rc == 0)
-		rc = name_decode(&v, &r, &kind, &ino, &dtype);
+		rc = name_decode(&v, &r, &kind, &to);
 	if (rc < 0)
 		return rc;
 	if (kind == INDEX_NAME_WHITEOUT) {
@@ -112,8 +114,8 @@ int index_file_lookup(struct index_file *x, uint64_t parent, const char *name, s
 		return 0;
 	}
 	if (kind == INDEX_NAME_RECORD)
-		return index_rec_decode(&r, ino, ret_rec);
-	rc = index_file_inode(x, ino, ret_rec);
+		return index_rec_decode(&r, to.ino, ret_rec);
+	rc = index_file_inode(x, to.ino, ret_rec);
 	/* A name without a record is damage, not a missing name. */
 	return rc == -ENOENT ? -EUCLEAN : rc;
 }
@@ -158,7 +160,7 @@ static int list_one(void *arg, const MDB_val *key, const MDB_val *value)
 	struct index_name name = {.name = text, .len = key->mv_size - INDEX_KEY_HEAD};
 	struct reader unused;
 	uint8_t kind;
-	int rc = name_decode(value, &unused, &kind, &name.ino, &name.dtype);
+	int rc = name_decode(value, &unused, &kind, &name);
 
 	if (rc < 0 || name.len == 0 || name.len > NAME_SIZE_MAX)
 		return -EUCLEAN;

@@ -27,8 +27,7 @@
  *  - A hard link is another name of the inode that its target has at that point of the archive. If there is
  *    none, it is "pending": apply_resolve() looks in the layers below, then in this one again.
  *  - Mode, owner, time and extended attributes in the header of a hard link become the file's, as containerd, Docker and podman
- *    have it; those of the last member count. Of links to one file of the layers below it is the last in the tree's
- *    order, which is not the archive's. (umoci and GNU tar do not look at them; the specification does not
+ *    have it; those of the last member count. (umoci and GNU tar do not look at them; the specification does not
  *    say.) A symbolic link has no mode, and attributes that the header has not stay.
  *
  * Where an archive breaks the specification, `report` is told; in strict mode that is an error, else the rule above
@@ -74,6 +73,7 @@ struct apply_inode {
 	struct index_rec rec;	    /* owned; attr.ino is set by the writer, nlink is kept here */
 	struct apply_xattr *xattrs; /* owned; sorted by name */
 	uint32_t n_names;
+	bool implied;		  /* for apply_resolve(): a directory that was implicit */
 	struct apply_inode *next; /* all of them, in the order of their making; owned */
 };
 
@@ -85,7 +85,7 @@ struct apply_name {
 	struct table_node node; /* by parent and text */
 	struct apply_name *parent, *child, *sibling;
 	struct apply_inode *inode; /* NULL: nothing, or a whiteout */
-	uint64_t seq;		   /* of the member that put the inode */
+	uint64_t seq;		   /* of the member that put the inode: the order of the archive */
 	uint32_t depth;		   /* 0: the root */
 	bool whiteout;
 	bool busy; /* for apply_resolve() */
@@ -129,7 +129,8 @@ struct apply_below {
  * Makes the tree whole with what is below (NULL: nothing):
  *
  *  - An implicit directory over a directory takes its attributes. Over a symbolic link, what is in it moves to
- *    where the link leads, in the tree of this layer over those below.
+ *    where the link leads, in the tree of this layer over those below; of two members that come to one place so the
+ *    later one counts, as if the archive were unpacked there.
  *  - A pending link becomes another name of the file below (INDEX_LOWER), which gets its own name in
  *    this layer too; of anything but a regular file it becomes a copy. If there is none it becomes a name of
  *    this layer's target; if there is none either it goes away.

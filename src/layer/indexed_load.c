@@ -169,7 +169,7 @@ static int later(struct loading *l, struct apply_name *dir)
 	return 0;
 }
 
-static int load_name(struct loading *l, struct apply_name *dir, const char *text)
+static int load_name(struct loading *l, struct apply_name *dir, const char *text, uint64_t seq)
 {
 	CLEANUP(index_rec) struct index_rec rec = {0};
 	struct apply_inode *inode = NULL;
@@ -188,15 +188,22 @@ static int load_name(struct loading *l, struct apply_name *dir, const char *text
 	if (r < 0)
 		return r;
 	apply_set(l->a, name, inode);
+	name->seq = seq;
+	if (l->a->seq < seq)
+		l->a->seq = seq;
 	if (!apply_is_dir(name))
 		return 0;
 	return name->depth <= APPLY_DEPTH_MAX ? later(l, name) : -EUCLEAN;
 }
 
-static int add_text(void *arg, const struct index_name *name)
+/* Its place in the archive, and the name with its NUL. */
+static int add_name(void *arg, const struct index_name *name)
 {
 	struct buf *names = arg;
 
+	if (memchr(name->name, '\0', name->len) != NULL)
+		return -EUCLEAN;
+	buf_put_u64(names, name->seq);
 	buf_put(names, name->name, name->len + 1);
 	return buf_ok(names) ? 0 : -ENOMEM;
 }
@@ -204,13 +211,15 @@ static int add_text(void *arg, const struct index_name *name)
 static int load_dir(struct loading *l, struct apply_name *dir)
 {
 	CLEANUP(buf) struct buf names = {0};
-	int r = index_file_list(l->x, dir->inode->rec.attr.ino, add_text, &names);
+	int r = index_file_list(l->x, dir->inode->rec.attr.ino, add_name, &names);
+	struct reader at = reader_of(names.data, names.len);
 
-	for (size_t at = 0; r == 0 && at < names.len;) {
-		const char *text = (const char *)names.data + at;
+	while (r == 0 && at.left > 0) {
+		uint64_t seq = read_u64(&at);
+		const char *text = (const char *)at.p;
 
-		at += strlen(text) + 1;
-		r = load_name(l, dir, text);
+		read_bytes(&at, strlen(text) + 1);
+		r = load_name(l, dir, text, seq);
 	}
 	return r;
 }

@@ -70,6 +70,7 @@ static int inherit(struct resolving *r, struct apply_inode *inode, const char *p
 	to->gid = attr->gid;
 	to->mtime = attr->mtime;
 	inode->rec.flags &= ~(uint32_t)INDEX_IMPLICIT;
+	inode->implied = true;
 	return r->below->xattrs(r->below->arg, path, inode);
 }
 
@@ -137,6 +138,7 @@ static int step_below(struct resolving *r, struct apply_name *name, struct ahead
 	if (inode == NULL)
 		return -ENOMEM;
 	inode->rec.flags = 0;
+	inode->implied = true;
 	if (found && S_ISDIR(attr.mode))
 		rc = inherit(r, inode, (const char *)path.data, &attr);
 	apply_set(r->a, name, inode);
@@ -202,15 +204,37 @@ int resolve_walk(struct resolving *r, struct apply_name *start, const char *path
 	return rc;
 }
 
-/* Which of two inodes for one name stays? Two directories become one; else the later member wins. */
+/* A directory that no member describes. */
+static bool is_implied(const struct apply_name *dir)
+{
+	return dir->inode->implied || (dir->inode->rec.flags & INDEX_IMPLICIT) != 0;
+}
+
+/* Which of two inodes for one name stays? The later member's; two directories become one, as the later says. */
 static bool takes_over(const struct apply_name *from, const struct apply_name *to)
 {
 	if (to->inode == NULL)
 		return true;
-	if (apply_is_dir(from) && (from->inode->rec.flags & INDEX_IMPLICIT) != 0 &&
-	    apply_is_dir(to))
-		return false;
+	if (apply_is_dir(from) && apply_is_dir(to)) {
+		if (is_implied(from))
+			return false;
+		if (is_implied(to))
+			return true;
+	}
 	return from->seq > to->seq;
+}
+
+/* The inode of FROM becomes that of TO, too. A directory hides what it would have hidden as a member in that place. */
+static void take_over(struct resolving *r, const struct apply_name *from, struct apply_name *to)
+{
+	uint32_t *flags = &from->inode->rec.flags;
+
+	if (apply_is_dir(from) && apply_is_dir(to))
+		*flags |= to->inode->rec.flags & INDEX_OPAQUE;
+	else if (apply_is_dir(from) && to->inode != NULL)
+		*flags = (*flags & ~(uint32_t)INDEX_IMPLICIT) | INDEX_OPAQUE;
+	apply_set(r->a, to, from->inode);
+	to->seq = from->seq;
 }
 
 /* What is in the directory FROM moves to the directory TO. FROM is emptied by its caller. */
@@ -230,10 +254,8 @@ static int move_into(struct resolving *r, struct apply_name *from, struct apply_
 		if (d == NULL)
 			return -ENOMEM;
 		d->whiteout |= c->whiteout;
-		if (c->inode != NULL && takes_over(c, d)) {
-			apply_set(r->a, d, c->inode);
-			d->seq = c->seq;
-		}
+		if (c->inode != NULL && takes_over(c, d))
+			take_over(r, c, d);
 		if (apply_is_dir(c) && apply_is_dir(d))
 			rc = move_into(r, c, d);
 	}
@@ -294,6 +316,7 @@ static int resolve_dir(struct resolving *r, struct apply_name *name)
 		rc = resolve_open_dir(r, name);
 	name->busy = false;
 	inode->rec.flags &= ~(uint32_t)INDEX_IMPLICIT;
+	inode->implied = true;
 	return rc;
 }
 

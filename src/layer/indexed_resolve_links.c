@@ -148,10 +148,7 @@ static int take_old_name(struct resolving *r, const char *path, struct apply_ino
 	return 0;
 }
 
-/*
- * The pending link's header goes for the file below, too: see indexed_apply.h. Of several links the last in the tree
- * counts; which was the last member nobody knows any more.
- */
+/* The pending link's header goes for the file below, too: see indexed_apply.h. Links come in the archive's order. */
 static int take_header(const struct apply_inode *from, struct apply_inode *to)
 {
 	const struct attr *said = &from->rec.attr;
@@ -227,6 +224,11 @@ static int resolve_link(struct resolving *r, struct apply_name *name)
 	return rc < 0 ? rc : 1;
 }
 
+static bool is_pending(const struct apply_name *n)
+{
+	return n->inode != NULL && (n->inode->rec.flags & INDEX_PENDING) != 0;
+}
+
 /* Links that wait for links that wait for themselves are dangling. */
 static int drop_pending(struct resolving *r)
 {
@@ -234,7 +236,7 @@ static int drop_pending(struct resolving *r)
 	int rc = 0;
 
 	for (n = apply_next(root, root); rc == 0 && n != NULL; n = apply_next(root, n)) {
-		if (n->inode == NULL || (n->inode->rec.flags & INDEX_PENDING) == 0)
+		if (!is_pending(n))
 			continue;
 		rc = report_name(r, APPLY_BAD_LINK, n);
 		apply_set(r->a, n, NULL);
@@ -242,18 +244,46 @@ static int drop_pending(struct resolving *r)
 	return rc;
 }
 
+static int compare_order(const void *a, const void *b)
+{
+	const struct apply_name *x = *(void *const *)a, *y = *(void *const *)b;
+
+	return (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+/* The names that are pending, in the order of the archive. */
+static int list_pending(const struct apply *a, struct apply_name ***ret_v, size_t *ret_n)
+{
+	struct apply_name *root = a->root, *n;
+	size_t count = 0;
+
+	for (n = apply_next(root, root); n != NULL; n = apply_next(root, n))
+		count += is_pending(n);
+	*ret_v = calloc(count + 1, sizeof(**ret_v));
+	if (*ret_v == NULL)
+		return -ENOMEM;
+	*ret_n = count;
+	count = 0;
+	for (n = apply_next(root, root); n != NULL; n = apply_next(root, n))
+		if (is_pending(n))
+			(*ret_v)[count++] = n;
+	qsort(*ret_v, count, sizeof(**ret_v), compare_order);
+	return 0;
+}
+
 int resolve_links(struct resolving *r)
 {
-	struct apply_name *root = r->a->root, *n;
+	CLEANUP(free) struct apply_name **v = NULL;
 	bool progress = true;
-	int rc = 0;
+	size_t n;
+	int rc = list_pending(r->a, &v, &n);
 
 	while (rc >= 0 && progress) {
 		progress = false;
-		for (n = apply_next(root, root); rc >= 0 && n != NULL; n = apply_next(root, n)) {
-			if (n->inode == NULL || (n->inode->rec.flags & INDEX_PENDING) == 0)
+		for (size_t i = 0; rc >= 0 && i < n; i++) {
+			if (!is_pending(v[i]))
 				continue;
-			rc = resolve_link(r, n);
+			rc = resolve_link(r, v[i]);
 			progress |= rc > 0;
 		}
 	}

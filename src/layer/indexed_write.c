@@ -42,7 +42,7 @@ struct writing {
 	struct index_builder *b;
 	struct list dirs;   /* struct apply_name, by number */
 	struct list inodes; /* struct apply_inode, by number */
-	uint64_t n_names;
+	bool ordered;	    /* somebody will ask for the order of the archive */
 };
 
 static void writing_done(struct writing *w)
@@ -75,9 +75,9 @@ static int write_name(struct writing *w, uint64_t parent, struct apply_name *n)
 {
 	struct apply_inode *inode = n->inode;
 	const struct index_rec *rec = inode != NULL ? &inode->rec : NULL;
+	uint64_t seq = w->ordered ? n->seq : 0;
 	int r;
 
-	w->n_names++;
 	if (inode == NULL)
 		return index_put_whiteout(w->b, parent, n->text, n->len);
 	r = number(w, inode);
@@ -86,8 +86,8 @@ static int write_name(struct writing *w, uint64_t parent, struct apply_name *n)
 	if (r < 0)
 		return r;
 	if (!has_own_record(inode))
-		return index_put_name(w->b, parent, n->text, n->len, rec);
-	return index_put_link(w->b, parent, n->text, n->len, rec->attr.ino,
+		return index_put_name(w->b, parent, n->text, n->len, seq, rec);
+	return index_put_link(w->b, parent, n->text, n->len, seq, rec->attr.ino,
 			      attr_dtype(rec->attr.mode));
 }
 
@@ -201,7 +201,11 @@ static uint64_t count_names(const struct apply *a)
 
 int indexed_write(struct apply *a, struct indexed_head *head, struct index_builder *b)
 {
-	CLEANUP(writing) struct writing w = {.b = b};
+	CLEANUP(writing)
+	struct writing w = {
+		.b = b,
+		.ordered = (head->flags & (INDEXED_IMPLICIT | INDEXED_PENDING)) != 0,
+	};
 	int r;
 
 	for (struct apply_inode *i = a->inodes; i != NULL; i = i->next)

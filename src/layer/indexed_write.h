@@ -33,14 +33,15 @@ struct indexed_head {
 
 /*
  * Writes the head (its n_names is filled in) and the tree, after all points: 0 or what index_build.c says.
- * Numbers the inodes of A, and takes the reserved names out of it.
+ * Numbers the inodes of A, and takes the reserved names out of it. The order of the archive goes in only where the
+ * head says that the tree is still to be resolved over others.
  */
 int indexed_write(struct apply *a, struct indexed_head *head, struct index_builder *b);
 
 /* -EUCLEAN: no head, or one that makes no sense. */
 int indexed_read_head(struct index_file *x, struct indexed_head *ret_head);
 
-/* Reads a whole index back into an empty tree. Total: -EUCLEAN for one whose directories go in circles. */
+/* Reads a whole index back into an empty tree, names with their order. Total: -EUCLEAN for one whose directories go in circles. */
 int indexed_load(struct index_file *x, struct apply *a);
 
 #endif

@@ -4,6 +4,7 @@
 
 _odd_layers.py list                     the names of all cases, one a line: NAME FAULT|-
 _odd_layers.py make NAME DIR            the case's layout in DIR, tag t
+_odd_layers.py tars NAME DIR            its layers alone: DIR/1.tar, DIR/2.tar...
 _odd_layers.py check NAME MOUNTPOINT    compares; prints what differs
 _odd_layers.py many N DIR               N layers: each writes `all` and its own fI; the even ones' stay
 
@@ -90,6 +91,12 @@ CASES = {
         [[d("usr/"), d("usr/lib/"), f("usr/lib/old", "old"), s("lib", "usr/lib"), s("abs", "/usr/lib")],
          [f("lib/new", "new"), f("abs/more", "more"), f("lib/.wh.old")]],
         "d usr\nd usr/lib\nf usr/lib/more more\nf usr/lib/new new\nl abs>/usr/lib\nl lib>usr/lib\n", "-"),
+    "one-place-by-two-ways": (
+        [[d("usr/"), d("usr/lib/"), f("usr/lib/old", "old"), s("lib", "usr/lib")],
+         [f("usr/lib/second", "A"), f("lib/second", "B"), f("lib/first", "A"), f("usr/lib/first", "B"),
+          f("usr/lib/app/x", "x"), d("lib/app/", mode=0o700), d("lib/dir/", mode=0o711), f("usr/lib/dir/y", "y")]],
+        "d usr\nd usr/lib\nd usr/lib/app\nd usr/lib/dir\nf usr/lib/app/x x\nf usr/lib/dir/y y\n"
+        "f usr/lib/first B\nf usr/lib/old old\nf usr/lib/second B\nl lib>usr/lib\n", "-"),
     "parent-link-stays-inside": ([[s("up", "../../../../b"), d("b/")], [f("up/x", "x")]],
                                  "d b\nf b/x x\nl up>../../../../b\n", "-"),
     "names": ([[d("./"), f("/abs", "1"), f("./dot/./x", "2"), f("dot//y", "3"), f("dot/../z", "4")]],
@@ -113,6 +120,11 @@ CASES = {
     "link-headers": ([[f("x", "x"), h("y", "x", mode=0o4711, mtime=77), f("low", "low", mode=0o600)],
                       [h("up", "low", mode=0o2755, mtime=88)]],
                      "f low low\nf up low\nf x x\nf y x\n", "-"),
+    "link-headers-in-order": (
+        [[f("low", "low", mode=0o600), f("two", "two")],
+         [h("a", "low", mode=0o4711, mtime=77), h("y", "two", mode=0o4711, mtime=77),
+          h("z", "low", mode=0o2755, mtime=88), h("b", "two", mode=0o2755, mtime=88)]],
+        "f a low\nf b two\nf low low\nf two two\nf y two\nf z low\n", "-"),
     "bytes": ([[f("\udcff\udcfe\n", "b"), f("t\u00e4st", "u")]], "f t\u00e4st u\nf \udcff\udcfe\n b\n", "-"),
     "long-names": ([[f(LONG, "l"), f(DEEP + "/x", "deep")]],
                    "".join("d " + "/".join(["d" * 100] * i) + "\n" for i in range(1, 21)) +
@@ -126,9 +138,14 @@ SAME = {
     "link-of-a-link-below": [("a/x", "l2", "l3")],
     "link-to-symlink": [("s", "s2")],
     "link-headers": [("x", "y"), ("low", "up")],
+    "link-headers-in-order": [("a", "low", "z"), ("b", "two", "y")],
 }
 # Modes and times that count.
-STATS = {"link-headers": {"x": (0o4711, 77), "low": (0o2755, 88)}}
+STATS = {
+    "link-headers": {"x": (0o4711, 77), "low": (0o2755, 88)},
+    "link-headers-in-order": {"low": (0o2755, 88), "two": (0o2755, 88)},
+    "one-place-by-two-ways": {"usr/lib/app": (0o700, 1000), "usr/lib/dir": (0o711, 1000)},
+}
 
 
 # ---- making ----
@@ -224,6 +241,10 @@ def main():
             print(name, fault)
     elif sys.argv[1] == "make":
         make(CASES[sys.argv[2]][0], sys.argv[3])
+    elif sys.argv[1] == "tars":
+        for i, members in enumerate(CASES[sys.argv[2]][0], 1):
+            with open(f"{sys.argv[3]}/{i}.tar", "wb") as out:
+                out.write(tar_of(members))
     elif sys.argv[1] == "many":
         make(list(many(int(sys.argv[2]))), sys.argv[3])
     else:

@@ -57,6 +57,19 @@ odd_case() {
 	fi
 }
 
+# The layers of NAME unpacked one over the other are what the mount shows: by umoci and by tar.
+as_unpacked() {
+	local name=$1 layer
+	umoci unpack --image "$I/$name:t" "$I/$name.umoci"
+	mkdir "$I/$name.tars" "$I/$name.tree"
+	odd tars "$name" "$I/$name.tars"
+	for layer in "$I/$name.tars"/*; do tar -C "$I/$name.tree" -xpf "$layer"; done
+	image "oci:$I/$name:t" "$M"
+	same_tree --no-root "$I/$name.umoci/rootfs" "$M"
+	same_tree --no-root "$I/$name.tree" "$M"
+	unmounted "$M"
+}
+
 # --- a real image -----------------------------------------------------------------------
 
 # Layers as umoci packs them, with gzip: enough of Debian for a shell, then changes of every kind on top.
@@ -379,6 +392,7 @@ ARCHIVE=$(cached_archive base)
 while read -r name fault; do
 	run_test "odd layers: $name" odd_case "$name" "$fault"
 done < <(odd list)
+run_test "one place by two ways, as umoci and tar have it" as_unpacked one-place-by-two-ways
 run_test "making a real image" make_real
 run_test "a real image is what umoci unpacks" real_gzip
 make_bare

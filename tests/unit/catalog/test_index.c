@@ -42,10 +42,10 @@ static int made(void)
 	for (int i = 0; i < 100000; i++)
 		cr_assert_eq(index_put_points(b, &i, sizeof(i)), 0);
 	cr_assert_eq(index_put_super(b, "key", "value", 5), 0);
-	cr_assert_eq(index_put_name(b, 1, "a", 1, &file), 0);
-	cr_assert_eq(index_put_link(b, 1, "b", 1, 3, DT_REG), 0);
+	cr_assert_eq(index_put_name(b, 1, "a", 1, 300, &file), 0);
+	cr_assert_eq(index_put_link(b, 1, "b", 1, 0, 3, DT_REG), 0);
 	cr_assert_eq(index_put_whiteout(b, 1, "c", 1), 0);
-	cr_assert_eq(index_put_link(b, 1, "d", 1, 3, DT_REG), 0);
+	cr_assert_eq(index_put_link(b, 1, "d", 1, UINT64_MAX, 3, DT_REG), 0);
 	cr_assert_eq(index_put_inode(b, &root), 0);
 	cr_assert_eq(index_put_inode(b, &linked), 0);
 	cr_assert_eq(index_put_xattr(b, 3, "user.a", "1", 1), 0);
@@ -65,7 +65,8 @@ static struct index_file *opened(int fd)
 
 static int add_name(void *arg, const struct index_name *name)
 {
-	buf_printf(arg, "%s:%ju:%u ", name->name, (uintmax_t)name->ino, name->dtype);
+	buf_printf(arg, "%s:%ju:%u:%ju ", name->name, (uintmax_t)name->ino, name->dtype,
+		   (uintmax_t)name->seq);
 	return 0;
 }
 
@@ -89,7 +90,7 @@ Test(index, round_trip)
 	cr_assert_eq(index_file_lookup(x, 1, "e", 1, &rec), -ENOENT);
 	cr_assert_eq(index_file_lookup(x, 2, "a", 1, &rec), -ENOENT);
 	cr_assert_eq(index_file_list(x, 1, add_name, &text), 0);
-	cr_assert_str_eq(buf_cstr(&text), "a:2:8 b:3:8 c:0:14 d:3:8 ");
+	cr_assert_str_eq(buf_cstr(&text), "a:2:8:300 b:3:8:0 c:0:14:0 d:3:8:18446744073709551615 ");
 	cr_assert_eq(index_file_xattr(x, 3, "user.a", value, sizeof(value)), 1);
 	cr_assert_eq(index_file_xattr(x, 3, "user.b", NULL, 0), 0);
 	cr_assert_eq(index_file_xattr(x, 3, "user.c", NULL, 0), -ENODATA);

@@ -4,7 +4,9 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "layer/indexed_write.h"
 #include "unit/layer/apply_world.h"
 
 /* A tree below: path, type, target. */
@@ -46,6 +48,25 @@ static ssize_t lower_readlink(void *arg, const char *path, char *target, size_t 
 static int lower_xattrs(void *arg, const char *path, struct apply_inode *inode)
 {
 	return find_lower(arg, path)->nlink == 9 ? apply_xattr_set(inode, "user.x", "1", 1) : 0;
+}
+
+/* The tree as a mount has it: out of the layer's own index. */
+static void store(struct world *w)
+{
+	CLEANUP(index_builder) struct index_builder *b = NULL;
+	CLEANUP(index_file) struct index_file *x = NULL;
+	struct indexed_head head = {.flags = INDEXED_IMPLICIT | INDEXED_PENDING};
+	const struct apply_options options = {.strict = w->a->options.strict};
+	int fd = memfd_create("index", MFD_CLOEXEC);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(index_builder_new(fd, &b), 0);
+	cr_assert_eq(indexed_write(w->a, &head, b), 0);
+	cr_assert_eq(index_finish(b, false), 0);
+	cr_assert_eq(index_file_open(fd, "index", &x, &w->err), 0, "%s", err_text(&w->err));
+	apply_free(w->a);
+	cr_assert_eq(apply_new(&options, &w->a), 0);
+	cr_assert_eq(indexed_load(x, w->a), 0);
 }
 
 static void resolve(struct world *w, const struct lower *tree)
@@ -122,15 +143,93 @@ Test(indexed_resolve, the_later_of_two_for_one_place_wins)
 		{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
 		{0},
 	};
-	CLEANUP(world) struct world w;
 
-	world_begin(&w, true);
-	file(&w, "lib/first");
-	file(&w, "usr/lib/first");
-	file(&w, "usr/lib/second");
-	file(&w, "lib/second");
-	resolve(&w, tree);
-	check_names(&w, "d usr\nd usr/lib\nf usr/lib/first 1536\nf usr/lib/second 3584\n");
+	for (int stored = 0; stored < 2; stored++) {
+		CLEANUP(world) struct world w;
+
+		world_begin(&w, true);
+		file(&w, "lib/first");
+		file(&w, "usr/lib/first");
+		file(&w, "usr/lib/second");
+		file(&w, "lib/second");
+		if (stored)
+			store(&w);
+		resolve(&w, tree);
+		check_names(&w, "d usr\nd usr/lib\nf usr/lib/first 1536\nf usr/lib/second 3584\n");
+	}
+}
+
+static uint32_t mode_of(const struct world *w, const char *path)
+{
+	struct apply_inode *inode;
+
+	cr_assert_eq(apply_find_path(w->a, path, &inode), 0);
+	cr_assert_not_null(inode, "%s", path);
+	return inode->rec.attr.mode;
+}
+
+/* A member that describes a directory counts, whether others made it before or after. */
+Test(indexed_resolve, a_described_directory_wins_over_one_that_is_only_needed)
+{
+	static const struct lower tree[] = {
+		{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
+		{"usr", S_IFDIR | 0755, NULL, 0, 2},
+		{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
+		{"usr/lib/below", S_IFDIR | 0711, NULL, 0, 2},
+		{0},
+	};
+
+	for (int stored = 0; stored < 2; stored++) {
+		CLEANUP(world) struct world w;
+
+		world_begin(&w, true);
+		file(&w, "usr/lib/app/x");
+		dir(&w, "lib/app/");
+		dir(&w, "lib/sooner/");
+		file(&w, "usr/lib/sooner/x");
+		file(&w, "usr/lib/below/x");
+		dir(&w, "lib/below/");
+		file(&w, "usr/lib/opaque/.wh..wh..opq");
+		dir(&w, "lib/opaque/");
+		if (stored)
+			store(&w);
+		resolve(&w, tree);
+		check_names(&w, "d usr\nd usr/lib\nd usr/lib/app\nd usr/lib/below\n"
+				"d usr/lib/opaque !\nd usr/lib/sooner\nf usr/lib/app/x 512\n"
+				"f usr/lib/below/x 2560\nf usr/lib/sooner/x 1536\n");
+		cr_expect_eq(mode_of(&w, "usr/lib/app"), S_IFDIR | 0700);
+		cr_expect_eq(mode_of(&w, "usr/lib/sooner"), S_IFDIR | 0700);
+		cr_expect_eq(mode_of(&w, "usr/lib/below"), S_IFDIR | 0700);
+		cr_expect_eq(mode_of(&w, "usr/lib/opaque"), S_IFDIR | 0700);
+	}
+}
+
+/* A directory over a file of the same layer is a new one, as where both are named alike. */
+Test(indexed_resolve, a_directory_in_the_place_of_a_file_hides_what_is_below)
+{
+	static const struct lower tree[] = {
+		{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
+		{"usr", S_IFDIR | 0755, NULL, 0, 2},
+		{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
+		{"usr/lib/a", S_IFDIR | 0711, NULL, 0, 2},
+		{0},
+	};
+
+	for (int stored = 0; stored < 2; stored++) {
+		CLEANUP(world) struct world w;
+
+		world_begin(&w, true);
+		file(&w, "usr/lib/a");
+		file(&w, "lib/a/x");
+		dir(&w, "usr/lib/b/");
+		file(&w, "lib/b");
+		if (stored)
+			store(&w);
+		resolve(&w, tree);
+		check_names(&w, "d usr\nd usr/lib\nd usr/lib/a !\nf usr/lib/a/x 1536\n"
+				"f usr/lib/b 2560\n");
+		cr_expect_eq(mode_of(&w, "usr/lib/a"), S_IFDIR | 0755);
+	}
 }
 
 Test(indexed_resolve, a_whiteout_stops_the_link)
@@ -214,6 +313,39 @@ Test(indexed_resolve, headers_of_links_to_files_below_count)
 	cr_assert_eq(inode->rec.attr.uid, 5);
 	cr_assert_str_eq(inode->xattrs->name, "user.k");
 	cr_assert_str_eq(inode->xattrs->next->name, "user.x");
+}
+
+static void hardlink_with(struct world *w, const char *path, uint32_t mode)
+{
+	struct tar_member m = {.type = TAR_HARDLINK, .path = path, .link = "f", .mode = mode};
+
+	m.path_len = strlen(path);
+	m.link_len = 1;
+	cr_assert_eq(apply_member(w->a, &m, &w->err), 0, "%s", err_text(&w->err));
+}
+
+/* Of several links to one file below it is the last member's, whatever the names. */
+Test(indexed_resolve, the_last_header_of_several_links_counts)
+{
+	static const struct lower tree[] = {{"f", S_IFREG | 0600, NULL, 7, 1}, {0}};
+	static const char *const orders[][3] = {
+		{"a", "b", "c"}, {"a", "c", "b"}, {"b", "a", "c"},
+		{"b", "c", "a"}, {"c", "a", "b"}, {"c", "b", "a"},
+	};
+
+	for (size_t i = 0; i < 2 * sizeof(orders) / sizeof(*orders); i++) {
+		CLEANUP(world) struct world w;
+
+		world_begin(&w, true);
+		for (uint32_t k = 0; k < 3; k++)
+			hardlink_with(&w, orders[i / 2][k], 0700 + k);
+		if (i % 2 != 0)
+			store(&w);
+		resolve(&w, tree);
+		cr_expect_eq(mode_of(&w, "f"), S_IFREG | 0702, "order %zu: %o", i,
+			     mode_of(&w, "f"));
+		cr_expect_eq(mode_of(&w, "a"), S_IFREG | 0702);
+	}
 }
 
 Test(indexed_resolve, the_link_came_before_the_target_was_replaced)
