@@ -324,16 +324,18 @@ int archive_index_open(struct archive_index *a, const char *name, struct blob **
 
 /* ---- the first look ------------------------------------------------------------------------ */
 
-/* The names that all writers of archives of images use at the top. */
+/* The names that all writers of archives of images use at the top; "sha256:HEX" is go-containerregistry's. */
 static bool is_of_images(const char *name)
 {
 	static const char *const known[] = {"index.json", "manifest.json", "oci-layout",
 					    "repositories", "blobs"};
+	struct digest d;
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
 		if (strcmp(name, known[i]) == 0)
 			return true;
-	return strncmp(name, "blobs/sha", 9) == 0 || strspn(name, "0123456789abcdef") >= 64;
+	return strncmp(name, "blobs/sha", 9) == 0 || strspn(name, "0123456789abcdef") >= 64 ||
+	       digest_parse(name, strlen(name), &d) == 0;
 }
 
 static int look_at(void *arg, const struct tar_member *t)

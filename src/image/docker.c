@@ -3,6 +3,7 @@
  * docker save's archives, which podman writes too: manifest.json is a list of images, each with the names of its
  * files. Three generations differ in those names only: ID/layer.tar, of which some are links to others;
  * blobs/sha256/HEX beside an OCI layout (Docker 25); the same with compressed layers (containerd's store).
+ * go-containerregistry (crane, ko, kaniko) has names of its own: sha256:HEX, and HEX.tar.gz of compressed layers.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,18 +15,42 @@
 #define IMAGES_MAX 4096u
 #define NAMED_MAX  20u
 
-/* The digest that the last part of PATH spells, with or without an ending such as ".json". */
+static const char *last_part(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
+}
+
+/* The digest that the last part of PATH spells, with or without "sha256:" and an ending such as ".json". */
 static void digest_of_path(const char *path, struct digest *ret)
 {
-	const char *slash = strrchr(path, '/'), *base = slash != NULL ? slash + 1 : path;
-	size_t len = strspn(base, "0123456789abcdef");
+	const char *base = last_part(path);
 	char text[DIGEST_TEXT_MAX];
+	size_t len;
 
 	*ret = (struct digest){0};
+	if (strncmp(base, "sha256:", 7) == 0)
+		base += 7;
+	len = strspn(base, "0123456789abcdef");
 	if (len != 64 || (base[len] != '\0' && base[len] != '.'))
 		return;
 	snprintf(text, sizeof(text), "sha256:%.64s", base);
 	(void)digest_parse(text, strlen(text), ret);
+}
+
+/*
+ * The digest that the name of a layer's file says its bytes have. HEX.tar, as skopeo and podman call it, is the DiffID
+ * once more, and HEX/layer.tar none.
+ */
+static void digest_of_layer(const char *path, struct digest *ret)
+{
+	const char *base = last_part(path);
+
+	*ret = (struct digest){0};
+	if (strncmp(path, "blobs/", 6) == 0 ||
+	    strcmp(base + strspn(base, "0123456789abcdef"), ".tar.gz") == 0)
+		digest_of_path(path, ret);
 }
 
 /* A name the list gives for a file; NULL with a sentence when it gives none. */
@@ -79,8 +104,7 @@ static int take_layer(struct image *image, struct image_source *s, size_t i, con
 		l->missing = l->unusable = true;
 		return audit_forgive(options->audit, -EBADMSG, err);
 	}
-	if (strncmp(name, "blobs/", 6) == 0)
-		digest_of_path(name, &l->digest);
+	digest_of_layer(name, &l->digest);
 	rc = s->ops->open_file(s, name, &blob, err);
 	l->missing = rc < 0;
 	l->unusable = rc < 0 && rc != -ENOENT;

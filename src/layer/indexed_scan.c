@@ -4,67 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "image/transcode.h"
-
-/* The longest name of an index in the cache. */
-#define NAME_MAX_LEN 256
-
-/* ---- how an index is called ---- */
-
-/*
- * By the DiffID, and for a compressed layer by its own digest too: the restart points are that blob's. A layer that nobody
- * has told the digests of goes by where it is and when it changed.
- */
-static int name_by_place(struct blob *b, char name[NAME_MAX_LEN])
-{
-	struct {
-		uint64_t dev, ino, size, off, len;
-		int64_t mtime, mtime_nsec, ctime, ctime_nsec;
-	} id = {.len = b->size};
-	struct hash128 hash;
-	struct stat st;
-	int fd = blob_fd(b, &id.off), r;
-
-	if (fd < 0)
-		return fd;
-	r = sys_fstat(fd, &st);
-	if (r < 0)
-		return r;
-	id.dev = st.st_dev;
-	id.ino = st.st_ino;
-	id.size = (uint64_t)st.st_size;
-	id.mtime = st.st_mtim.tv_sec;
-	id.mtime_nsec = st.st_mtim.tv_nsec;
-	id.ctime = st.st_ctim.tv_sec;
-	id.ctime_nsec = st.st_ctim.tv_nsec;
-	hash = hash128(&id, sizeof(id));
-	snprintf(name, NAME_MAX_LEN, "file-%016" PRIx64 "%016" PRIx64 ".idx", hash.high, hash.low);
-	return 0;
-}
-
-static int name_of(const struct indexed_source *s, enum compression c, char name[NAME_MAX_LEN])
-{
-	char diff[DIGEST_TEXT_MAX], stored[DIGEST_TEXT_MAX];
-	const char *alg = digest_alg_name(s->diff_id->alg);
-
-	if (s->diff_id->alg == DIGEST_NONE ||
-	    (c != COMPRESSION_NONE && s->digest->alg == DIGEST_NONE))
-		return name_by_place(s->blob, name);
-	digest_hex(s->diff_id, diff);
-	if (c == COMPRESSION_NONE)
-		snprintf(name, NAME_MAX_LEN, "%s-%s.idx", alg, diff);
-	else
-		snprintf(name, NAME_MAX_LEN, "%s-%s.%.32s.idx", alg, diff,
-			 digest_hex(s->digest, stored));
-	return 0;
-}
+#include "layer/indexed_key.h"
 
 /* ---- reading a layer ---- */
 
@@ -173,9 +119,9 @@ static int check_result(const struct indexed_source *s, const struct scan_result
 /* ---- layers that cannot be entered in the middle ---- */
 
 /* The file of frames that belongs to the index NAME. */
-static void name_frames(const char *name, char frames[NAME_MAX_LEN + 8])
+static void name_frames(const char *name, char frames[INDEXED_KEY_MAX + 8])
 {
-	snprintf(frames, NAME_MAX_LEN + 8, "%s.zst", name);
+	snprintf(frames, INDEXED_KEY_MAX + 8, "%s.zst", name);
 }
 
 /* An index begun anew: the points of the scan are no use. */
@@ -211,7 +157,7 @@ static int make_frames(struct scanning *s, struct indexed_cache *cache, struct i
 	CLEANUP(indexed_draft) struct indexed_draft frames = {.fd = -1, .dirfd = -1};
 	CLEANUP(points) struct points points = {0};
 	struct transcode_result result;
-	char file[NAME_MAX_LEN + 8];
+	char file[INDEXED_KEY_MAX + 8];
 	int r = indexed_draft_new(cache, &frames, s->err);
 
 	if (r < 0)
@@ -318,7 +264,7 @@ static int find_frames(struct indexed_cache *cache, const char *name,
 		       const struct indexed_head *head, struct blob **ret_bytes)
 {
 	CLEANUP(blob) struct blob *b = NULL;
-	char file[NAME_MAX_LEN + 8];
+	char file[INDEXED_KEY_MAX + 8];
 	int fd, r;
 
 	name_frames(name, file);
@@ -372,22 +318,41 @@ void indexed_found_done(struct indexed_found *f)
 	*f = (struct indexed_found){0};
 }
 
+/* A layer in an archive that is compressed as a whole, of which nobody has said the digest: it is read for it each time. */
+static int learn_digest(struct indexed_source *s, enum compression c,
+			const struct indexed_scan_options *options, struct digest *digest,
+			char name[INDEXED_KEY_MAX])
+{
+	int r = indexed_key_digest(s, options, digest);
+
+	if (r < 0)
+		return r;
+	s->digest = digest;
+	if (c == COMPRESSION_NONE)
+		s->diff_id = digest;
+	return indexed_key_of(s, c, name);
+}
+
 int indexed_get(struct indexed_cache *cache, const struct indexed_source *source,
 		const struct indexed_scan_options *options, struct indexed_found *ret_found,
 		struct err *err)
 {
 	CLEANUP(indexed_found) struct indexed_found f = {0};
-	char name[NAME_MAX_LEN];
+	struct indexed_source known = *source;
+	char name[INDEXED_KEY_MAX];
+	struct digest digest;
 	enum compression c;
 	int r = compression_detect(source->blob, &c);
 
 	if (r == 0)
-		r = name_of(source, c, name);
+		r = indexed_key_of(&known, c, name);
+	if (r == -ENOENT)
+		r = learn_digest(&known, c, options, &digest, name);
 	if (r < 0)
 		return err_errno(err, -r, "%s", source->name);
-	r = find(cache, source, c, name, &f);
+	r = find(cache, &known, c, name, &f);
 	if (r == -ENOENT)
-		r = make(cache, source, options, name, &f, err);
+		r = make(cache, &known, options, name, &f, err);
 	else if (r < 0)
 		return err_errno(err, -r, "%s: its index", source->name);
 	if (r < 0)
@@ -422,24 +387,16 @@ int indexed_chain(const struct digest *below, const struct digest *diff_id,
 	return digest_of(DIGEST_SHA256, text, strlen(text), ret_chain);
 }
 
-static void name_resolved(const struct digest *chain, char name[NAME_MAX_LEN])
-{
-	char hex[DIGEST_TEXT_MAX];
-
-	snprintf(name, NAME_MAX_LEN, "chain-%s-%s.idx", digest_alg_name(chain->alg),
-		 digest_hex(chain, hex));
-}
-
 int indexed_find_resolved(struct indexed_cache *cache, const struct indexed_head *head,
 			  const struct digest *chain, struct index_file **ret_index,
 			  struct indexed_head *ret_head)
 {
 	CLEANUP(index_file) struct index_file *x = NULL;
 	struct indexed_head is;
-	char name[NAME_MAX_LEN];
+	char name[INDEXED_KEY_MAX];
 	int r;
 
-	name_resolved(chain, name);
+	indexed_key_resolved(chain, name);
 	r = indexed_cache_find(cache, name, &x);
 	if (r == 0)
 		r = indexed_read_head(x, &is);
@@ -463,7 +420,7 @@ int indexed_make_resolved(struct indexed_cache *cache, struct index_file *alone,
 	CLEANUP(index_builder) struct index_builder *b = NULL;
 	CLEANUP(apply) struct apply *a = NULL;
 	struct indexed_head over = *head;
-	char file[NAME_MAX_LEN];
+	char file[INDEXED_KEY_MAX];
 	int r = apply_new(&options, &a);
 
 	if (r == 0)
@@ -478,7 +435,7 @@ int indexed_make_resolved(struct indexed_cache *cache, struct index_file *alone,
 		return r;
 	over.flags = INDEXED_RESOLVED;
 	over.chain = *chain;
-	name_resolved(chain, file);
+	indexed_key_resolved(chain, file);
 	r = index_builder_new(draft.fd, &b);
 	if (r == 0)
 		r = indexed_write(a, &over, b);

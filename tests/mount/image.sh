@@ -22,6 +22,7 @@ mkdir -p "$I" "$M"
 after_failure() { umount -l "$M" 2>/dev/null || true; }
 
 odd() { /usr/bin/python3 "$HERE/_odd_layers.py" "$@"; }
+crane() { /usr/bin/python3 "$HERE/_crane.py" "$@"; }
 same_tree() { /usr/bin/python3 "$HERE/_tree.py" "$@"; }
 image() { "$PLYFS" mount "$@"; }
 
@@ -280,6 +281,61 @@ altered_layer() {
 	eq "$(find "$WORK/none" -name 'draft-*')" "" "drafts left"
 }
 
+# --- archives with compressed layers ------------------------------------------------------
+
+# shows FILE KINDS [ID]: FILE is mounted, by its name and its ID too, and looked into. KINDS: of the names of the indexes,
+# all of which the first mount has made.
+shows() {
+	local file=$1 kinds=$2 id=${3:-} before ref
+	fresh_cache
+	image --cache "$WORK/c" "$file" "$M"
+	odd check parent-is-a-link-below "$M"
+	unmounted "$M"
+	eq "$(ls "$WORK/c/index-1" | sed 's/-.*//' | sort | uniq -c | xargs)" "$kinds" "indexes of $file"
+	before=$(cd "$WORK/c/index-1" && stat -c '%n %i' -- *)
+	for ref in "$file" "docker-archive:$file:h.org/x:1" ${id:+"docker-archive:$file:@$id"}; do
+		image --cache "$WORK/c" "$ref" "$M"
+		odd check parent-is-a-link-below "$M"
+		unmounted "$M"
+		eq "$(cd "$WORK/c/index-1" && stat -c '%n %i' -- *)" "$before" "indexes after $ref"
+	done
+	eq "$("$PLYFS" cat "$file" usr/lib/new)" new
+	eq "$("$PLYFS" ls "$file" usr/lib)" $'more\nnew'
+	contains "$("$PLYFS" check --strict "$file")" ": in order"
+}
+
+make_crane() {
+	odd make parent-is-a-link-below "$I/crane"
+	crane crane "$I/crane" "$I/crane.tar" >"$WORK/id"
+	crane nameless "$I/crane" "$I/nameless.tar"
+	crane crane "$I/crane" "$I/large.tar" 40000000
+	crane nameless "$I/crane" "$I/nameless-large.tar" 40000000
+	gzip -k "$I"/{crane,nameless}.tar
+	zstd -q "$I"/{crane,large,nameless,nameless-large}.tar
+}
+
+crane_archives() {
+	local id file
+	id=$(cat "$WORK/id")
+	for file in crane.tar{,.gz,.zst} large.tar.zst; do shows "$I/$file" "1 chain 2 sha256" "$id"; done
+	refused "has no image with the digest" "docker-archive:$I/crane.tar:@sha256:$(printf '0%.0s' {1..64})" "$M"
+}
+
+# Then the place is a layer's name; where that is none, nor one that lasts, the digest is computed.
+nameless_archives() {
+	local file
+	shows "$I/nameless.tar" "1 chain 2 file"
+	for file in nameless.tar.{gz,zst} nameless-large.tar.zst; do shows "$I/$file" "1 chain 2 sha256"; done
+}
+
+crane_lies() {
+	crane config "$I/crane" "$I/lie.tar"
+	refused "the bytes of sha256:.* have the digest sha256:" "$I/lie.tar" "$M"
+	crane layer "$I/crane" "$I/lie.tar"
+	refused "layer 2: its digest is sha256:.* and the image says" "$I/lie.tar" "$M"
+	contains "$("$PLYFS" check "$I/lie.tar")" "layer 2: its digest is sha256:"
+}
+
 # --- a writable layer, users --------------------------------------------------------------
 
 writable() {
@@ -410,6 +466,10 @@ run_test "nowhere to keep indexes" no_cache_at_all
 run_test "several first mounts at once" two_at_once
 run_test "drafts of the dead" dead_drafts
 run_test "a layer that is not what its digest says" altered_layer
+make_crane >/dev/null
+run_test "archives of crane, ko and kaniko" crane_archives
+run_test "compressed layers whose digests nobody says" nameless_archives
+run_test "names of archives that lie" crane_lies
 run_test "a writable layer" writable
 run_test "a writable layer over links into lower layers" writable_links
 run_test "a temporary writable layer" temporary

@@ -269,6 +269,101 @@ Test(docker, one_name_for_two_platforms)
 	opens(ref, ":x:1", "linux/odd", "odd");
 }
 
+/* As crane, ko and kaniko write it: layers are compressed, and the configuration comes first. */
+static void put_crane(const struct layout *l, const char *file, bool lie, struct digest *ret_id,
+		      struct digest *ret_layer)
+{
+	CLEANUP(buf) struct buf t = {0}, tar = {0}, gz = {0}, text = {0}, list = {0};
+	char hex[DIGEST_TEXT_MAX], id[DIGEST_TEXT_MAX], diff[DIGEST_TEXT_MAX], name[200];
+	struct digest d;
+
+	tarball_file(&tar, "f", "f", 1);
+	tarball_end(&tar);
+	put_gzip(&gz, tar.data, tar.len, 6, 0);
+	cr_assert_eq(digest_of(DIGEST_SHA256, tar.data, tar.len, &d), 0);
+	cr_assert_eq(digest_of(DIGEST_SHA256, gz.data, gz.len, ret_layer), 0);
+	buf_printf(
+		&text,
+		"{\"os\": \"linux\", \"architecture\": \"%s\", \"rootfs\": {\"diff_ids\": [\"%s\"]}}",
+		host_arch(), digest_format(&d, diff));
+	cr_assert_eq(digest_of(DIGEST_SHA256, text.data, text.len, ret_id), 0);
+	if (lie)
+		buf_put_u8(&text, '\n');
+	tarball_file(&t, digest_format(ret_id, id), text.data, text.len);
+	snprintf(name, sizeof(name), "%s.tar.gz", digest_hex(ret_layer, hex));
+	tarball_file(&t, name, gz.data, gz.len);
+	buf_printf(&list, "[{\"Config\": \"%s\", \"Layers\": [\"%s\"]}]", id, name);
+	tarball_file(&t, "manifest.json", list.data, list.len);
+	tarball_end(&t);
+	cr_assert(buf_ok(&t));
+	buf_clear(&gz);
+	put_gzip(&gz, t.data, t.len, 1, 0);
+	layout_write(l, file, t.data, t.len);
+	snprintf(name, sizeof(name), "%s.gz", file);
+	layout_write(l, name, gz.data, gz.len);
+}
+
+Test(docker, names_of_go_containerregistry)
+{
+	CLEANUP(layout) struct layout l;
+	struct digest id, layer, other;
+	char text[DIGEST_TEXT_MAX], ref[700];
+
+	layout_make(&l);
+	put_crane(&l, "a.tar", false, &id, &layer);
+	digest_format(&id, text);
+	for (int form = 0; form < 3; form++) {
+		CLEANUP(image) struct image *image = NULL;
+		CLEANUP(err) struct err e = {0};
+
+		snprintf(ref, sizeof(ref), "%s/a.tar%s", l.dir.path, form == 1 ? ".gz" : "");
+		if (form == 2)
+			snprintf(ref, sizeof(ref), "docker-archive:%s/a.tar:@%s", l.dir.path, text);
+		cr_assert_eq(image_open(ref, &(struct image_options){.strict = true}, &image, &e),
+			     0, "%s: %s", ref, err_text(&e));
+		cr_expect_eq(image->transport, TRANSPORT_DOCKER_ARCHIVE);
+		cr_expect(digest_equal(&image->id, &id));
+		cr_expect(digest_equal(&image->layers[0].digest, &layer));
+		cr_expect_eq(image->layers[0].compression, COMPRESSION_GZIP);
+		cr_expect_not(digest_equal(&image->layers[0].diff_id, &layer));
+	}
+	put_crane(&l, "lie.tar", true, &other, &layer);
+	snprintf(ref, sizeof(ref), "%s/lie.tar", l.dir.path);
+	image_refuses(ref, NULL, EBADMSG, "have the digest");
+}
+
+/* Names that only look like those say nothing. */
+Test(docker, names_that_are_no_digests)
+{
+	static const char hex[] =
+		"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+	static const struct {
+		int digits;
+		const char *end;
+	} names[] = {{63, ".tar.gz"},	 {64, "0.tar.gz"}, {64, ".tar"},
+		     {64, "/layer.tar"}, {64, ".tgz"},	   {64, ".tar.gz.old"}};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		CLEANUP(layout) struct layout l;
+		CLEANUP(image) struct image *image = NULL;
+		CLEANUP(buf) struct buf t = {0}, list = {0};
+		CLEANUP(err) struct err e = {0};
+		char config[200], layer[200], ref[600], name[200];
+
+		layout_make(&l);
+		put_image(&t, "a", host_arch(), config, layer);
+		snprintf(name, sizeof(name), "%.*s%s", names[i].digits, hex, names[i].end);
+		put_link(&t, '2', name, strchr(name, '/') != NULL ? "../layer" : "layer");
+		put_link(&t, '2', "layer", layer);
+		buf_printf(&list, "[{\"Config\": \"%s\", \"Layers\": [\"%s\"]}]", config, name);
+		finish(&l, &t, buf_cstr(&list), ref);
+		cr_assert_eq(image_open(ref, NULL, &image, &e), 0, "%s", err_text(&e));
+		/* As it is not compressed, the DiffID is its digest. */
+		cr_expect(digest_equal(&image->layers[0].digest, &image->layers[0].diff_id), "%s",
+			  name);
+	}
+}
+
 static void refuses_list(const char *list, int code, const char *why)
 {
 	CLEANUP(layout) struct layout l;
