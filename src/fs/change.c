@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "attr/acl.h"
+#include "base/log.h"
 #include "fs/change.h"
 
 int change_prepare(struct change *ch, struct fs *fs)
@@ -172,12 +173,29 @@ static int copy_symlink(struct change *ch, struct inode *inode, const struct ino
 	return 0;
 }
 
-/* The name of REC in the directory HOLDER of the layers. */
-static void put_lower_name(struct change *ch, const struct union_dir *holder, const char *name,
-			   const struct inode_rec *rec)
+/*
+ * The name of REC in the directory HOLDER of the layers. What had no record until now has no entry: where there is one
+ * it leads to something else, which must not lose its name.
+ */
+static int put_lower_name(struct change *ch, const struct union_dir *holder, const char *name,
+			  const struct inode_rec *rec)
 {
-	batch_put_entry(&ch->batch, fs_dir_ino(ch->fs, holder), name, strlen(name), rec->attr.ino,
+	uint64_t parent = fs_dir_ino(ch->fs, holder);
+	struct entry_rec there;
+	int r = catalog_entry(ch->fs->catalog, parent, name, strlen(name), &there);
+
+	if (r == 0) {
+		log_error("\"%s\" in inode %llu is inode %llu and cannot become %llu as well; were "
+			  "the layers changed?",
+			  name, (unsigned long long)parent, (unsigned long long)there.ino,
+			  (unsigned long long)rec->attr.ino);
+		return -ESTALE;
+	}
+	if (r != -ENOENT)
+		return r;
+	batch_put_entry(&ch->batch, parent, name, strlen(name), rec->attr.ino,
 			attr_dtype(rec->attr.mode));
+	return 0;
 }
 
 static int origin_of(const struct union_dir *dir, const char *name, char **ret_origin)
@@ -205,11 +223,9 @@ static int copy_up_dir(struct change *ch, struct union_dir *dir, struct inode_re
 	r = origin_of(dir, NULL, &rec.origin);
 	if (r == 0)
 		r = copy_xattrs(ch, dir, NULL, 0, &rec);
-	if (r < 0)
-		return r;
-	if (above != NULL)
-		put_lower_name(ch, above, union_dir_name(dir), &rec);
-	return add_rec(ch, &rec, ret_rec);
+	if (r == 0 && above != NULL)
+		r = put_lower_name(ch, above, union_dir_name(dir), &rec);
+	return r < 0 ? r : add_rec(ch, &rec, ret_rec);
 }
 
 /* 1 or 0: is the directory in the catalog, or will be with the change? */
@@ -277,8 +293,9 @@ static int copy_up(struct change *ch, struct inode *inode, struct inode_rec **re
 	if (inode->gone) {
 		make_orphan(ch, inode, &rec);
 	} else {
-		put_lower_name(ch, inode->dir, inode->name, &rec);
-		r = copy_up_dirs(ch, inode->dir);
+		r = put_lower_name(ch, inode->dir, inode->name, &rec);
+		if (r == 0)
+			r = copy_up_dirs(ch, inode->dir);
 	}
 	return r < 0 ? r : add_rec(ch, &rec, ret_rec);
 }

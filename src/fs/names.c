@@ -31,6 +31,12 @@ static int inode_of_rec(struct fs *fs, uint64_t ino, struct inode **ret_inode)
 		r = record_lower(fs, &rec, &ref);
 	if (r < 0)
 		return r;
+	/*
+	 * What is put into the catalog for names below it is put under the number that its own name leads to. That is
+	 * the number it had when it was copied up, and the layers may have another for it by now.
+	 */
+	if (ref.dir != NULL && S_ISDIR(rec.attr.mode))
+		union_dir_set_ino(ref.dir, ino);
 	slash = rec.origin != NULL ? strrchr(rec.origin, '/') : NULL;
 	*ret_inode = inodes_obtain(&fs->inodes, ino, rec.attr.mode, ref.dir != NULL ? &ref : NULL,
 				   slash != NULL ? slash + 1 : rec.origin);

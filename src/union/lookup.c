@@ -19,7 +19,7 @@ void union_ref_done(struct union_ref *r)
 /* The number of links is the sum of no one's: several layers' sub-directories may be the same. */
 static void fix_dir_attr(const struct union_dir *dir, struct attr *attr)
 {
-	attr->ino = dir->ino;
+	attr->ino = union_dir_ino(dir);
 	if (dir->n_parts > 1)
 		attr->nlink = 1;
 }

@@ -37,7 +37,12 @@ struct union_dir *union_dir_parent(const struct union_dir *dir)
 
 uint64_t union_dir_ino(const struct union_dir *dir)
 {
-	return dir->ino;
+	return atomic_load_explicit(&dir->ino, memory_order_relaxed);
+}
+
+void union_dir_set_ino(struct union_dir *dir, uint64_t ino)
+{
+	atomic_store_explicit(&dir->ino, ino, memory_order_relaxed);
 }
 
 size_t union_dir_parts(const struct union_dir *dir)
@@ -66,7 +71,7 @@ static struct union_dir *node_new(struct stack *s, struct place *path, struct pa
 	atomic_init(&d->refs, 1);
 	d->stack = s;
 	d->path = path;
-	d->ino = ino;
+	atomic_init(&d->ino, ino);
 	d->n_parts = (uint32_t)parts->n;
 	if (parts->n > 0)
 		memcpy(d->parts, parts->v, parts->n * sizeof(d->parts[0]));

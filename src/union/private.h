@@ -13,17 +13,17 @@
 #include "union/place.h"
 #include "union/union.h"
 
-/* A directory of the union. Everything but refs, node, listing, walked and asked is constant. */
+/* A directory of the union. Everything but refs, node, ino, listing, walked and asked is constant. */
 struct union_dir {
 	struct table_node node;	  /* protected by the lock of its stripe */
 	atomic_uint refs;	  /* becomes 0 only under the lock of its stripe */
 	struct stack *stack;	  /* borrowed */
 	struct union_dir *parent; /* owned reference; NULL for the root */
 	struct place *path;	  /* owned reference */
-	uint64_t ino;
-	struct listing *listing; /* owned; protected by stack.lists.lock */
-	atomic_uint walked;	 /* ahead.c's; when it was last listed with attributes; 0: never */
-	atomic_uint asked;	 /* readdir.c's; look-ups that a listing would have spared */
+	_Atomic uint64_t ino;	  /* the topmost part's, or what its user calls it */
+	struct listing *listing;  /* owned; protected by stack.lists.lock */
+	atomic_uint walked;	  /* ahead.c's; when it was last listed with attributes; 0: never */
+	atomic_uint asked;	  /* readdir.c's; look-ups that a listing would have spared */
 	uint32_t n_parts;
 	struct part parts[]; /* topmost first; each owns its references */
 };

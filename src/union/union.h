@@ -102,6 +102,12 @@ struct union_dir *union_dir_parent(const struct union_dir *dir);
 const char *union_dir_name(const struct union_dir *dir);
 /* As attr.ino of the directory, without asking a layer. */
 uint64_t union_dir_ino(const struct union_dir *dir);
+/*
+ * DIR has the number INO from now on, for all who hold it or find it: until its node goes, which is not before the last
+ * reference to it, or to anything below it, does. For one who knows directories by numbers that are to last longer than
+ * the layers' own: those change when a layer is copied, and when another part comes to be the topmost one.
+ */
+void union_dir_set_ino(struct union_dir *dir, uint64_t ino);
 
 /* How many layers have this directory. */
 size_t union_dir_parts(const struct union_dir *dir);

@@ -188,6 +188,55 @@ other_lowers() {
 	umount_plyfs "$WORK/t/mnt"
 }
 
+# The layers are copied, restored, added to: nothing of the upper goes, whatever numbers the directories have.
+changed_lowers() {
+	fresh
+	mkdir -p low/etc/{sub/deep,away,old} low/usr
+	for f in etc/{passwd,group,gone,sub/deep/f,away/x,away/y,old/x} usr/f; do echo "$f" >"low/$f"; done
+	mount_plyfs lowerdir=low,upperdir=upper,workdir=work "$WORK/t/mnt"
+	echo new >mnt/etc/new
+	rm mnt/etc/gone
+	echo deep >mnt/etc/sub/deep/new
+	mv mnt/etc/away mnt/there
+	rm -r mnt/etc/old && mkdir mnt/etc/old && echo opaque >mnt/etc/old/new
+	umount_plyfs "$WORK/t/mnt"
+	mv low restored && cp -a restored low
+	changed_once lower_changed=accept passwd x
+	umount_plyfs "$WORK/t/mnt"
+	mkdir -p upper/etc/sub upper/etc/away
+	echo beside >upper/etc/beside
+	changed_once lower_changed=refuse group y
+	eq "$(cat mnt/etc/beside)" beside
+	umount_plyfs "$WORK/t/mnt"
+	rm -r upper/etc
+	changed_once lower_changed=refuse sub/deep/f y
+	umount_plyfs "$WORK/t/mnt"
+}
+
+# changed_once OPTION FILE MOVED: copies FILE of etc and MOVED of the directory that was renamed up.
+changed_once() {
+	local pass
+	mount_plyfs "lowerdir=low,upperdir=upper,workdir=work,$1" "$WORK/t/mnt"
+	chmod 600 "mnt/etc/$2"
+	echo 2 >/proc/sys/vm/drop_caches
+	chmod 600 "mnt/there/$3"
+	for pass in 1 2 3; do
+		eq "$(cat mnt/etc/new mnt/etc/sub/deep/new mnt/etc/old/new)" $'new\ndeep\nopaque'
+		eq "$(ls mnt/there)" $'x\ny'
+		eq "$(ls mnt/etc/old)" new
+		[[ ! -e mnt/etc/gone && ! -e mnt/etc/away ]] || fail "a name came back"
+		eq "$(stat -c %a "mnt/etc/$2" "mnt/there/$3")" $'600\n600'
+		eq "$(find mnt -printf '%i\n' | sort | uniq -d)" '' 'numbers twice'
+		case $pass in
+		1) echo 2 >/proc/sys/vm/drop_caches ;;
+		2)
+			umount_plyfs "$WORK/t/mnt"
+			mount_plyfs lowerdir=low,upperdir=upper,workdir=work "$WORK/t/mnt"
+			;;
+		esac
+	done
+}
+
 lower_vanishes() {
 	fresh
 	for i in $(seq 20); do echo "$i" >"low/f$i"; done
@@ -208,7 +257,7 @@ lower_vanishes() {
 
 for t in missing_layer unreadable_layer layer_is_file upper_missing upper_not_writable upper_read_only \
 	loops bad_mountpoints bad_options no_dev_fuse no_fusermount newer_catalog damaged_catalog \
-	other_lowers lower_vanishes; do
+	other_lowers changed_lowers lower_vanishes; do
 	run_test "${t//_/ }" "$t"
 done
 finish
