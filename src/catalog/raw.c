@@ -50,7 +50,10 @@ enum {
 	OFF_SHIFT = 73,
 	OFF_MORE = 74
 };
-enum { TIME_SIZE = 12, KNOWN_FLAGS = INODE_HAS_XATTRS | INODE_HAS_ACL | INODE_HAS_CAPS };
+enum {
+	TIME_SIZE = 12,
+	KNOWN_FLAGS = INODE_HAS_XATTRS | INODE_HAS_ACL | INODE_HAS_CAPS | INODE_OTHER_LAYERS
+};
 
 static unsigned int mend_mode(uint8_t *value)
 {

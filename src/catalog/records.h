@@ -17,7 +17,8 @@
  * Inode numbers. New inodes are numbered from 2 upwards, below 2^48. An inode that began in a lower
  * layer keeps the number under which the union shows it (union/ino.h), which is 2^48 or more. So a
  * number never changes through copy-up, and a record found under the number of a lower file is that
- * file's record, under whichever of its names it was reached.
+ * file's record, under whichever of its names it was reached; unless the layers have changed since: see
+ * INODE_OTHER_LAYERS.
  */
 #define CATALOG_FIRST_LOWER_INO ((uint64_t)1 << 48)
 
@@ -35,6 +36,8 @@ enum inode_flags {
 	INODE_HAS_XATTRS = 1 << 0, /* may be set although the last one is gone */
 	INODE_HAS_ACL = 1 << 1,	   /* has system.posix_acl_access or _default (may be stale-true) */
 	INODE_HAS_CAPS = 1 << 2,   /* has security.capability (may be stale-true) */
+	INODE_OTHER_LAYERS =
+		1 << 3, /* made over other lower layers: its number says nothing of theirs */
 };
 
 /*

@@ -80,10 +80,17 @@ int inode_of_entry(struct fs *fs, uint64_t ino, struct inode **ret_inode, struct
 }
 
 /*
- * A record under the number of a lower inode that has no entry and no other name is another inode's:
- * the layers are not those that the upper was made over, or were changed under it. An error is better than the
- * other's bytes under this name.
+ * NAME's lower inode has no entry, and the record under its number is another inode's: the layers are not those that
+ * the upper was made over, or were changed under it. An error is better than the other's bytes under this name.
  */
+static int number_is_taken(const struct inode *dir, const char *name)
+{
+	log_error("\"%s\" in inode %llu: its lower file has the inode number of another that was "
+		  "copied up; were the layers changed?",
+		  name, (unsigned long long)dir->ino);
+	return -ESTALE;
+}
+
 static int check_number_is_free(struct fs *fs, struct inode *dir, const char *name, uint64_t ino)
 {
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
@@ -91,10 +98,46 @@ static int check_number_is_free(struct fs *fs, struct inode *dir, const char *na
 
 	if (r != 0)
 		return r == -ENOENT ? 0 : r;
-	log_error("\"%s\" in inode %llu: its lower file has the inode number of another that was "
-		  "copied up; were the layers changed?",
-		  name, (unsigned long long)dir->ino);
-	return -ESTALE;
+	return number_is_taken(dir, name);
+}
+
+/*
+ * 1, 0 or -errno: is REC, whose number the lower file REF has, that file's? Its origin is another name of REF then. When
+ * nothing of the lower file is left in a record there is no origin, and the number and what cannot change have to do.
+ */
+static int is_record_of(struct fs *fs, const struct inode_rec *rec, const struct union_ref *ref)
+{
+	CLEANUP(union_ref) struct union_ref origin = {0};
+	const struct attr *a = &rec->attr, *b = &ref->attr;
+	int r;
+
+	if (((a->mode ^ b->mode) & S_IFMT) != 0)
+		return 0;
+	if (rec->origin == NULL && (fs->renumbered || (rec->flags & INODE_OTHER_LAYERS)))
+		return 0;
+	if (rec->origin == NULL)
+		return a->rdev_major == b->rdev_major && a->rdev_minor == b->rdev_minor &&
+		       (!S_ISLNK(a->mode) || a->size == b->size);
+	r = union_walk(fs->stack, rec->origin, &origin);
+	if (r < 0)
+		return r == -ENOENT || r == -ENOTDIR ? 0 : r;
+	return origin.attr.ino == b->ino;
+}
+
+/* NAME is one of several of a lower file: -ENOENT when none of them was copied up. */
+static int inode_of_link(struct fs *fs, struct inode *dir, const char *name,
+			 const struct union_ref *ref, struct inode **ret_inode,
+			 struct attr *ret_attr)
+{
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	int r = record_load(fs, ref->attr.ino, &rec);
+
+	if (r < 0)
+		return r;
+	r = is_record_of(fs, &rec, ref);
+	if (r <= 0)
+		return r < 0 ? r : number_is_taken(dir, name);
+	return inode_of_number(fs, ref->attr.ino, ret_inode, ret_attr);
 }
 
 /*
@@ -110,7 +153,7 @@ static int inode_of_ref(struct fs *fs, struct inode *dir, const char *name, stru
 	int r;
 
 	if (fs->catalog != NULL && ref->attr.nlink > 1 && !S_ISDIR(ref->attr.mode)) {
-		r = inode_of_number(fs, ref->attr.ino, ret_inode, ret_attr);
+		r = inode_of_link(fs, dir, name, ref, ret_inode, ret_attr);
 		if (r != -ENOENT)
 			return r;
 	} else if (fs->catalog != NULL) {

@@ -65,7 +65,14 @@ int fs_recover_replayed(const struct fs_options *options, struct catalog *c, int
  */
 int fs_keep_lost(const struct fs_options *options, struct catalog *c, int dir, struct err *err);
 
-/* Identities of the layers under an upper, as text, one line a layer, topmost first. */
+/*
+ * accept.c: the upper is taken over other layers, described by IS, than those that it was made over, described by WAS: before
+ * that is written down. 0 or -errno.
+ */
+int fs_upper_accept(struct fs *fs, const char *was, const char *is);
+
+/* Identities of the layers under an upper, as text, one line a layer, topmost first. A line begins with the identity. */
+#define STACK_ID_LEN 32
 int stack_describe(const struct fs *fs, size_t n_own, struct buf *out, struct err *err);
 
 #endif

@@ -186,8 +186,6 @@ static const char *next_line(const char **text, size_t *ret_len)
 	return line;
 }
 
-#define ID_LEN 32
-
 /* Names the first layer that differs. */
 static int compare_stacks(const struct fs *fs, const char *was, const char *is, struct err *err)
 {
@@ -195,16 +193,18 @@ static int compare_stacks(const struct fs *fs, const char *was, const char *is, 
 		size_t was_len, is_len;
 		const char *a = next_line(&was, &was_len), *b = next_line(&is, &is_len);
 
-		if (was_len > ID_LEN && is_len > ID_LEN && memcmp(a, b, ID_LEN) == 0)
+		if (was_len > STACK_ID_LEN && is_len > STACK_ID_LEN &&
+		    memcmp(a, b, STACK_ID_LEN) == 0)
 			continue;
 		return err_set(
 			err, ESTALE,
 			"upper %s was made over other layers: layer %zu from the top was \"%.*s\" and is \"%.*s\" now; "
 			"mount it over the layers it was made over, or take these with -o lower_changed=accept",
-			fs->options->upper, n, was_len > ID_LEN ? (int)was_len - ID_LEN - 1 : 0,
-			a + (was_len > ID_LEN ? ID_LEN + 1 : 0),
-			is_len > ID_LEN ? (int)is_len - ID_LEN - 1 : 0,
-			b + (is_len > ID_LEN ? ID_LEN + 1 : 0));
+			fs->options->upper, n,
+			was_len > STACK_ID_LEN ? (int)was_len - STACK_ID_LEN - 1 : 0,
+			a + (was_len > STACK_ID_LEN ? STACK_ID_LEN + 1 : 0),
+			is_len > STACK_ID_LEN ? (int)is_len - STACK_ID_LEN - 1 : 0,
+			b + (is_len > STACK_ID_LEN ? STACK_ID_LEN + 1 : 0));
 	}
 	return 0;
 }
@@ -239,6 +239,9 @@ int fs_upper_check_stack(struct fs *fs, const struct layers *l, struct err *err)
 			return 0;
 		log_warn("%s", err_text(err));
 		forget(err);
+		r = fs_upper_accept(fs, buf_cstr(&was), buf_cstr(&now));
+		if (r < 0)
+			return err_errno(err, -r, "upper %s", fs->options->upper);
 	}
 	return fs->read_only ? 0 : put_stack(fs, &now, err);
 }

@@ -34,6 +34,7 @@ struct fs {
 	struct stat upper_st;		  /* as it was before anything of ours was put into it */
 	bool read_only;
 	bool snapshot;
+	bool renumbered; /* all records are like INODE_OTHER_LAYERS, which could not be written */
 	struct inodes inodes;
 	atomic_uint unlinked;	 /* seconds; the latest `unlinked` of all inodes */
 	atomic_uint orphaned;	 /* seconds; when an inode last lost its last name; 0: never */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Layers that were copied, exchanged or changed since the upper was made: what is in the upper stays. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 
 #include "unit/fs/support.h"
 
@@ -220,4 +223,153 @@ Test(changed_layers, the_number_above)
 	world_open(&w);
 	ok(fs_readdir(w.fs, hold(&w, "etc/low"), 0, emit_dotdot, &above));
 	cr_assert_eq(above, ino_of(&w, "etc"));
+}
+
+/* The file of two names that was copied up has moved: another one has the names, and it has others. */
+static void exchange_links(struct world *w, const char *layer)
+{
+	char to[64];
+
+	world_close(w);
+	snprintf(to, sizeof(to), "%s/b", layer);
+	cr_assert_eq(rename("l0/a", to), 0);
+	snprintf(to, sizeof(to), "%s/b2", layer);
+	cr_assert_eq(rename("l0/a2", to), 0);
+	snprintf(to, sizeof(to), "%s/a", layer);
+	put_file(to, "another");
+	world_open(w);
+}
+
+static void put_two(struct world *w)
+{
+	world_init(w, 1);
+	put_file("l0/a", "a lower file");
+	put_link("l0/a", "l0/a2");
+	world_open(w);
+}
+
+/* Better no bytes than those of another file, which would also be written to. */
+Test(changed_layers, a_link_with_the_number_of_another_file)
+{
+	CLEANUP(world) struct world w;
+	struct attr a;
+
+	put_two(&w);
+	ok(t_chmod(&w, "a", 0600));
+	exchange_links(&w, "l0");
+	fails(ESTALE, t_stat(&w, "b", &a));
+	fails(ESTALE, t_pwrite(&w, "b2", "x", 1, 0));
+	cr_assert_eq(mode_of(&w, "a"), 0600);
+	ok(t_write(&w, "c", "c"));
+}
+
+Test(changed_layers, a_link_of_an_accepted_layer)
+{
+	CLEANUP(world) struct world w;
+	struct attr a;
+
+	put_two(&w);
+	ok(t_pwrite(&w, "a2", "A", 1, 0));
+	ok(t_chmod(&w, "a", 0600));
+	put_dir("other");
+	world_set_lowers(&w, "other");
+	w.o.any_lower = true;
+	w.o.read_only = true;
+	exchange_links(&w, "other");
+	fails(ESTALE, t_stat(&w, "b", &a));
+	w.o.read_only = false;
+	world_reopen(&w);
+	fails(ESTALE, t_stat(&w, "b", &a));
+	assert_text(&w, "a2", "A lower file");
+	w.o.any_lower = false;
+	world_reopen(&w);
+	fails(ESTALE, t_pwrite(&w, "b2", "x", 1, 0));
+	assert_names(&w, "", "a a2 b b2");
+	assert_text(&w, "a", "another");
+}
+
+/* Layers that come on top leave those below their numbers. */
+Test(changed_layers, a_link_below_an_accepted_layer)
+{
+	CLEANUP(world) struct world w;
+
+	put_two(&w);
+	ok(t_pwrite(&w, "a2", "A", 1, 0));
+	world_close(&w);
+	put_file("top/new", "new");
+	world_set_lowers(&w, "top:l0");
+	w.o.any_lower = true;
+	world_open(&w);
+	assert_names(&w, "", "a a2 new");
+	assert_text(&w, "a", "A lower file");
+	ok(t_pwrite(&w, "a", "T", 1, 2));
+	assert_text(&w, "a2", "A Tower file");
+	world_assert_lasting(&w);
+	/* Away again: another one could take its place. */
+	world_close(&w);
+	world_set_lowers(&w, "l0");
+	world_open(&w);
+	fails(ESTALE, t_stat(&w, "a", &(struct attr){0}));
+	assert_text(&w, "a2", "A Tower file");
+}
+
+/* A tmpfs numbers from the start: what is made in the same order has the same numbers. */
+Test(changed_layers, a_link_with_the_number_of_another_type)
+{
+	CLEANUP(world) struct world w;
+	struct stat before, after;
+	struct attr a;
+
+	world_init(&w, 1);
+	if (!put_mount("l0", 0, "size=8m"))
+		cr_skip_test("mounting is not allowed");
+	put_file("l0/a", "a lower file");
+	put_link("l0/a", "l0/a2");
+	cr_assert_eq(lstat("l0/a", &before), 0);
+	world_open(&w);
+	ok(t_write(&w, "a", "all of it written"));
+	world_close(&w);
+	cr_assert_eq(umount("l0"), 0);
+	cr_assert_eq(mount("tmpfs", "l0", "tmpfs", 0, "size=8m"), 0);
+	put_symlink("target", "l0/s");
+	put_link("l0/s", "l0/s2");
+	cr_assert_eq(lstat("l0/s", &after), 0);
+	cr_assert_eq(before.st_ino, after.st_ino);
+	w.o.any_lower = true;
+	world_open(&w);
+	assert_text(&w, "a", "all of it written");
+	fails(ESTALE, t_stat(&w, "s", &a));
+	fails(ESTALE, t_stat(&w, "s2", &a));
+	world_close(&w);
+	umount("l0");
+}
+
+/* The other names still lead to the record when the one that its origin names has gone elsewhere. */
+Test(changed_layers, links_of_layers_that_are_the_same)
+{
+	CLEANUP(world) struct world w;
+
+	world_init(&w, 2);
+	put_file("l1/d/one", "linked");
+	put_link("l1/d/one", "l1/e/two");
+	put_link("l1/d/one", "l1/three");
+	put_symlink("target", "l1/s");
+	put_link("l1/s", "l1/e/s2");
+	put_file("l0/d/x", "x");
+	world_open(&w);
+	ok(t_chmod(&w, "d/one", 0600));
+	ok(t_chown(&w, "s", 1, 1));
+	ok(t_rename(&w, "d/one", "e/moved", 0));
+	ok(t_rename(&w, "d", "f", 0));
+	world_reopen(&w);
+	cr_assert_eq(mode_of(&w, "three"), 0600);
+	cr_assert_eq(ino_of(&w, "e/two"), ino_of(&w, "e/moved"));
+	cr_assert_eq(stat_of(&w, "e/s2").uid, 1);
+	ok(t_pwrite(&w, "e/two", "L", 1, 0));
+	assert_text(&w, "three", "Linked");
+	ok(t_write(&w, "three", "whole"));
+	ok(t_unlink(&w, "e/moved"));
+	world_reopen(&w);
+	assert_text(&w, "e/two", "whole");
+	world_assert_lasting(&w);
 }
