@@ -16,6 +16,17 @@
 
 #include "base/log.h"
 
+void standard_fill(void)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		/* It becomes FD, as those below are open. A name without access is there also without /dev. */
+		if (open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) < 0)
+			(void)open("/", O_PATH);
+	}
+}
+
 static void note(struct inherited *in, int fd)
 {
 	int *grown = reallocarray(in->fds, in->n + 1, sizeof(*grown));
@@ -125,8 +136,7 @@ int daemon_ready(int ready_fd, const struct inherited *in, int keep)
 		log_warn("cannot change to /: %s", strerror(errno));
 	for (int fd = 0; fd <= 2; fd++)
 		dup2(null, fd);
-	if (null > 2)
-		close(null);
+	close(null);
 	inherited_close(in, keep);
 	log_set_target(LOG_TARGET_SYSLOG);
 	r = write(ready_fd, "", 1) == 1 ? 0 : -EPIPE;

@@ -6,13 +6,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/*
+ * To be called first: what is closed of standard input, output and error is opened, so that no descriptor of ours becomes one of
+ * them. Reading and writing there stay errors.
+ */
+void standard_fill(void);
+
 /* Descriptors that were open when the program began: those of whoever started it. */
 struct inherited {
 	int *fds; /* owned */
 	size_t n;
 };
 
-/* Notes all descriptors from 3 on; to be called first. */
+/* Notes all descriptors from 3 on; to be called before there are others. */
 void inherited_note(struct inherited *in);
 /* Closes them all but KEEP (-1: none). */
 void inherited_close(const struct inherited *in, int keep);

@@ -35,6 +35,7 @@ int main(int argc, char **argv)
 	struct invocation by = {.name = slash != NULL ? slash + 1 : name};
 	int status;
 
+	standard_fill();
 	mem_settle();
 	inherited_note(&by.inherited);
 	by.as_fuse_overlayfs = strcmp(by.name, "fuse-overlayfs") == 0;
