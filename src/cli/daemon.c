@@ -106,7 +106,10 @@ int daemon_fork(int *ret_ready_fd)
 	}
 	child = fork();
 	if (child < 0) {
-		fprintf(stderr, "plyfs: cannot fork: %s\n", strerror(errno));
+		fprintf(stderr, "plyfs: cannot fork: %s\n",
+			errno != EAGAIN ? strerror(errno)
+					: "no more processes and threads are allowed; raise the "
+					  "user's limit (ulimit -u) or the cgroup's (pids.max)");
 		close(fds[0]);
 		close(fds[1]);
 		return 1;

@@ -98,6 +98,14 @@ static void serve(struct worker *w)
 	}
 }
 
+/* Whoever is let through lets the next one through. */
+static void pass_gate(struct front *f)
+{
+	while (sem_wait(&f->gate) < 0)
+		;
+	sem_post(&f->gate);
+}
+
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
@@ -106,6 +114,7 @@ static void *worker_main(void *arg)
 	atomic_store(&w->tid, sys_gettid());
 	if (w->idle_class && sys_sched_idle(0, true) < 0)
 		lead_without_idler(f);
+	pass_gate(f);
 	serve(w);
 	lead_ended(w);
 	if (atomic_fetch_sub(&f->running, 1) == 1)
@@ -139,19 +148,18 @@ bool loop_spawn(struct front *f)
 	return true;
 }
 
-static void start_all(struct front *f)
+static void make_all(struct front *f)
 {
 	struct lead *l = &f->lead;
 
-	/* First, as it may turn out that there is none. */
-	if (l->idler != NULL && start(f, l->idler, true) < 0) {
+	while (l->n_workers < l->n_wanted && loop_spawn(f))
+		;
+	if (l->n_workers > 0 && l->n_workers < l->n_wanted)
+		log_warn("only %u of %u threads could be started", l->n_workers, l->n_wanted);
+	if (l->idler != NULL && (l->n_workers == 0 || start(f, l->idler, true) < 0)) {
 		l->idler = NULL;
 		l->pace.may_idle = false;
 	}
-	while (l->n_workers < l->n_wanted && loop_spawn(f))
-		;
-	if (l->n_workers < l->n_wanted)
-		log_warn("only %u of %u threads could be started", l->n_workers, l->n_wanted);
 }
 
 void loop_stop(struct front *f)
@@ -160,6 +168,7 @@ void loop_stop(struct front *f)
 	struct lead *l = &f->lead;
 
 	atomic_store(&f->stop, true);
+	loop_start(f);
 	lead_wake_all(f);
 	/* A worker may be between its look at `stop` and its read(2): wake it until it is gone. */
 	while (atomic_load(&f->running) > 0) {
@@ -176,19 +185,20 @@ void loop_stop(struct front *f)
 	lead_done(f);
 }
 
-int loop_start(struct front *f)
+int loop_prepare(struct front *f)
 {
-	int r = lead_init(f);
+	int r = sem_init(&f->gate, 0, 0) < 0 ? -errno : lead_init(f);
 
 	if (r < 0)
 		return r;
-	/* One for this function, so that workers that end at once do not count as the last. */
-	atomic_store(&f->running, 1);
-	start_all(f);
-	if (atomic_fetch_sub(&f->running, 1) == 1)
-		eventfd_write(f->done_fd, 1);
+	make_all(f);
 	if (atomic_load(&f->lead.n_workers) > 0)
 		return 0;
 	loop_stop(f);
 	return -EAGAIN;
+}
+
+void loop_start(struct front *f)
+{
+	sem_post(&f->gate);
 }

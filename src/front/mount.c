@@ -199,6 +199,9 @@ static int explain_failure(const char *mountpoint, const char *said, struct err 
 			       "cannot mount on %s: that needs privileges or fusermount3, which is "
 			       "not installed (package fuse3)",
 			       mountpoint);
+	/* Of fusermount3. */
+	if (strstr(said, strerror(EAGAIN)) != NULL)
+		return err_set(err, EAGAIN, "cannot mount on %s: " FRONT_NO_MORE, mountpoint);
 	return err_set(err, EIO, "cannot mount on %s%s%s", mountpoint, said[0] != '\0' ? ": " : "",
 		       said);
 }

@@ -13,6 +13,11 @@
 #include "front/session.h"
 #include "front/stats.h"
 
+/* What EAGAIN of a new thread or process means. */
+#define FRONT_NO_MORE                                                                              \
+	"no more processes and threads are allowed; raise the user's limit (ulimit -u) or the "    \
+	"cgroup's (pids.max)"
+
 /* The largest read and write; more than 256 pages the kernel does not send by default. */
 #define FRONT_MAX_WRITE (1 << 20)
 
@@ -37,6 +42,7 @@ struct front {
 
 	atomic_bool stop; /* no more requests are to be received */
 	atomic_uint running;
+	sem_t gate;	  /* shut until the workers are to serve */
 	struct lead lead; /* and the workers */
 
 	pthread_key_t scratch_key; /* struct scratch of each thread */
@@ -93,8 +99,13 @@ int loop_buf_init(struct loop_buf *b);
 void loop_buf_done(struct loop_buf *b);
 DEFINE_CLEANUP(struct loop_buf, loop_buf, loop_buf_done)
 int loop_step(struct front *f, struct loop_buf *b);
-/* Starts the workers; at least one, or -errno. */
-int loop_start(struct front *f);
+/*
+ * Makes the threads of the workers, which wait for loop_start(): at least one, or -errno (-EAGAIN: there may be no more
+ * threads). After 0 loop_stop() must be called.
+ */
+int loop_prepare(struct front *f);
+/* The workers serve from now on. */
+void loop_start(struct front *f);
 /* For the main thread, without a lock: starts one more worker; false: not now. */
 bool loop_spawn(struct front *f);
 /* Tells the workers to stop, wakes them and waits until they have. */

@@ -72,6 +72,16 @@ static int front_new(struct fs *fs, const struct front_options *options, struct 
 	return 0;
 }
 
+/* Before anybody is told of a mount: one without threads would answer nothing. */
+static int make_threads(struct front *f, struct err *err)
+{
+	int r = loop_prepare(f);
+
+	if (r == -EAGAIN)
+		return err_set(err, EAGAIN, "cannot start a thread: " FRONT_NO_MORE);
+	return r < 0 ? err_errno(err, -r, "cannot start a thread") : 0;
+}
+
 int front_open(struct fs *fs, const struct front_options *options, struct front **ret_front,
 	       struct err *err)
 {
@@ -88,6 +98,9 @@ int front_open(struct fs *fs, const struct front_options *options, struct front 
 	r = control_init(f);
 	if (r < 0)
 		return err_errno(err, -r, "cannot receive signals");
+	r = make_threads(f, err);
+	if (r < 0)
+		return r;
 	fuse_set_log_func(libfuse_log);
 	*ret_front = steal_ptr(&f);
 	return 0;
@@ -143,12 +156,10 @@ int front_run(struct front *f, int (*ready)(void *arg), void *arg, struct err *e
 		return r;
 	mount_note_dev(f);
 	mount_raise_read_ahead(f);
+	loop_start(f);
 	r = ready(arg);
 	if (r < 0)
 		return err_errno(err, -r, "nobody waits for the mount any more");
-	r = loop_start(f);
-	if (r < 0)
-		return err_errno(err, -r, "cannot start a thread");
 	control_run(f);
 	return 0;
 }
@@ -168,6 +179,8 @@ void front_close(struct front *f)
 {
 	if (f == NULL)
 		return;
+	if (f->lead.workers != NULL)
+		loop_stop(f);
 	if (f->session != NULL) {
 		abandon(f);
 #if FRONT_FUSE_3_18

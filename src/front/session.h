@@ -14,7 +14,8 @@ struct front;
 
 /*
  * Mounts FS at OPTIONS->mountpoint (read-only when FS is) and blocks SIGTERM, SIGINT, SIGHUP and
- * SIGUSR1 in this thread, so that threads started afterwards do not get them. FS and OPTIONS must
+ * SIGUSR1 in this thread, so that threads started afterwards do not get them. The threads that serve are
+ * there afterwards. FS and OPTIONS must
  * outlive RET_FRONT. No request is answered before front_run(). After a failure nothing is mounted,
  * and ERR has one sentence with what libfuse or fusermount3 had to say.
  */
@@ -23,7 +24,7 @@ int front_open(struct fs *fs, const struct front_options *options, struct front 
 
 /*
  * Serves until the mount is gone. READY is called once, when the kernel's INIT has been answered
- * and before any other request is; what it returns when negative ends the mount. SIGTERM, SIGINT
+ * and others are; what it returns when negative ends the mount. SIGTERM, SIGINT
  * and SIGHUP write back what the kernel still holds, unmount and end; SIGUSR1 logs statistics. To be
  * called in the thread that called front_open(). 0 after an orderly end.
  */

@@ -70,8 +70,56 @@ closed_output() {
 	contains "$(cat err)" nowhere
 }
 
+# limited N: mounts with at most N processes and threads, in a shell that is not limited. Says "served" or "refused".
+limited() {
+	local rc=0 mounted
+	prlimit --nproc="$1" "$PLYFS" -o lowerdir=low,upperdir=upper "$PWD/mnt" 2>err || rc=$?
+	mounted=$(grep -c " $PWD/mnt " /proc/self/mounts)
+	if ((rc == 0)); then
+		[[ $mounted == 1 && $(cat mnt/file) == text ]] || { echo "not served with $1"; return; }
+		echo new >mnt/new
+		"$PLYFS" umount "$PWD/mnt"
+		echo served
+	else
+		# Warnings tell of the threads that are not necessary.
+		[[ $rc == 1 && $mounted == 0 && $(grep -vc "^plyfs: warning: " err) == 1 ]] ||
+			{ echo "status $rc with $1: $(cat err)"; return; }
+		grep -q "ulimit -u" err || { echo "no advice with $1: $(cat err)"; return; }
+		echo refused
+	fi
+}
+
+# few_threads COMMAND…: which brings the shell where the limits count. All that the user runs counts, so it is nobody else's, and
+# fusermount3 wants its name.
+few_threads() {
+	local n uid=3000001 said served=0 refused=0
+	fresh
+	{ cat /etc/passwd; echo "plyfsfew:x:$uid:$uid::/:/bin/sh"; } >passwd
+	mount --bind passwd /etc/passwd
+	chown "$uid:$uid" . low upper mnt
+	export -f limited
+	for n in {1..12}; do
+		said=$(setpriv --reuid="$uid" --regid="$uid" --clear-groups --inh-caps=-all "$@" bash -c "limited $n")
+		echo "$n: $said, $(cat err)"
+		wait_until 20 no_daemons || fail "a daemon stayed ($n)"
+		[[ $said == served || $said == refused ]] || fail "$said"
+		if [[ $said == served ]]; then served=$((served + 1)); else refused=$((refused + 1)); fi
+		if grep -q "cannot start a thread: .*ulimit -u" err; then touch told; fi
+	done
+	umount /etc/passwd
+	((served > 0 && refused > 0)) || fail "$served served, $refused refused"
+}
+
+# There the mount takes no other program, so that the first that there is no room for is a thread.
+few_threads_in_userns() {
+	few_threads unshare --user --map-root-user --mount
+	[[ -e told ]] || fail "nobody was told of the limit"
+}
+
 after_failure() { drop_mounts; }
 
 run_test "descriptors that are closed" closed_descriptors
 run_test "output that is closed" closed_output
+run_test "few threads, as a user" few_threads
+run_test "few threads, in a user namespace" few_threads_in_userns
 finish

@@ -257,8 +257,9 @@ static void run(enum front_loop loop, unsigned int threads, void (*script)(struc
 		sem_init(&c->answered, 0, 0);
 	}
 	mount_rig(loop, threads);
-	cr_assert_eq(loop_start(&rig.f), 0);
+	cr_assert_eq(loop_prepare(&rig.f), 0);
 	rig.f.lead.look = look;
+	loop_start(&rig.f);
 	cr_assert_eq(pthread_create(&rig.dispatcher, NULL, dispatch, NULL), 0);
 	cr_assert_eq(pthread_create(&rig.director, NULL, direct, NULL), 0);
 	control_run(&rig.f);
