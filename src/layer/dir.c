@@ -21,13 +21,38 @@
 
 #define STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
 
-/* Attributes of NAME in N, or of N itself (NULL), with the layer's override applied. */
+/* Is something mounted on NAME? Nothing is asked of any file system. False also before Linux 5.8, which does not tell. */
+static bool is_mountpoint(int fd, const char *name)
+{
+	struct statx stx;
+
+	return statx(fd, name, STAT_FLAGS | AT_STATX_DONT_SYNC, 0, &stx) == 0 &&
+	       (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+/*
+ * fstatat(2). In a layer without a mount of its own NAME can be where our own mount is, and this the only thread that
+ * could answer for its attributes: of a mount those will do that the kernel has. A local file system has no others.
+ */
+static int stat_name(const struct dir_layer *l, int fd, const char *name, struct stat *ret_st)
+{
+	int flags = STAT_FLAGS;
+
+	if (!l->detached && (l->local || is_mountpoint(fd, name)))
+		flags |= AT_STATX_DONT_SYNC;
+	return sys_fstatat(fd, name, ret_st, flags);
+}
+
+/*
+ * Attributes of NAME in N, or of N itself (NULL), with the layer's override applied, which another mount's directory
+ * (FOREIGN) does not have.
+ */
 static int read_attr(const struct dir_node *n, int fd, const char *name, const struct stat *st,
-		     struct attr *ret_attr)
+		     bool foreign, struct attr *ret_attr)
 {
 	attr_from_stat(st, ret_attr);
 	dir_renumber(n, name, ret_attr);
-	return dir_override(n->layer, fd, name, ret_attr);
+	return foreign ? 0 : dir_override(n->layer, fd, name, ret_attr);
 }
 
 /* Opens a new node's directory and reads its marks; moves its redirect to *RET_REDIRECT. */
@@ -99,13 +124,13 @@ static int lookup_dir(struct dir_node *parent, int fd, const char *name, const s
 {
 	CLEANUP(dir_node) struct dir_node *n = NULL;
 	CLEANUP(free) char *redirect = NULL;
-	int r = read_attr(parent, fd, name, st, &ret_entry->attr);
+	int r = dir_node_new(parent->layer, parent, name, st, &n);
 
-	if (r == 0)
-		r = dir_node_new(parent->layer, parent, name, st, &n);
 	/* Where other mounts can be, opening tells whether it is one. */
 	if (r == 0 && !(bottom && parent->layer->detached) && read_unopened(n, fd, &redirect) < 0)
 		r = read_node(n, fd, &redirect);
+	if (r == 0)
+		r = read_attr(parent, fd, name, st, n->empty, &ret_entry->attr);
 	if (r < 0)
 		return r;
 	n->opaque |= hides;
@@ -138,7 +163,7 @@ static int lookup_regular(struct dir_node *parent, int fd, const char *name, con
 		ret_entry->flags |= LAYER_METACOPY;
 		set_redirect(ret_entry, steal_ptr(&marks.redirect));
 	}
-	return read_attr(parent, fd, name, st, &ret_entry->attr);
+	return read_attr(parent, fd, name, st, false, &ret_entry->attr);
 }
 
 /*
@@ -154,7 +179,7 @@ static int lookup_in(struct dir_node *n, int fd, const char *name, bool bottom,
 
 	if (hides < 0)
 		return hides;
-	r = sys_fstatat(fd, name, &st, STAT_FLAGS);
+	r = stat_name(n->layer, fd, name, &st);
 	if ((r == -ENOENT && hides) || (r == 0 && overlay_is_whiteout(&st))) {
 		ret_entry->flags = LAYER_WHITEOUT;
 		return 0;
@@ -203,32 +228,33 @@ static int root(struct layer *l, struct layer_dir **ret_dir)
 	return 0;
 }
 
-static int stat_in(const struct dir_node *n, int fd, const char *name, struct attr *ret_attr)
+static int stat_in(const struct dir_node *n, int fd, const char *name, bool foreign,
+		   struct attr *ret_attr)
 {
 	struct stat st;
-	int r;
+	int r = name != NULL ? stat_name(n->layer, fd, name, &st) : sys_fstat(fd, &st);
 
-	r = name != NULL ? sys_fstatat(fd, name, &st, STAT_FLAGS) : sys_fstat(fd, &st);
 	if (r < 0)
 		return r;
 	if (overlay_is_whiteout(&st))
 		return -ENOENT;
-	return read_attr(n, fd, name, &st, ret_attr);
+	return read_attr(n, fd, name, &st, foreign, ret_attr);
 }
 
 static int getattr(struct layer *l, struct layer_dir *dir, const char *name, struct attr *ret_attr)
 {
 	struct dir_node *n = dir_node_of(dir);
+	bool foreign = n->empty && name == NULL;
 	int fd, r;
 
-	if (n->empty && name == NULL) {
+	if (foreign) {
 		name = n->name;
 		n = n->parent;
 	}
 	fd = dir_node_enter(n, name);
 	if (fd < 0)
 		return fd;
-	r = stat_in(n, fd, name, ret_attr);
+	r = stat_in(n, fd, name, foreign, ret_attr);
 	dir_fd_put(n);
 	return r;
 }
@@ -395,6 +421,7 @@ static int read_root(struct dir_layer *l, const struct stat *st)
 	l->id = identity_of(n->fd, st);
 	l->path_numbers = !dir_numbers_last(n->fd, type);
 	l->exact_names = dir_names_exact(type);
+	l->local = l->exact_names || type == XFS_SUPER_MAGIC;
 	l->loose_ino = l->path_numbers || numbers_anew(type);
 	if (!l->noxattr) {
 		l->override = dir_override_kind(n->fd);

@@ -63,6 +63,7 @@ struct dir_layer {
 	bool hide_private;
 	bool noxattr;
 	bool detached;	   /* of a mount of its own: no other is mounted in it */
+	bool local;	   /* no other machine writes to it */
 	bool loose_ino;	   /* the file system numbers inodes anew each time it looks them up */
 	bool exact_names;  /* of its directories those are that do not say that they ignore case */
 	bool path_numbers; /* its numbers do not outlast a mount: those of the paths are shown */

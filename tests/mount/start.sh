@@ -116,10 +116,42 @@ few_threads_in_userns() {
 	[[ -e told ]] || fail "nobody was told of the limit"
 }
 
+# ends_in_time COMMAND…: as the user, whatever its status.
+ends_in_time() {
+	local rc=0
+	as_user timeout -k 10 60 "$@" || rc=$?
+	((rc != 124 && rc != 137)) || fail "does not end: $*"
+}
+
+# A user's layers are not detached: to look at the mountpoint in one of them must not be to ask the daemon, whose one thread
+# is the one that looks.
+# mountpoint_in_lower HOW UPPER
+mountpoint_in_lower() {
+	local i
+	fresh
+	mkdir low/mnt low/upper
+	for i in {1..300}; do echo "$i" >"low/name$i"; done
+	[[ $1 != override ]] || setfattr -n user.fuseoverlayfs.override_stat -v 0:0:755 low
+	chown -R "$TEST_USER:" low upper
+	as_user "$PLYFS" -o "lowerdir=$PWD/low,upperdir=$2,threads=1,timeout=0" "$PWD/low/mnt"
+	ends_in_time ls -l "$PWD/low/mnt" >out
+	eq "$(grep -c name out)" 300 "names"
+	eq "$(ends_in_time ls -A "$PWD/low/mnt/mnt")" "" "names in the mountpoint, as the layer has it"
+	eq "$(ends_in_time stat -c %F "$PWD/low/mnt/mnt")" directory
+	ends_in_time getfattr -d "$PWD/low/mnt/mnt"
+	ends_in_time find "$PWD/low/mnt" >out
+	contains "$(cat out)" "$PWD/low/mnt/mnt"
+	lacks "$(cat out)" "$PWD/low/mnt/mnt/"
+	as_user fusermount3 -u "$PWD/low/mnt"
+	wait_until 20 no_daemons || fail "a daemon stayed"
+}
+
 after_failure() { drop_mounts; }
 
 run_test "descriptors that are closed" closed_descriptors
 run_test "output that is closed" closed_output
 run_test "few threads, as a user" few_threads
 run_test "few threads, in a user namespace" few_threads_in_userns
+run_test "one thread, and the mountpoint in a lower layer" mountpoint_in_lower plain "$WORK/t/upper"
+run_test "the same where owners are kept in attributes" mountpoint_in_lower override "$WORK/t/upper"
 finish
