@@ -13,7 +13,6 @@
 
 void ancestry_done(struct ancestry *a)
 {
-	free(a->above.ids);
 	free(a->outside.ids);
 }
 
@@ -32,14 +31,9 @@ static int identify(int fd, struct place_id *ret_id)
 	return 0;
 }
 
-static bool same_inode(const struct place_id *a, const struct place_id *b)
-{
-	return a->ino == b->ino && a->dev == b->dev;
-}
-
 static bool same_place(const struct place_id *a, const struct place_id *b)
 {
-	return same_inode(a, b) && a->mount == b->mount;
+	return a->ino == b->ino && a->dev == b->dev && a->mount == b->mount;
 }
 
 static int add(struct place_ids *l, const struct place_id *id)
@@ -67,12 +61,15 @@ static bool holds(const struct place_ids *l, const struct place_id *id)
 	return false;
 }
 
+static bool is_same(const struct ancestry *a, const struct place_id *id)
+{
+	return a->self.ino == id->ino && a->self.dev == id->dev;
+}
+
 /*
- * Adds FD, which is ID, and what it lies in to L, from the inside out, until STOP (or the end). 1: STOP said so; 0: the end;
- * -errno.
+ * Adds FD, which is ID, and what it lies in to those outside, from the inside out, until one that is known to be or the end.
  */
-static int walk_up(int fd, const struct place_id *id, struct place_ids *l,
-		   bool (*stop)(void *arg, const struct place_id *id), void *arg)
+static int walk_up(struct ancestry *a, int fd, const struct place_id *id)
 {
 	CLEANUP(fd) int at = -1;
 	struct place_id here = *id, last;
@@ -80,15 +77,17 @@ static int walk_up(int fd, const struct place_id *id, struct place_ids *l,
 	do {
 		int up, r;
 
-		if (stop != NULL && stop(arg, &here))
-			return 1;
-		r = add(l, &here);
+		if (is_same(a, &here))
+			return ANCESTRY_INSIDE;
+		if (holds(&a->outside, &here))
+			return ANCESTRY_OUTSIDE;
+		r = add(&a->outside, &here);
 		if (r < 0)
 			return r;
 		up = sys_openat(at >= 0 ? at : fd, "..", O_PATH | O_DIRECTORY, 0);
 		/* What lies above and may not be searched cannot be compared. */
 		if (up < 0)
-			return up == -EACCES ? 0 : up;
+			return up == -EACCES ? ANCESTRY_OUTSIDE : up;
 		if (at >= 0)
 			close(at);
 		at = up;
@@ -97,47 +96,27 @@ static int walk_up(int fd, const struct place_id *id, struct place_ids *l,
 		if (r < 0)
 			return r;
 	} while (!same_place(&here, &last));
-	return 0;
+	return ANCESTRY_OUTSIDE;
 }
 
 int ancestry_init(struct ancestry *a, int fd)
 {
-	struct place_id id;
-	int r = identify(fd, &id);
-
-	return r < 0 ? r : walk_up(fd, &id, &a->above, NULL, NULL);
-}
-
-struct meeting {
-	const struct ancestry *a;
-	bool inside;
-};
-
-/* The directory itself, or one that is known to lie outside of it. */
-static bool is_met(void *arg, const struct place_id *id)
-{
-	struct meeting *m = arg;
-
-	m->inside = same_inode(&m->a->above.ids[0], id);
-	return m->inside || holds(&m->a->outside, id);
+	return identify(fd, &a->self);
 }
 
 int ancestry_of(struct ancestry *a, int fd)
 {
-	struct meeting m = {.a = a};
 	size_t n = a->outside.n;
 	struct place_id id;
 	int r = identify(fd, &id);
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < a->above.n; i++) {
-		if (same_inode(&a->above.ids[i], &id))
-			return ANCESTRY_ABOVE;
-	}
-	r = walk_up(fd, &id, &a->outside, is_met, &m);
-	if (r >= 0 && !m.inside)
-		return ANCESTRY_APART;
-	a->outside.n = n;
-	return r < 0 ? r : ANCESTRY_BELOW;
+	if (is_same(a, &id))
+		return ANCESTRY_SAME;
+	r = walk_up(a, fd, &id);
+	/* What was passed on the way is not outside. */
+	if (r != ANCESTRY_OUTSIDE)
+		a->outside.n = n;
+	return r;
 }

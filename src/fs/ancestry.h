@@ -20,22 +20,25 @@ struct place_ids {
 };
 
 /*
- * One directory, the upper's, against many: its own parents are walked once, and those of the others as far as
+ * One directory, the upper's, against many, which are walked up as far as
  * directories that are known already, for the layers of an image lie side by side. One thread.
  */
 struct ancestry {
-	struct place_ids above;	  /* the directory itself, first, and all that it lies in */
+	struct place_id self;	  /* the directory */
 	struct place_ids outside; /* not the directory, and not in it */
 };
 void ancestry_done(struct ancestry *a);
 DEFINE_CLEANUP(struct ancestry, ancestry, ancestry_done)
 
-/* The directory FD (borrowed). 0 or -errno. What may not be searched ends a walk: beyond it nothing is known. */
+/* The directory FD (borrowed). 0 or -errno. */
 int ancestry_init(struct ancestry *a, int fd);
 
-enum ancestry_is { ANCESTRY_APART, ANCESTRY_ABOVE, ANCESTRY_BELOW };
+enum ancestry_is { ANCESTRY_OUTSIDE, ANCESTRY_SAME, ANCESTRY_INSIDE };
 
-/* Does the directory lie in FD (ABOVE; also when they are one), FD in the directory (BELOW), or neither? -errno. */
+/*
+ * Is FD the directory, or does it lie in it? -errno. What may not be searched ends a walk: beyond it nothing is
+ * known, and FD is taken to be outside.
+ */
 int ancestry_of(struct ancestry *a, int fd);
 
 #endif

@@ -48,16 +48,17 @@ int open_directory(const char *path, const char *what, int *ret_fd, struct err *
 	return 0;
 }
 
+/* An upper may lie in a lower layer, but not the other way round: layers do not change. UPPER is NULL where there is none. */
 static int check_loop(const char *path, int fd, const struct fs_options *o, struct ancestry *upper,
 		      struct err *err)
 {
-	int r = upper->above.n > 0 ? ancestry_of(upper, fd) : ANCESTRY_APART;
+	int r = upper != NULL ? ancestry_of(upper, fd) : ANCESTRY_OUTSIDE;
 
-	if (r == ANCESTRY_ABOVE)
+	if (r == ANCESTRY_SAME)
 		return err_set(err, ELOOP,
-			       "upper %s lies in the lower layer %s: choose an upper outside of it",
+			       "upper %s is the lower layer %s as well: choose another upper",
 			       o->upper, path);
-	if (r == ANCESTRY_BELOW)
+	if (r == ANCESTRY_INSIDE)
 		return err_set(err, ELOOP,
 			       "lower layer %s lies in the upper %s: choose an upper outside of it",
 			       path, o->upper);
@@ -101,6 +102,28 @@ static struct layer_options options_of(const struct fs_options *o, struct layer_
 	if (o->follow_metacopy)
 		lo.trust |= LAYER_TRUST_METACOPY;
 	return lo;
+}
+
+static void add_trap(struct layer_options *lo, const struct stat *st)
+{
+	lo->traps[lo->n_traps++] = (struct layer_trap){.dev = st->st_dev, .ino = st->st_ino};
+}
+
+/* The upper and the work directory are not to be found in a lower layer. */
+static int set_traps(const struct fs_options *o, int upper_fd, struct layer_options *lo,
+		     struct err *err)
+{
+	struct stat st;
+
+	if (upper_fd < 0)
+		return 0;
+	if (fstat(upper_fd, &st) < 0)
+		return err_errno(err, errno, "upper %s", o->upper);
+	add_trap(lo, &st);
+	/* It is not used, and may be missing. */
+	if (o->work != NULL && stat(o->work, &st) == 0)
+		add_trap(lo, &st);
+	return 0;
 }
 
 /* With -o debug every layer tells what it is asked. */
@@ -155,6 +178,7 @@ int layers_open(const struct fs_options *o, int upper_fd, struct layers *l, stru
 	CLEANUP(free) struct seen *seen = calloc(o->n_lower + 1, sizeof(*seen));
 	CLEANUP(ancestry) struct ancestry upper = {0};
 	CLEANUP(layer_clones) struct layer_clones clones = {0};
+	struct layer_options lo = options_of(o, &clones);
 	struct stat st;
 	int fd, r;
 
@@ -163,6 +187,9 @@ int layers_open(const struct fs_options *o, int upper_fd, struct layers *l, stru
 	r = upper_fd >= 0 ? ancestry_init(&upper, upper_fd) : 0;
 	if (r < 0)
 		return err_errno(err, -r, "upper %s", o->upper);
+	r = set_traps(o, upper_fd, &lo, err);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < o->n_lower; i++) {
 		const char *path = o->lower[i];
 		size_t before = l->n;
@@ -170,7 +197,7 @@ int layers_open(const struct fs_options *o, int upper_fd, struct layers *l, stru
 		r = open_directory(path, "lower layer", &fd, err);
 		if (r < 0)
 			return r;
-		r = check_loop(path, fd, o, &upper, err);
+		r = check_loop(path, fd, o, upper_fd >= 0 ? &upper : NULL, err);
 		if (r == 0 && fstat(fd, &st) < 0)
 			r = err_errno(err, errno, "lower layer %s", path);
 		if (r < 0) {
@@ -178,7 +205,7 @@ int layers_open(const struct fs_options *o, int upper_fd, struct layers *l, stru
 			return r;
 		}
 		seen[i] = (struct seen){st.st_dev, st.st_ino, path};
-		r = add_directory(options_of(o, &clones), o, fd, path, l, err);
+		r = add_directory(lo, o, fd, path, l, err);
 		if (r < 0)
 			return r;
 		if (i >= o->n_lower - o->n_data_only)

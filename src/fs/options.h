@@ -16,7 +16,7 @@ struct fs_options {
 	size_t n_lower;
 	size_t n_data_only; /* the last ones of `lower` are data-only ("::") */
 	char *upper;	    /* owned; NULL: read-only */
-	char *work;	    /* owned; accepted, checked to be no lower, not used */
+	char *work;	    /* owned; not used, but not found in lowers either */
 	char *image;	    /* owned; TRANSPORT:REST; its layers lie below all others; NULL: none */
 	char *platform;	    /* owned; OS/ARCH[/VARIANT]; NULL: this machine's */
 	char *cache;	    /* owned; where indexes of layers are kept; NULL: the usual place */

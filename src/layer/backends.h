@@ -27,6 +27,13 @@ struct layer_clones {
 void layer_clones_done(struct layer_clones *c);
 DEFINE_CLEANUP(struct layer_clones, layer_clones, layer_clones_done)
 
+/* A directory, whatever path leads to it. */
+struct layer_trap {
+	dev_t dev;
+	ino_t ino;
+};
+#define LAYER_TRAPS_MAX 2
+
 struct layer_options {
 	uint32_t trust;	   /* enum layer_trust */
 	bool hide_private; /* the directory is our own upper: its `.plyfs` is not shown */
@@ -38,6 +45,12 @@ struct layer_options {
 	 */
 	bool detach;
 	struct layer_clones *clones; /* borrowed; NULL: each layer gets a detached mount of its own */
+	/*
+	 * Directories that are listed, but -ELOOP for who looks them up: what is written to the mount appears in them, and who
+	 * copies a tree into itself would never be done.
+	 */
+	struct layer_trap traps[LAYER_TRAPS_MAX];
+	size_t n_traps;
 };
 
 /*

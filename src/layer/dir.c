@@ -43,6 +43,15 @@ static int stat_name(const struct dir_layer *l, int fd, const char *name, struct
 	return sys_fstatat(fd, name, ret_st, flags);
 }
 
+static bool is_trap(const struct dir_layer *l, const struct stat *st)
+{
+	for (size_t i = 0; i < l->n_traps; i++) {
+		if (l->traps[i].ino == st->st_ino && l->traps[i].dev == st->st_dev)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Attributes of NAME in N, or of N itself (NULL), with the layer's override applied, which another mount's directory
  * (FOREIGN) does not have.
@@ -186,6 +195,8 @@ static int lookup_in(struct dir_node *n, int fd, const char *name, bool bottom,
 	}
 	if (r < 0)
 		return r;
+	if (S_ISDIR(st.st_mode) && is_trap(n->layer, &st))
+		return -ELOOP;
 	if (S_ISDIR(st.st_mode))
 		return lookup_dir(n, fd, name, &st, hides, bottom, ret_entry);
 	if (S_ISREG(st.st_mode))
@@ -468,6 +479,8 @@ int layer_open_dir(int fd, const char *path, const struct layer_options *options
 		return err_errno(err, ENOMEM, "%s", path);
 	dir_layer_of(l)->hide_private = options->hide_private;
 	dir_layer_of(l)->noxattr = options->noxattr;
+	dir_layer_of(l)->n_traps = options->n_traps;
+	memcpy(dir_layer_of(l)->traps, options->traps, sizeof(options->traps));
 	atomic_init(&dir_layer_of(l)->may_noatime, true);
 	dir_fds_set_budget();
 	r = open_layer(dir_layer_of(l), given, options);

@@ -58,6 +58,8 @@ struct dir_layer {
 	struct dir_node *root; /* owned reference; its descriptor is always there */
 	enum override_kind override;
 	struct hash128 id;
+	struct layer_trap traps[LAYER_TRAPS_MAX];
+	size_t n_traps;
 	atomic_bool may_noatime; /* O_NOATIME has not been refused yet */
 	atomic_bool told_of_mounts;
 	bool hide_private;

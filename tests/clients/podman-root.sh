@@ -130,6 +130,7 @@ run_test "rm leaves no mount and no daemon" check_remove
 run_test "image mount" check_image_mount changed
 run_test "save and load" save_and_load
 run_test "volume :O" check_overlay_volume
+run_test "volume :O of a directory in which the storage lies" check_volume_with_storage
 run_test "mount type=image" image_volume
 run_test "read-only root" read_only_root
 run_test "mountopt of the storage" mount_options

@@ -70,6 +70,7 @@ run_test "a container survives kill -9 of its daemon" check_killed_daemon
 run_test "rm leaves no mount and no daemon" check_remove
 run_test "image mount under podman unshare" check_image_mount changed
 run_test "volume :O" check_overlay_volume
+run_test "volume :O of a directory in which the storage lies" check_volume_with_storage
 run_test "userns=keep-id" keep_id
 run_test "userns=keep-id as the container's root" keep_id_root
 run_test "userns=auto" userns_auto

@@ -63,10 +63,56 @@ written_by_kernel() {
 	rm -rf "$dir"
 }
 
+# What a tree with the upper in it tells of itself, and how it takes what leads there.
+tell() {
+	cd "$1" || exit
+	local path
+	trap - ERR
+	set +e
+	for path in deep deep/upper deep/upper/x deep/work deep/link deep/link/. deep/../deep/upper other; do
+		stat -c '%n %F' "$path"
+	done
+	ls -A deep
+	cat deep/upper/file
+	rmdir deep/upper
+	mkdir deep/upper deep/work
+	mv deep/upper out
+	mv deep/file deep/upper
+	echo new >deep/new
+	cat deep/new
+	stat -c '%n %F' deep/upper
+	rm -r other
+	find . | sort
+	cp -a deep copy
+	find copy | sort
+	rm -r copy
+	ls -A
+}
+
+# The same tree twice, as each writes into its own.
+upper_in_lower() {
+	local dir=$WORK/inside at
+	for at in kernel plyfs; do
+		mkdir -p "$dir/$at"/{mnt,low/other,low/deep/{upper,work,sub/sub}}
+		echo text | tee "$dir/$at/low/deep/file" "$dir/$at/low/deep/sub/sub/file" "$dir/$at/low/other/file" >/dev/null
+		ln -s upper "$dir/$at/low/deep/link"
+	done
+	mount -t overlay -o "lowerdir=$dir/kernel/low,upperdir=$dir/kernel/low/deep/upper,workdir=$dir/kernel/low/deep/work" \
+		overlay "$dir/kernel/mnt"
+	mount_plyfs "lowerdir=$dir/plyfs/low,upperdir=$dir/plyfs/low/deep/upper,workdir=$dir/plyfs/low/deep/work" "$dir/plyfs/mnt"
+	for at in kernel plyfs; do (tell "$dir/$at/mnt") >"$dir/$at/told" 2>&1; done
+	grep -q "Too many levels of symbolic links" "$dir/kernel/told"
+	same_lines "$dir/kernel/told" "$dir/plyfs/told"
+	umount "$dir/kernel/mnt"
+	umount_plyfs "$dir/plyfs/mnt"
+	rm -rf "$dir"
+}
+
 for seed in "${SEEDS[@]}"; do
 	run_test "stack, seed $seed" one_stack "$seed"
 done
 for seed in 21 22 23; do
 	run_test "upper written by kernel overlayfs, seed $seed" written_by_kernel "$seed"
 done
+run_test "an upper inside of a lower layer" upper_in_lower
 finish

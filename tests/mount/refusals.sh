@@ -86,13 +86,13 @@ upper_read_only() {
 
 loops() {
 	fresh
-	mkdir low/u upper/l
-	refused "low/u.*lies in the lower layer low" -o lowerdir=low,upperdir=low/u,workdir=work mnt
+	mkdir upper/l
 	refused "upper/l.*lies in the upper" -o lowerdir=upper/l,upperdir=upper,workdir=work mnt
 	refused "one directory" -o lowerdir=low:low2:low mnt
 	ln -s low link
 	refused "one directory" -o lowerdir=low:link mnt
-	refused "upper" -o lowerdir=low,upperdir=low,workdir=work mnt
+	refused "upper low is the lower layer low" -o lowerdir=low,upperdir=low,workdir=work mnt
+	refused "upper low is the lower layer link" -o lowerdir=link,upperdir=low,workdir=work mnt
 }
 
 bad_mountpoints() {

@@ -127,22 +127,29 @@ ends_in_time() {
 # is the one that looks.
 # mountpoint_in_lower HOW UPPER
 mountpoint_in_lower() {
-	local i
+	local i low=$WORK/t/low
 	fresh
 	mkdir low/mnt low/upper
 	for i in {1..300}; do echo "$i" >"low/name$i"; done
 	[[ $1 != override ]] || setfattr -n user.fuseoverlayfs.override_stat -v 0:0:755 low
-	chown -R "$TEST_USER:" low upper
-	as_user "$PLYFS" -o "lowerdir=$PWD/low,upperdir=$2,threads=1,timeout=0" "$PWD/low/mnt"
-	ends_in_time ls -l "$PWD/low/mnt" >out
+	chown -R "$TEST_USER:" low upper mnt
+	if [[ $1 == fuse ]]; then
+		mkdir outer
+		chown "$TEST_USER:" outer
+		mount_plyfs "lowerdir=$low,upperdir=$PWD/outer,allow_other" "$PWD/mnt"
+		low=$WORK/t/mnt
+	fi
+	as_user "$PLYFS" -o "lowerdir=$low,upperdir=$2,threads=1,timeout=0" "$low/mnt"
+	ends_in_time ls -l "$low/mnt" >out
 	eq "$(grep -c name out)" 300 "names"
-	eq "$(ends_in_time ls -A "$PWD/low/mnt/mnt")" "" "names in the mountpoint, as the layer has it"
-	eq "$(ends_in_time stat -c %F "$PWD/low/mnt/mnt")" directory
-	ends_in_time getfattr -d "$PWD/low/mnt/mnt"
-	ends_in_time find "$PWD/low/mnt" >out
-	contains "$(cat out)" "$PWD/low/mnt/mnt"
-	lacks "$(cat out)" "$PWD/low/mnt/mnt/"
-	as_user fusermount3 -u "$PWD/low/mnt"
+	eq "$(ends_in_time ls -A "$low/mnt/mnt")" "" "names in the mountpoint, as the layer has it"
+	eq "$(ends_in_time stat -c %F "$low/mnt/mnt")" directory
+	ends_in_time getfattr -d "$low/mnt/mnt"
+	ends_in_time find "$low/mnt" >out
+	contains "$(cat out)" "$low/mnt/mnt"
+	lacks "$(cat out)" "$low/mnt/mnt/"
+	as_user fusermount3 -u "$low/mnt"
+	[[ $1 != fuse ]] || umount_plyfs "$low"
 	wait_until 20 no_daemons || fail "a daemon stayed"
 }
 
@@ -154,4 +161,6 @@ run_test "few threads, as a user" few_threads
 run_test "few threads, in a user namespace" few_threads_in_userns
 run_test "one thread, and the mountpoint in a lower layer" mountpoint_in_lower plain "$WORK/t/upper"
 run_test "the same where owners are kept in attributes" mountpoint_in_lower override "$WORK/t/upper"
+run_test "the same where the layer is no local file system" mountpoint_in_lower fuse "$WORK/t/upper"
+run_test "the same with the upper in it, too" mountpoint_in_lower plain "$WORK/t/low/upper"
 finish

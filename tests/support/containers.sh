@@ -268,6 +268,17 @@ check_overlay_volume() {
 	[[ ! -e $dir/new ]] || fail "the volume was written through"
 }
 
+# The storage lies in the directory, and in the storage the upper layer of the overlay.
+check_volume_with_storage() {
+	pod run --rm --network=none -v "$STORE:/w:O" plyfs-base sh -ec '
+		grep " /w '"$FSTYPE"' " /proc/mounts
+		test -d /w/graph
+		echo x >/w/new
+		find /w >/dev/null 2>/complaints || true
+		grep "Too many levels of symbolic links" /complaints'
+	[[ ! -e $STORE/new ]] || fail "the volume was written through"
+}
+
 # check_build FILE: builds from it with an empty context, and lets the image test itself.
 check_build() {
 	local dir=$WORK/context

@@ -86,15 +86,63 @@ Test(open, one_directory_twice_is_refused)
 	assert_refused(&w, ELOOP, "again");
 }
 
-Test(open, an_upper_below_a_lower_is_refused)
+/* Looks for "deep/inside", the upper, and "deep/work" in each way that finds a name. */
+static void assert_trapped(struct world *w)
+{
+	struct attr a;
+
+	fails(ELOOP, t_stat(w, "deep/inside", &a));
+	fails(ELOOP, t_stat(w, "deep/inside/.plyfs", &a));
+	fails(ELOOP, t_stat(w, "deep/work", &a));
+	fails(ELOOP, t_rmdir(w, "deep/inside"));
+	fails(ELOOP, t_rename(w, "deep/inside", "out", 0));
+	fails(ENOTEMPTY, t_rmdir(w, "deep"));
+}
+
+/* Without that a walk would see what it has just written. */
+Test(open, an_upper_in_a_lower_is_listed_and_not_found)
 {
 	CLEANUP(world) struct world w;
 
-	world_init(&w, 1);
-	put_dir("l0/deep/inside");
+	world_init(&w, 2);
+	put_dir("l1/deep/inside");
+	put_dir("l1/deep/work");
+	put_file("l1/deep/other", "x");
+	put_file("l0/deep/above", "x");
 	free(w.o.upper);
-	w.o.upper = strdup("l0/deep/inside");
-	assert_refused(&w, ELOOP, "l0/deep/inside");
+	w.o.upper = strdup("l1/deep/inside");
+	w.o.work = strdup("l1/deep/work");
+	world_open(&w);
+	assert_names(&w, "", "deep");
+	assert_names(&w, "deep", "above inside other work");
+	assert_trapped(&w);
+	/* By now it has been listed, and is written to. */
+	ok(t_write(&w, "deep/new", "y"));
+	assert_names(&w, "deep", "above inside new other work");
+	assert_trapped(&w);
+	ok(t_rename(&w, "deep", "moved", 0));
+	ok(t_rename(&w, "moved", "deep", 0));
+	assert_trapped(&w);
+	world_reopen(&w);
+	assert_text(&w, "deep/new", "y");
+	assert_text(&w, "deep/other", "x");
+	assert_trapped(&w);
+}
+
+/* Whatever lies above it hides it as anything else. */
+Test(open, an_upper_in_a_lower_can_be_hidden)
+{
+	CLEANUP(world) struct world w;
+
+	world_init(&w, 2);
+	put_dir("l1/deep/inside");
+	put_whiteout("l0/deep/inside");
+	free(w.o.upper);
+	w.o.upper = strdup("l1/deep/inside");
+	world_open(&w);
+	assert_names(&w, "deep", "");
+	ok(t_write(&w, "deep/inside", "file"));
+	world_assert_lasting(&w);
 }
 
 Test(open, a_lower_below_the_upper_is_refused)
@@ -117,8 +165,8 @@ Test(open, a_lower_below_the_upper_is_found_among_others)
 	put_dir("upper/x/y");
 	world_set_lowers(&w, "l0:l1:l2:upper/x/y");
 	assert_refused(&w, ELOOP, "upper/x/y");
-	world_set_lowers(&w, "l0:l1:l2:.");
-	assert_refused(&w, ELOOP, ".");
+	world_set_lowers(&w, "l0:l1:l2:upper");
+	assert_refused(&w, ELOOP, "upper");
 }
 
 Test(open, the_upper_as_its_own_lower_is_refused)
