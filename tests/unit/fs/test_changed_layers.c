@@ -373,3 +373,39 @@ Test(changed_layers, links_of_layers_that_are_the_same)
 	assert_text(&w, "e/two", "whole");
 	world_assert_lasting(&w);
 }
+
+Test(changed_layers, another_stack_is_taken_when_asked)
+{
+	CLEANUP(world) struct world w;
+
+	world_init(&w, 2);
+	put_file("l1/a", "1");
+	put_file("other/a", "2");
+	world_open(&w);
+	ok(t_write(&w, "b", "x"));
+	world_close(&w);
+	world_set_lowers(&w, "l0:other");
+	w.o.any_lower = true;
+	world_open(&w);
+	assert_text(&w, "a", "2");
+	assert_text(&w, "b", "x");
+	w.o.any_lower = false;
+	world_reopen(&w);
+	assert_text(&w, "a", "2");
+}
+
+/* A layer under another name is the same layer. */
+Test(changed_layers, a_moved_layer_is_the_same)
+{
+	CLEANUP(world) struct world w;
+
+	world_init(&w, 1);
+	put_file("l0/a", "1");
+	world_open(&w);
+	ok(t_write(&w, "b", "x"));
+	world_close(&w);
+	cr_assert_eq(rename("l0", "moved"), 0);
+	world_set_lowers(&w, "moved");
+	world_open(&w);
+	assert_names(&w, "", "a b");
+}
