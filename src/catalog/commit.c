@@ -62,8 +62,11 @@ static int commit_locked(struct catalog *c, const struct buf *body, const struct
 {
 	int rc = wait_for_room(c);
 
+	/* Whatever else is the matter: nobody may believe that the record of before is in no journal. */
+	if (c->failed)
+		rc = -EIO;
 	if (rc == 0)
-		rc = c->failed ? -EIO : delta_reserve(c->active, body->len, info->n);
+		rc = delta_reserve(c->active, body->len, info->n);
 	if (rc < 0)
 		return rc;
 	rc = journal_append(&c->journals[c->current], c->seq + 1, body->data, body->len,
@@ -129,6 +132,16 @@ static int regain_reserve(struct catalog *c)
 	return lacks ? -ENOSPC : 0;
 }
 
+static bool has_failed(struct catalog *c)
+{
+	bool failed;
+
+	pthread_mutex_lock(&c->lock);
+	failed = c->failed;
+	pthread_mutex_unlock(&c->lock);
+	return failed;
+}
+
 int catalog_commit(struct catalog *c, const struct batch *b)
 {
 	bool checkpoint_now = false, gave = false;
@@ -145,7 +158,7 @@ int catalog_commit(struct catalog *c, const struct batch *b)
 	if (rc == 0 && !info.frees)
 		rc = regain_reserve(c);
 	if (rc < 0)
-		return rc;
+		return has_failed(c) ? -EIO : rc;
 	rc = commit_once(c, &b->body, &info, &checkpoint_now);
 	while (info.frees && spare_give(c, rc, SPARE_FOR_DELETION)) {
 		gave = true;

@@ -19,6 +19,30 @@ int name_check(const char *name)
 	return strchr(name, '/') != NULL ? -EINVAL : 0;
 }
 
+/*
+ * What is put into the catalog for names below REC's directory is put under the number that its own name leads to. That
+ * is the number it had when it was copied up, and the layers may have another for it by now. -EEXIST when another
+ * record has the same lower directory, which an upper may have that was changed over different layers: only one of
+ * them can be shown with what lies in the layers.
+ */
+static int take_lower_dir(struct fs *fs, struct union_dir *dir, const struct inode_rec *rec)
+{
+	CLEANUP(inode_rec) struct inode_rec other = {0};
+	uint64_t have = union_dir_ino(dir);
+
+	if (have == rec->attr.ino)
+		return 0;
+	if (record_load(fs, have, &other) == 0 && S_ISDIR(other.attr.mode) && rec->origin != NULL &&
+	    other.origin != NULL && strcmp(rec->origin, other.origin) == 0) {
+		log_warn("inode %llu is shown without what its layers have in \"%s\": inode %llu "
+			 "is the same directory",
+			 (unsigned long long)rec->attr.ino, rec->origin, (unsigned long long)have);
+		return -EEXIST;
+	}
+	union_dir_set_ino(dir, rec->attr.ino);
+	return 0;
+}
+
 /* An inode that is not in memory, made of its record, with its lower part where it has one. */
 static int inode_of_rec(struct fs *fs, uint64_t ino, struct inode **ret_inode)
 {
@@ -31,12 +55,8 @@ static int inode_of_rec(struct fs *fs, uint64_t ino, struct inode **ret_inode)
 		r = record_lower(fs, &rec, &ref);
 	if (r < 0)
 		return r;
-	/*
-	 * What is put into the catalog for names below it is put under the number that its own name leads to. That is
-	 * the number it had when it was copied up, and the layers may have another for it by now.
-	 */
-	if (ref.dir != NULL && S_ISDIR(rec.attr.mode))
-		union_dir_set_ino(ref.dir, ino);
+	if (ref.dir != NULL && S_ISDIR(rec.attr.mode) && take_lower_dir(fs, ref.dir, &rec) < 0)
+		union_ref_done(&ref);
 	slash = rec.origin != NULL ? strrchr(rec.origin, '/') : NULL;
 	*ret_inode = inodes_obtain(&fs->inodes, ino, rec.attr.mode, ref.dir != NULL ? &ref : NULL,
 				   slash != NULL ? slash + 1 : rec.origin);

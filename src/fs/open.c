@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening and closing a file system. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -74,13 +75,16 @@ static int open_all(struct fs *fs, struct err *err)
 		r = open_directory(o->upper, "upper", &fs->upper_fd, err);
 		if (r == 0 && fstat(fs->upper_fd, &fs->upper_st) < 0)
 			r = err_errno(err, errno, "upper %s", o->upper);
+		/* It is not used, and may be missing. */
+		if (o->work != NULL)
+			fs->work_fd = open(o->work, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (r == 0)
 			r = layers_open_upper_rest(o, fs->upper_fd, &layers, &rest, err);
 	}
 	if (layers.n_own == 0)
 		alone = rest;
 	if (r == 0)
-		r = layers_open(o, fs->upper_fd, &layers, err);
+		r = layers_open(o, fs->upper_fd, fs->work_fd, &layers, err);
 	if (r == 0 && o->image != NULL)
 		r = layers_open_image(o, &layers, err);
 	if (r == 0 && o->upper != NULL)
@@ -122,7 +126,7 @@ int fs_open(const struct fs_options *options, struct fs **ret_fs, struct err *er
 	/* Now, as there are no threads yet. */
 	sys_reserve_fds(RESERVED_FDS);
 	fs->options = options;
-	fs->upper_fd = -1;
+	fs->upper_fd = fs->work_fd = -1;
 	fs->read_only = options->upper == NULL || options->read_only;
 	if (options->n_lower <= options->n_data_only && options->image == NULL)
 		return err_set(err, EINVAL,
@@ -195,6 +199,8 @@ void fs_close(struct fs *fs)
 	catalog_close(fs->catalog);
 	if (fs->upper_fd >= 0)
 		close(fs->upper_fd);
+	if (fs->work_fd >= 0)
+		close(fs->work_fd);
 	pthread_mutex_destroy(&fs->write_lock);
 	data_locks_done(&fs->data_locks);
 	free(fs);

@@ -25,8 +25,10 @@ int layers_open_image(const struct fs_options *options, struct layers *l, struct
 int open_directory(const char *path, const char *what, int *ret_fd, struct err *err);
 
 /* Opens all lowers of OPTIONS and adds them to L; refuses one directory twice and loops with the
- * upper, whose directory is UPPER_FD (-1: none). */
-int layers_open(const struct fs_options *options, int upper_fd, struct layers *l, struct err *err);
+ * upper, whose directory is UPPER_FD (-1: none). Neither that nor WORK_FD (-1: none) is found in them as
+ * long as both stay open. */
+int layers_open(const struct fs_options *options, int upper_fd, int work_fd, struct layers *l,
+		struct err *err);
 
 /* What lies in the upper's directory beside `.plyfs`, as the topmost layer of L where there is
  * anything; RET_LAYER (owned when not in L) is that directory as a layer in any case. */

@@ -110,8 +110,8 @@ static void add_trap(struct layer_options *lo, const struct stat *st)
 }
 
 /* The upper and the work directory are not to be found in a lower layer. */
-static int set_traps(const struct fs_options *o, int upper_fd, struct layer_options *lo,
-		     struct err *err)
+static int set_traps(const struct fs_options *o, int upper_fd, int work_fd,
+		     struct layer_options *lo, struct err *err)
 {
 	struct stat st;
 
@@ -120,8 +120,7 @@ static int set_traps(const struct fs_options *o, int upper_fd, struct layer_opti
 	if (fstat(upper_fd, &st) < 0)
 		return err_errno(err, errno, "upper %s", o->upper);
 	add_trap(lo, &st);
-	/* It is not used, and may be missing. */
-	if (o->work != NULL && stat(o->work, &st) == 0)
+	if (work_fd >= 0 && fstat(work_fd, &st) == 0)
 		add_trap(lo, &st);
 	return 0;
 }
@@ -173,7 +172,8 @@ static int add_directory(struct layer_options lo, const struct fs_options *o, in
 	return r > 0 ? layers_add(l, steal_ptr(&layer), err) : 0;
 }
 
-int layers_open(const struct fs_options *o, int upper_fd, struct layers *l, struct err *err)
+int layers_open(const struct fs_options *o, int upper_fd, int work_fd, struct layers *l,
+		struct err *err)
 {
 	CLEANUP(free) struct seen *seen = calloc(o->n_lower + 1, sizeof(*seen));
 	CLEANUP(ancestry) struct ancestry upper = {0};
@@ -187,7 +187,7 @@ int layers_open(const struct fs_options *o, int upper_fd, struct layers *l, stru
 	r = upper_fd >= 0 ? ancestry_init(&upper, upper_fd) : 0;
 	if (r < 0)
 		return err_errno(err, -r, "upper %s", o->upper);
-	r = set_traps(o, upper_fd, &lo, err);
+	r = set_traps(o, upper_fd, work_fd, &lo, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < o->n_lower; i++) {

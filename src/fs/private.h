@@ -31,7 +31,8 @@ struct fs {
 	struct catalog *catalog;	  /* owned; NULL without an upper */
 	struct data *data;		  /* owned; NULL without an upper */
 	int upper_fd;			  /* the upper's directory, -1 without */
-	struct stat upper_st;		  /* as it was before anything of ours was put into it */
+	int work_fd;	      /* the work directory, held lest another gets its number; or -1 */
+	struct stat upper_st; /* as it was before anything of ours was put into it */
 	bool read_only;
 	bool snapshot;
 	bool renumbered; /* all records are like INODE_OTHER_LAYERS, which could not be written */

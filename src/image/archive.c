@@ -325,7 +325,7 @@ int archive_index_open(struct archive_index *a, const char *name, struct blob **
 /* ---- the first look ------------------------------------------------------------------------ */
 
 /* The names that all writers of archives of images use at the top; "sha256:HEX" is go-containerregistry's. */
-static bool is_of_images(const char *name)
+static bool is_of_images(const char *name, enum tar_type type)
 {
 	static const char *const known[] = {"index.json", "manifest.json", "oci-layout",
 					    "repositories", "blobs"};
@@ -335,7 +335,7 @@ static bool is_of_images(const char *name)
 		if (strcmp(name, known[i]) == 0)
 			return true;
 	return strncmp(name, "blobs/sha", 9) == 0 || strspn(name, "0123456789abcdef") >= 64 ||
-	       digest_parse(name, strlen(name), &d) == 0;
+	       (type == TAR_FILE && digest_parse(name, strlen(name), &d) == 0);
 }
 
 static int look_at(void *arg, const struct tar_member *t)
@@ -348,7 +348,7 @@ static int look_at(void *arg, const struct tar_member *t)
 	/* "./" says nothing: tar of a directory begins with it. */
 	if (len == 0)
 		return 0;
-	if (len > 0 && is_of_images(plain))
+	if (len > 0 && is_of_images(plain, t->type))
 		*look = ARCHIVE_OF_IMAGES;
 	return -ECANCELED;
 }

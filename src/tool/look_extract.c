@@ -134,9 +134,13 @@ static int copy_xattrs(struct extract *x, uint64_t ino, int fd)
 		len = fs_listxattr(x->l->fs, ino, names, (size_t)len);
 	if (names == NULL)
 		return -ENOMEM;
-	for (ssize_t at = 0; r == 0 && at < len; at += (ssize_t)strlen(names + at) + 1)
-		if (x->root || strncmp(names + at, "user.", 5) == 0)
-			r = copy_xattr(x, ino, fd, names + at);
+	for (ssize_t at = 0; at < len; at += (ssize_t)strlen(names + at) + 1) {
+		bool wanted = x->root || strncmp(names + at, "user.", 5) == 0;
+		int one = wanted ? copy_xattr(x, ino, fd, names + at) : 0;
+
+		if (r == 0)
+			r = one;
+	}
 	return len < 0 && len != -EOPNOTSUPP ? (int)len : r;
 }
 

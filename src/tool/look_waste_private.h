@@ -20,8 +20,7 @@ enum waste_why {
 
 /* The bytes of one regular file in one layer, whatever names it has there. Layers are counted from the top, from 0. */
 struct waste_file {
-	struct table_node node; /* for whoever looks for paths */
-	char *path;		/* owned; one of its names, without a slash at the front */
+	char *path; /* owned; one of its names, without a slash at the front */
 	uint64_t size, ino;
 	size_t layer;
 	enum waste_why why;

@@ -299,13 +299,14 @@ extracts_in_a_small_namespace() {
 	/usr/bin/python3 - "$I/owned.tar" <<-'END'
 		import io, sys, tarfile
 		with tarfile.open(sys.argv[1], "w") as tar:
-		    def add(name, kind=tarfile.REGTYPE, mode=0o755, link=""):
+		    def add(name, kind=tarfile.REGTYPE, mode=0o755, link="", pax={}):
 		        m = tarfile.TarInfo(name)
 		        m.type, m.mode, m.uid, m.gid, m.mtime, m.linkname = kind, mode, 1234, 1234, 1500000000, link
+		        m.pax_headers = pax
 		        m.size = 4 if kind == tarfile.REGTYPE else 0
 		        tar.addfile(m, io.BytesIO(b"text") if m.size else None)
 		    add("dir", tarfile.DIRTYPE, 0o750)
-		    add("dir/prog", mode=0o4711)
+		    add("dir/prog", mode=0o4711, pax={"SCHILY.xattr.trusted.a": "1", "SCHILY.xattr.user.b": "2"})
 		    add("dir/same", tarfile.LNKTYPE, 0o4711, "dir/prog")
 		    add("dir/link", tarfile.SYMTYPE, 0o777, "prog")
 	END
@@ -314,9 +315,10 @@ extracts_in_a_small_namespace() {
 plyfs: /dir/prog: Invalid argument
 plyfs: /dir: Invalid argument'
 	# The set-id bit was meant for the other owner.
-	eq "$(cd "$WORK/small" && stat -c '%n %a %h %Y' dir dir/prog dir/link)" 'dir 750 2 1500000000
-dir/prog 711 2 1500000000
-dir/link 777 1 1500000000'
+	eq "$(cd "$WORK/small" && stat -c '%n %a %Y' dir dir/prog dir/link)" 'dir 750 1500000000
+dir/prog 711 1500000000
+dir/link 777 1500000000'
+	eq "$(getfattr --only-values -n user.b "$WORK/small/dir/prog")" 2
 	[[ $WORK/small/dir/prog -ef $WORK/small/dir/same ]] || fail "two names became two files"
 }
 

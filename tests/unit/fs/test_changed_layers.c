@@ -409,3 +409,36 @@ Test(changed_layers, a_moved_layer_is_the_same)
 	world_open(&w);
 	assert_names(&w, "", "a b");
 }
+
+/* Two records of one lower directory: a change to what is shown in one of them never goes into the other. */
+Test(changed_layers, a_directory_that_two_records_have)
+{
+	CLEANUP(world) struct world w;
+
+	world_init(&w, 1);
+	put_file("l0/etc/a", "a");
+	put_file("l0/etc/b", "b");
+	put_file("without/f", "f");
+	put_file("again/etc/a", "a");
+	put_file("again/etc/b", "b");
+	world_open(&w);
+	ok(t_rename(&w, "etc", "x", 0));
+	world_close(&w);
+	w.o.any_lower = true;
+	world_set_lowers(&w, "without");
+	world_open(&w);
+	ok(t_mkdir(&w, "etc", 0755));
+	ok(t_rmdir(&w, "etc")); /* and nothing is left that says that it was moved away */
+	world_close(&w);
+	world_set_lowers(&w, "again");
+	world_open(&w);
+	ok(t_write(&w, "etc/a", "new a"));
+	world_reopen(&w);
+	assert_text(&w, "etc/a", "new a");
+	assert_names(&w, "x", "");
+	ok(t_write(&w, "etc/b", "new b"));
+	world_reopen(&w);
+	assert_text(&w, "etc/a", "new a");
+	assert_text(&w, "etc/b", "new b");
+	assert_names(&w, "etc", "a b");
+}
