@@ -73,18 +73,36 @@ static void expect(struct test *t, const struct shadow_op *op, int r)
 		wrong("it is: %s; should be: %s", strerror(-r), strerror(-should));
 }
 
-/* With a cache that writes later, nobody knows what of a failed write is there: the file goes. */
+static bool path_of(const struct shadow *s, const struct shadow_name *n, char *path, size_t size)
+{
+	if (!shadow_path(s, n->parent, path, size))
+		return false;
+	snprintf(path + strlen(path), size - strlen(path), "%s%s", path[0] != '\0' ? "/" : "",
+		 n->name);
+	return true;
+}
+
+/* With a cache that writes later, nobody knows what of a failed write is there: the file goes, with all its names. */
 static void forget_file(struct test *t, const struct shadow_op *op)
 {
 	struct shadow_op gone = {.kind = SHADOW_UNLINK};
+	int node = shadow_find(t->s, op->path);
+	unsigned int i = 0;
 	uint64_t done;
 	int r;
 
-	memcpy(gone.path, op->path, sizeof(gone.path));
-	r = op_do(t->m.dir, &gone, false, &done);
-	if (r < 0)
-		wrong("a file that could not be written cannot be deleted: %s", strerror(-r));
-	expect(t, &gone, 0);
+	while (i < t->s->n_names) {
+		const struct shadow_name *n = &t->s->names[i++];
+
+		if ((int)n->node != node || !path_of(t->s, n, gone.path, sizeof(gone.path)))
+			continue;
+		r = op_do(t->m.dir, &gone, false, &done);
+		if (r < 0)
+			wrong("a file that could not be written cannot be deleted: %s",
+			      strerror(-r));
+		expect(t, &gone, 0);
+		i = 0;
+	}
 }
 
 static void failed_for_space(struct test *t, const struct shadow_op *op, uint64_t done)
@@ -189,10 +207,8 @@ static bool delete_one(struct test *t)
 		if (!empty)
 			continue;
 		op.kind = dir ? SHADOW_RMDIR : SHADOW_UNLINK;
-		if (!shadow_path(t->s, n->parent, op.path, sizeof(op.path)))
+		if (!path_of(t->s, n, op.path, sizeof(op.path)))
 			continue;
-		snprintf(op.path + strlen(op.path), sizeof(op.path) - strlen(op.path), "%s%s",
-			 op.path[0] != '\0' ? "/" : "", n->name);
 		if (step(t, &op) < 0)
 			wrong("it cannot be deleted");
 		t->deleted++;
