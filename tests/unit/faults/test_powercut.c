@@ -71,6 +71,16 @@ static void record_run(struct work *w, struct history *h, const struct fault_pla
 	faults_end();
 }
 
+/*
+ * Before the first cut, which forks: of a thread that allocates just then the child would inherit the lock, and nobody to
+ * let go of it (AddressSanitizer's allocator; the C library takes its own along).
+ */
+static void end_run(struct work *w)
+{
+	faults_end();
+	work_close(w);
+}
+
 static void history_done(struct history *h)
 {
 	for (unsigned int i = 0; i <= h->n; i++)
@@ -338,6 +348,7 @@ static void cut_everywhere(enum cut_mode mode, bool again, unsigned int quick)
 
 	work_init(&w, dir);
 	record_run(&w, &h, NULL, 60, (unsigned int)c.seed);
+	end_run(&w);
 	cut_from(0, &c, quick);
 	history_done(&h);
 	work_done(&w, dir);
@@ -386,6 +397,7 @@ Test(powercut, after_a_kill)
 	work_kill(&w);
 	work_open(&w);
 	work_compare(&w, "after a kill");
+	end_run(&w);
 	for (int mode = CUT_DURABLE; mode <= CUT_RANDOM; mode++) {
 		c.mode = (enum cut_mode)mode;
 		cut_from(n, &c, 40);
@@ -436,6 +448,7 @@ static void check_full_disk(void *arg)
 	snprintf(what, sizeof(what), "PLYFS_FAULT_AT=%lu (%s) ", f->at, faults_what());
 	faults_begin(NULL);
 	work_compare(&w, "after a kill");
+	end_run(&w);
 	if (syncs > f->result->syncs)
 		f->result->syncs = syncs;
 	for (size_t end = faults_recorded(); n <= end; n += everything() ? 1 : 2) {
@@ -496,6 +509,7 @@ static void check_failed_flush(void *arg)
 	record_run(&w, &h, &plan, 30, f->seed);
 	f->result->fired = faults_fired() > 0;
 	snprintf(what, sizeof(what), "PLYFS_FAULT_AT=%lu (%s) ", f->at, faults_what());
+	end_run(&w);
 	for (unsigned int i = 0; i < 4; i++) {
 		size_t n = faults_recorded();
 		struct cut c = {&h, n - n * i / 5, CUT_DURABLE, f->seed, false};
