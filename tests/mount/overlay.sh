@@ -82,9 +82,9 @@ tell() {
 	cat deep/new
 	stat -c '%n %F' deep/upper
 	rm -r other
-	find . | sort
-	cp -a deep copy
-	find copy | sort
+	find . 2>&1 | sort
+	cp -a deep copy 2>&1 | sort
+	find copy 2>&1 | sort
 	rm -r copy
 	ls -A
 }
