@@ -137,7 +137,7 @@ class Untar(Jobs):
 class Gcc(Jobs):
     """Compiles the greater part of plyfs, sources and system headers read through the mount."""
 
-    FOLDERS = "base attr catalog data layer union fs".split()
+    FOLDERS = "base attr catalog image data layer union fs".split()
 
     def check(self, bench):
         top = os.path.dirname(os.path.dirname(bench.here))
