@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "front/session.h"
 
 void standard_fill(void)
 {
@@ -107,9 +108,7 @@ int daemon_fork(int *ret_ready_fd)
 	child = fork();
 	if (child < 0) {
 		fprintf(stderr, "plyfs: cannot fork: %s\n",
-			errno != EAGAIN ? strerror(errno)
-					: "no more processes and threads are allowed; raise the "
-					  "user's limit (ulimit -u) or the cgroup's (pids.max)");
+			errno != EAGAIN ? strerror(errno) : FRONT_NO_MORE);
 		close(fds[0]);
 		close(fds[1]);
 		return 1;

@@ -13,11 +13,6 @@
 #include "front/session.h"
 #include "front/stats.h"
 
-/* What EAGAIN of a new thread or process means. */
-#define FRONT_NO_MORE                                                                              \
-	"no more processes and threads are allowed, or memory is short; raise the user's limit "   \
-	"(ulimit -u) or the cgroup's (pids.max)"
-
 /* The largest read and write; more than 256 pages the kernel does not send by default. */
 #define FRONT_MAX_WRITE (1 << 20)
 

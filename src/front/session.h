@@ -12,6 +12,11 @@
 
 struct front;
 
+/* What EAGAIN of a new thread or process means. */
+#define FRONT_NO_MORE                                                                              \
+	"no more processes and threads are allowed, or memory is short; raise the user's limit "   \
+	"(ulimit -u) or the cgroup's (pids.max)"
+
 /*
  * Mounts FS at OPTIONS->mountpoint (read-only when FS is) and blocks SIGTERM, SIGINT, SIGHUP and
  * SIGUSR1 in this thread, so that threads started afterwards do not get them. The threads that serve are

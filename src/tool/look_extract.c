@@ -169,7 +169,6 @@ static int copy_attrs(struct extract *x, const struct look_item *item, int fd)
 static int copy_attrs_at(struct extract *x, const struct attr *a, const char *name)
 {
 	const struct timespec times[2] = {a->mtime, a->mtime};
-
 	int r = 0;
 
 	if (x->root && fchownat(x->parent, name, a->uid, a->gid, AT_SYMLINK_NOFOLLOW) < 0)
