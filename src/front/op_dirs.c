@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operations on directories. */
 #include <errno.h>
+#include <string.h>
 
 #include "front/ops.h"
 #include "front/reply.h"
@@ -16,6 +17,7 @@ struct listing {
 	size_t size, used;
 	uint64_t *counted; /* inodes whose look-up the answer stands for */
 	size_t n_counted;
+	size_t n_names; /* dots apart */
 };
 
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -37,6 +39,11 @@ static bool emit(void *arg, const struct fs_dirent *d)
 		return false;
 	l->used += need;
 	return true;
+}
+
+static bool is_dots(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
 /* An entry that does not fit is not written: fs/ must then not count its look-up. */
@@ -61,6 +68,7 @@ static bool emit_plus(void *arg, const struct fs_dirent *d)
 	l->used += need;
 	if (d->attr != NULL)
 		l->counted[l->n_counted++] = d->ino;
+	l->n_names += !is_dots(d->name);
 	return true;
 }
 
@@ -85,11 +93,14 @@ void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 {
 	struct front *f = op_begin(req, FRONT_OP_READDIRPLUS);
 	struct listing l = {.front = f, .req = req, .size = size, .bytes = scratch_bytes(f, size)};
+	bool with = plus_wanted(&f->plus);
 	int r = -ENOMEM;
 
 	l.counted = scratch_inos(f, size / PLUS_MIN + 1);
 	if (l.bytes != NULL && l.counted != NULL)
-		r = fs_readdirplus(f->fs, ino, (uint64_t)off, emit_plus, &l);
+		r = (with ? fs_readdirplus : fs_readdir)(f->fs, ino, (uint64_t)off, emit_plus, &l);
+	/* Before the answer, which may bring LOOKUPs. */
+	plus_listed(&f->plus, ino, l.n_names, with);
 	if (reply_bytes(req, l.used > 0 ? (ssize_t)l.used : r, l.bytes) < 0)
 		give_back(&l);
 }

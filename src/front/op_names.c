@@ -12,6 +12,8 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct fs_entry entry;
 	int r = fs_lookup(f->fs, parent, name, &entry);
 
+	if (r == 0)
+		plus_looked_up(&f->plus, parent);
 	reply_lookup(req, f, r, &entry);
 }
 

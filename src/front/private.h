@@ -10,6 +10,7 @@
 #include "front/lead.h"
 #include "front/options.h"
 #include "front/passthrough.h"
+#include "front/plus.h"
 #include "front/session.h"
 #include "front/stats.h"
 
@@ -34,6 +35,7 @@ struct front {
 	bool splice;		      /* large answers come from files by a pipe */
 
 	struct passthrough passthrough;
+	struct plus plus;
 
 	atomic_bool stop; /* no more requests are to be received */
 	atomic_uint running;

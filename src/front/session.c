@@ -60,11 +60,13 @@ static int front_new(struct fs *fs, const struct front_options *options, struct 
 	f->signal_fd = -1;
 	f->done_fd = -1;
 	f->lead.timer_fd = -1;
+	plus_init(&f->plus);
 	r = opens_init(&f->passthrough.opens);
 	if (r == 0)
 		r = -pthread_key_create(&f->scratch_key, scratch_free);
 	if (r < 0) {
 		opens_done(&f->passthrough.opens);
+		plus_done(&f->plus);
 		free(f);
 		return r;
 	}
@@ -200,6 +202,7 @@ void front_close(struct front *f)
 	scratch_free(pthread_getspecific(f->scratch_key));
 	pthread_key_delete(f->scratch_key);
 	opens_done(&f->passthrough.opens);
+	plus_done(&f->plus);
 	free(f->mountpoint);
 	free(f);
 }
