@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import time
 
 KNOBS = {
     "haltpoll": "/sys/module/haltpoll/parameters/guest_halt_poll_ns",
@@ -69,12 +70,28 @@ def memory_mib():
     return 0
 
 
+def processor_ticks():
+    """All and idle ones since the machine was started."""
+    ticks = [int(word) for word in read("/proc/stat").splitlines()[0].split()[1:9]]
+    return sum(ticks), ticks[3] + ticks[4]
+
+
+def busy_percent(seconds):
+    """How much of the processors others use now. The load average still has what ended a minute ago."""
+    all_before, idle_before = processor_ticks()
+    time.sleep(seconds)
+    all_after, idle_after = processor_ticks()
+    return 100 * (1 - (idle_after - idle_before) / max(all_after - all_before, 1))
+
+
 def file_system_of(path):
-    done = subprocess.run(["findmnt", "-n", "-o", "FSTYPE", "-T", path], stdout=subprocess.PIPE, text=True, check=False)
-    return done.stdout.strip()
+    done = subprocess.run(["findmnt", "-n", "-o", "FSTYPE,SOURCE", "-T", path], stdout=subprocess.PIPE, text=True,
+                          check=False)
+    kind, _, source = done.stdout.strip().partition(" ")
+    return kind + (", of its own, in a file" if "/loop" in source else "")
 
 
-def describe(directory):
+def describe(layers, uppers):
     """Pairs of what and value, for the reports."""
     idle = "/sys/devices/system/cpu/cpuidle/"
     return {
@@ -82,9 +99,9 @@ def describe(directory):
         "processors": f"{os.cpu_count()} x {cpu_model()}",
         "virtual machine": "yes" if "hypervisor" in read("/proc/cpuinfo") else "no",
         "memory": f"{memory_mib()} MiB",
-        "file system under all": file_system_of(directory),
+        "file system of layers": file_system_of(layers),
+        "file system of uppers": file_system_of(uppers),
         "idle driver and governor": f"{read(idle + 'current_driver')}, {read(idle + 'current_governor')}",
         "haltpoll, ns": read(KNOBS["haltpoll"], "not there"),
         "fuse enable_uring": read(KNOBS["enable_uring"], "not there"),
-        "load when it began": read("/proc/loadavg").rpartition(" ")[0].rpartition(" ")[0],
     }

@@ -99,8 +99,10 @@ def command(words):
 
 def facts_of(b, options):
     facts = {"date": time.strftime("%Y-%m-%d"), "command": command(sys.argv[1:])}
-    facts.update(machine.describe(b.work))
-    if os.getloadavg()[0] > os.cpu_count() / 2:
+    busy = machine.busy_percent(2)
+    facts.update(machine.describe(b.data.path(), b.work))
+    facts["processors busy when it began"] = f"{busy:.0f} %"
+    if busy > 20:
         facts["caution"] = "the machine was busy with other work, so ratios mean little"
     for system in b.systems:
         facts[system.title] = system.version()
