@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 
 #include "base/sys_sched.h"
+#include "front/reply.h"
 
 struct fs_caller caller_of(fuse_req_t req)
 {
@@ -79,8 +80,7 @@ int caller_kill_suidgid(fuse_req_t req, struct front *f, uint64_t ino)
 	if (kill == 0)
 		return 0;
 	r = fs_setattr(f->fs, ino, kill, &attr, &attr);
-	/* A negative offset: attributes only, which takes no lock that the request may hold. */
 	if (r == 0)
-		fuse_lowlevel_notify_inval_inode(f->session, ino, -1, 0);
+		reply_attr_changed(f, ino);
 	return r;
 }

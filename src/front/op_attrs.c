@@ -11,8 +11,13 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct front *f = op_begin(req, FRONT_OP_GETATTR);
 	struct attr attr;
-	int r = fs_getattr(f->fs, ino, &attr);
+	int r;
 
+	shown_begin(&f->shown);
+	r = fs_getattr(f->fs, ino, &attr);
+	if (r == 0)
+		reply_note_shown(req, f, ino, &attr);
+	shown_end(&f->shown);
 	reply_attr(req, f, r, ino, &attr);
 }
 

@@ -57,6 +57,7 @@ static bool emit_plus(void *arg, const struct fs_dirent *d)
 		struct fs_entry entry = {.ino = d->ino, .attr = *d->attr};
 
 		reply_fill_entry(l->front, &entry, &param);
+		reply_note_shown(l->req, l->front, d->ino, d->attr);
 	} else {
 		param.attr.st_ino = d->ino;
 		param.attr.st_mode = (mode_t)d->dtype << 12;
@@ -96,9 +97,11 @@ void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	bool with = plus_wanted(&f->plus);
 	int r = -ENOMEM;
 
+	shown_begin(&f->shown);
 	l.counted = scratch_inos(f, size / PLUS_MIN + 1);
 	if (l.bytes != NULL && l.counted != NULL)
 		r = (with ? fs_readdirplus : fs_readdir)(f->fs, ino, (uint64_t)off, emit_plus, &l);
+	shown_end(&f->shown);
 	/* Before the answer, which may bring LOOKUPs. */
 	plus_listed(&f->plus, ino, l.n_names, with);
 	if (reply_bytes(req, l.used > 0 ? (ssize_t)l.used : r, l.bytes) < 0)

@@ -10,10 +10,15 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct front *f = op_begin(req, FRONT_OP_LOOKUP);
 	struct fs_entry entry;
-	int r = fs_lookup(f->fs, parent, name, &entry);
+	int r;
 
-	if (r == 0)
+	shown_begin(&f->shown);
+	r = fs_lookup(f->fs, parent, name, &entry);
+	if (r == 0) {
+		reply_note_shown(req, f, entry.ino, &entry.attr);
 		plus_looked_up(&f->plus, parent);
+	}
+	shown_end(&f->shown);
 	reply_lookup(req, f, r, &entry);
 }
 
@@ -41,6 +46,8 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 	struct fs_entry entry;
 	int r = fs_mknod(f->fs, &who, parent, name, mode, major(rdev), minor(rdev), &entry);
 
+	if (r == 0)
+		reply_dir_changed(req, f, parent);
 	reply_entry(req, f, r, &entry);
 }
 
@@ -51,6 +58,8 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	struct fs_entry entry;
 	int r = fs_mkdir(f->fs, &who, parent, name, mode, &entry);
 
+	if (r == 0)
+		reply_dir_changed(req, f, parent);
 	reply_entry(req, f, r, &entry);
 }
 
@@ -61,6 +70,8 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 	struct fs_entry entry;
 	int r = fs_symlink(f->fs, &who, parent, name, target, &entry);
 
+	if (r == 0)
+		reply_dir_changed(req, f, parent);
 	reply_entry(req, f, r, &entry);
 }
 
@@ -80,21 +91,29 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *
 	struct fs_entry entry;
 	int r = fs_link(f->fs, ino, new_parent, new_name, &entry);
 
+	if (r == 0)
+		reply_dir_changed(req, f, new_parent);
 	reply_entry(req, f, r, &entry);
 }
 
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct front *f = op_begin(req, FRONT_OP_UNLINK);
+	int r = fs_unlink(f->fs, parent, name);
 
-	reply_result(req, fs_unlink(f->fs, parent, name));
+	if (r == 0)
+		reply_dir_changed(req, f, parent);
+	reply_result(req, r);
 }
 
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct front *f = op_begin(req, FRONT_OP_RMDIR);
+	int r = fs_rmdir(f->fs, parent, name);
 
-	reply_result(req, fs_rmdir(f->fs, parent, name));
+	if (r == 0)
+		reply_dir_changed(req, f, parent);
+	reply_result(req, r);
 }
 
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
@@ -102,6 +121,11 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 {
 	struct front *f = op_begin(req, FRONT_OP_RENAME);
 	struct fs_caller who = caller_of(req);
+	int r = fs_rename(f->fs, &who, parent, name, new_parent, new_name, flags);
 
-	reply_result(req, fs_rename(f->fs, &who, parent, name, new_parent, new_name, flags));
+	if (r == 0)
+		reply_dir_changed(req, f, parent);
+	if (r == 0 && new_parent != parent)
+		reply_dir_changed(req, f, new_parent);
+	reply_result(req, r);
 }

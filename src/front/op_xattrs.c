@@ -42,6 +42,8 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 	bool kill = kills_sgid(req, f, ino, name);
 	ssize_t r = fs_setxattr(f->fs, ino, name, value, size, flags, kill);
 
+	if (r == 0)
+		reply_attr_changed(f, ino);
 	reply_result(req, (int)result(f, r));
 }
 
@@ -102,6 +104,9 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct front *f = op_begin(req, FRONT_OP_REMOVEXATTR);
+	int r = fs_removexattr(f->fs, ino, name);
 
-	reply_result(req, (int)result(f, fs_removexattr(f->fs, ino, name)));
+	if (r == 0)
+		reply_attr_changed(f, ino);
+	reply_result(req, (int)result(f, r));
 }

@@ -12,6 +12,7 @@
 #include "front/passthrough.h"
 #include "front/plus.h"
 #include "front/session.h"
+#include "front/shown.h"
 #include "front/stats.h"
 
 /* The largest read and write; more than 256 pages the kernel does not send by default. */
@@ -36,6 +37,7 @@ struct front {
 
 	struct passthrough passthrough;
 	struct plus plus;
+	struct shown shown;
 
 	atomic_bool stop; /* no more requests are to be received */
 	atomic_uint running;

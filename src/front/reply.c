@@ -3,11 +3,40 @@
 #include "front/reply.h"
 
 #include <errno.h>
+#include <sys/stat.h>
+#include <time.h>
 
 /* libfuse and the kernel take errors of 1 to 999; another would be our own mistake. */
 static int positive_errno(ssize_t r)
 {
 	return r > -1000 ? (int)-r : EIO;
+}
+
+void reply_attr_changed(struct front *f, uint64_t ino)
+{
+	/* A negative offset: attributes only, which takes no lock that the request may hold. */
+	fuse_lowlevel_notify_inval_inode(f->session, ino, -1, 0);
+}
+
+static unsigned int seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (unsigned int)now.tv_sec;
+}
+
+void reply_note_shown(fuse_req_t req, struct front *f, uint64_t ino, const struct attr *attr)
+{
+	if (S_ISDIR(attr->mode))
+		shown_note(&f->shown, ino, fuse_req_ctx(req)->pid, seconds_now());
+}
+
+void reply_dir_changed(fuse_req_t req, struct front *f, uint64_t dir)
+{
+	if (f->options->timeout > 0 &&
+	    shown_to_others(&f->shown, dir, fuse_req_ctx(req)->pid, seconds_now()))
+		reply_attr_changed(f, dir);
 }
 
 void reply_none(fuse_req_t req)

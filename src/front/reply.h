@@ -37,6 +37,16 @@ void reply_xattr(fuse_req_t req, ssize_t r, const void *value, size_t size);
 void reply_lseek(fuse_req_t req, off_t r);
 void reply_statfs(fuse_req_t req, int r, const struct statvfs *st);
 
+/*
+ * Before the answer to a change of attributes that the answer does not tell: older ones that are on their way to
+ * somebody else are not to be taken for the new ones (shown.h).
+ */
+void reply_attr_changed(struct front *f, uint64_t ino);
+/* The same where names in DIR were changed, if it may be needed. */
+void reply_dir_changed(fuse_req_t req, struct front *f, uint64_t dir);
+/* Attributes that are going to be in the answer; between shown_begin() and shown_end(). */
+void reply_note_shown(fuse_req_t req, struct front *f, uint64_t ino, const struct attr *attr);
+
 /* An entry as libfuse wants it. */
 void reply_fill_entry(const struct front *f, const struct fs_entry *entry,
 		      struct fuse_entry_param *ret_param);

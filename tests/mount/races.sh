@@ -17,5 +17,7 @@ race() {
 
 for options in "" ",writeback=0"; do
 	run_test "an unlinked name counts once${options/,/, }" race links 3000 "$options"
+	run_test "what is made in a directory counts while its parent is listed${options/,/, }" race names 3000 "$options"
+	run_test "a mode set by an ACL counts while the parent is listed${options/,/, }" race acls 3000 "$options"
 done
 finish
