@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/digest.h"
 
-#include <openssl/evp.h>
+#include <errno.h>
 #include <string.h>
+
+#include "image/libcrypto.h"
 
 static const struct {
 	const char *name;
@@ -108,14 +110,16 @@ int digest_of(enum digest_alg alg, const void *p, size_t len, struct digest *ret
 
 int digester_begin(struct digester *g, enum digest_alg alg)
 {
-	const EVP_MD *md = alg == DIGEST_SHA256 ? EVP_sha256() : EVP_sha512();
+	const EVP_MD *md;
+	int r = alg == DIGEST_NONE ? -EINVAL : libcrypto_load();
 
-	if (alg == DIGEST_NONE)
-		return -EINVAL;
-	*g = (struct digester){.alg = alg, .state = EVP_MD_CTX_new()};
+	if (r < 0)
+		return r;
+	*g = (struct digester){.alg = alg, .state = libcrypto.MD_CTX_new()};
 	if (g->state == NULL)
 		return -ENOMEM;
-	if (EVP_DigestInit_ex(g->state, md, NULL) != 1) {
+	md = alg == DIGEST_SHA256 ? libcrypto.sha256() : libcrypto.sha512();
+	if (libcrypto.DigestInit_ex(g->state, md, NULL) != 1) {
 		digester_done(g);
 		return -EIO; /* a library that has been told not to compute this */
 	}
@@ -124,7 +128,7 @@ int digester_begin(struct digester *g, enum digest_alg alg)
 
 void digester_add(struct digester *g, const void *p, size_t len)
 {
-	if (g->failed == 0 && EVP_DigestUpdate(g->state, p, len) != 1)
+	if (g->failed == 0 && libcrypto.DigestUpdate(g->state, p, len) != 1)
 		g->failed = -EIO;
 }
 
@@ -133,7 +137,7 @@ int digester_end(struct digester *g, struct digest *ret_d)
 	struct digest d = {.alg = g->alg};
 	int r = g->failed;
 
-	if (r == 0 && EVP_DigestFinal_ex(g->state, d.bytes, NULL) != 1)
+	if (r == 0 && libcrypto.DigestFinal_ex(g->state, d.bytes, NULL) != 1)
 		r = -EIO;
 	if (r == 0)
 		*ret_d = d;
@@ -143,6 +147,7 @@ int digester_end(struct digester *g, struct digest *ret_d)
 
 void digester_done(struct digester *g)
 {
-	EVP_MD_CTX_free(g->state);
+	if (g->state != NULL)
+		libcrypto.MD_CTX_free(g->state);
 	*g = (struct digester){0};
 }

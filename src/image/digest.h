@@ -47,7 +47,7 @@ const char *digest_alg_name(enum digest_alg alg);
 /* Two digests are equal when algorithm and bytes are; DIGEST_NONE equals nothing. */
 bool digest_equal(const struct digest *a, const struct digest *b);
 
-/* The digest of LEN bytes. -EINVAL for DIGEST_NONE, -ENOMEM. */
+/* The digest of LEN bytes. -EINVAL for DIGEST_NONE, -ENOMEM, -ELIBACC: libcrypto cannot be loaded. */
 int digest_of(enum digest_alg alg, const void *p, size_t len, struct digest *ret_d);
 
 /*

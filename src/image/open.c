@@ -7,9 +7,18 @@
 
 #include "base/sys.h"
 #include "image/archive.h"
+#include "image/libcrypto.h"
 #include "image/source.h"
 
 static const struct image_options no_options;
+
+/* There is no image without digests: whoever cannot compute them is told so here, once for all that follows. */
+static int parse(const char *ref, struct reference *ret_r, struct err *err)
+{
+	int rc = reference_parse(ref, ret_r, err);
+
+	return rc < 0 ? rc : libcrypto_need(ref, err);
+}
 
 /*
  * Foreign texts get into sentences: names, media types, what a parser quotes. None may order the terminal
@@ -234,7 +243,7 @@ int image_open(const char *ref, const struct image_options *options, struct imag
 {
 	CLEANUP(reference) struct reference r = {0};
 	CLEANUP(image) struct image *image = NULL;
-	int rc = reference_parse(ref, &r, err);
+	int rc = parse(ref, &r, err);
 
 	if (rc == 0) {
 		image = calloc(1, sizeof(*image));
@@ -289,7 +298,7 @@ int image_audit(const char *ref, const struct image_options *from, const struct 
 {
 	CLEANUP(reference) struct reference r = {0};
 	struct image_options options = *from;
-	int rc = reference_parse(ref, &r, err);
+	int rc = parse(ref, &r, err);
 
 	options.audit = audit;
 	options.strict = false;
@@ -355,7 +364,7 @@ int image_list(const char *ref, const struct image_options *options, struct imag
 {
 	CLEANUP(reference) struct reference r = {0};
 	CLEANUP(image_list) struct image_list list = {0};
-	int rc = reference_parse(ref, &r, err);
+	int rc = parse(ref, &r, err);
 
 	if (options == NULL)
 		options = &no_options;

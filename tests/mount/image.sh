@@ -37,6 +37,25 @@ refused() {
 	no_mounts "$M" || fail "something stayed mounted"
 }
 
+# --- libraries that are missing -----------------------------------------------------------
+
+# They are loaded when something needs them; one that cannot be is said to be that, and what package has it.
+missing_libraries() {
+	local empty=$WORK/empty
+	mkdir -p "$empty"
+	odd make plain "$I/libraries"
+	touch "$empty"/libcrypto.so.{3,4}
+	LD_LIBRARY_PATH=$empty refused "^plyfs: oci:.*: digests of images need libcrypto .*install it" "oci:$I/libraries:t" "$M"
+	LD_LIBRARY_PATH=$empty refuses "$PLYFS" ls "oci:$I/libraries:t" / 2>"$WORK/err"
+	contains "$(cat "$WORK/err")" "need libcrypto"
+	rm "$empty"/*
+	touch "$empty/libcurl.so.4"
+	LD_LIBRARY_PATH=$empty refused "^plyfs: docker:.*: registries need libcurl .*install it" docker://127.0.0.1:1/name "$M"
+	LD_LIBRARY_PATH=$empty image "oci:$I/libraries:t" "$M"
+	contains "$(cat "/proc/$(daemon_pids "$M")/maps")" /libcrypto.so
+	unmounted "$M"
+}
+
 # --- layers one by one ------------------------------------------------------------------
 
 # The first mount makes the indexes, the second one finds them.
@@ -448,6 +467,7 @@ ARCHIVE=$(cached_archive base)
 while read -r name fault; do
 	run_test "odd layers: $name" odd_case "$name" "$fault"
 done < <(odd list)
+run_test "libraries that are missing" missing_libraries
 run_test "one place by two ways, as umoci and tar have it" as_unpacked one-place-by-two-ways
 run_test "making a real image" make_real
 run_test "a real image is what umoci unpacks" real_gzip

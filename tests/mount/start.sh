@@ -70,6 +70,21 @@ closed_output() {
 	contains "$(cat err)" nowhere
 }
 
+# What only images need costs no mount of directories anything, and need not be there.
+libraries_of_images() {
+	local maps
+	fresh
+	mkdir empty
+	touch empty/lib{crypto.so.{3,4},curl.so.4}
+	LD_LIBRARY_PATH=$PWD/empty mount_plyfs lowerdir=low,upperdir=upper "$PWD/mnt"
+	maps=$(cat "/proc/$(daemon_pids "$PWD/mnt")/maps")
+	contains "$maps" /liblmdb.so "what is loaded"
+	lacks "$maps" /libcrypto.so "what is loaded"
+	lacks "$maps" /libcurl.so "what is loaded"
+	eq "$(cat mnt/file)" text
+	umount_plyfs "$PWD/mnt"
+}
+
 # limited N: mounts with at most N processes and threads, in a shell that is not limited. Says "served" or "refused".
 # LeakSanitizer would need a thread of its own at the end.
 limited() {
@@ -159,6 +174,7 @@ after_failure() { drop_mounts; }
 
 run_test "descriptors that are closed" closed_descriptors
 run_test "output that is closed" closed_output
+run_test "libraries that only images need" libraries_of_images
 run_test "few threads, as a user" few_threads
 run_test "few threads, in a user namespace" few_threads_in_userns
 run_test "one thread, and the mountpoint in a lower layer" mountpoint_in_lower plain "$WORK/t/upper"
