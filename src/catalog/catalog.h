@@ -56,7 +56,9 @@ struct catalog_options {
 	 * again; on a full disk this one may.
 	 */
 	int (*lost)(void *arg, struct catalog *c, struct err *err);
-	void *arg; /* of both */
+	/* WRITE, may be NULL: makes what lies beside a catalog without records, before the names of both are flushed at once. */
+	int (*beside)(void *arg, struct err *err);
+	void *arg; /* of all three */
 };
 
 /*
@@ -72,8 +74,7 @@ int catalog_open(int dirfd, const struct catalog_options *options, struct catalo
  * instead of being told that it is in use. Not needed; NULL is fine.
  */
 void catalog_closing(struct catalog *c);
-/* Checkpoints (WRITE) and frees; NULL is fine. An error of the last checkpoint is logged: the
- * journal still holds everything. */
+/* Checkpoints (WRITE) and frees; NULL is fine. An error of the last checkpoint is logged: the journal has everything. */
 void catalog_close(struct catalog *c);
 DEFINE_CLEANUP_PTR(struct catalog, catalog, catalog_close)
 

@@ -279,11 +279,25 @@ static int open_journal(struct catalog *c, unsigned int i, uint64_t len)
 	return rc;
 }
 
+/*
+ * The names of a catalog are on the disk before its first record is. One without records may be what another process had
+ * just made when it was killed, and flushed nothing of.
+ */
+static int flush_names(const struct catalog *c, const struct journal_bytes *bytes, struct err *err)
+{
+	bool is_new = c->seq == 0, has_journal = bytes->bytes[0] != NULL;
+	int rc = is_new && c->options.beside != NULL ? c->options.beside(c->options.arg, err) : 0;
+
+	if (rc < 0 || c->options.no_sync || (!is_new && has_journal))
+		return rc;
+	rc = sys_fsync_dir(c->dirfd);
+	return rc < 0 ? err_errno(err, -rc, "cannot flush %s", dir_name_of(c->dirfd).text) : 0;
+}
+
 static int open_journals(struct catalog *c, const struct journal_bytes *bytes, struct err *err)
 {
 	uint64_t lens[N_JOURNALS];
 	struct replay replay;
-	bool is_new = bytes->bytes[0] == NULL;
 	int rc = replay_journals(c, bytes, &replay);
 
 	if (rc < 0)
@@ -295,11 +309,12 @@ static int open_journals(struct catalog *c, const struct journal_bytes *bytes, s
 		return rc;
 	for (unsigned int i = 0; i < N_JOURNALS && rc == 0; i++)
 		rc = open_journal(c, i, lens[i]);
-	if (rc == 0 && !c->options.no_sync && is_new)
-		rc = sys_fsync_dir(c->dirfd);
 	if (rc < 0)
 		return err_errno(err, -rc, "cannot open the journal in %s",
 				 dir_name_of(c->dirfd).text);
+	rc = flush_names(c, bytes, err);
+	if (rc < 0)
+		return rc;
 	prepare_compaction(c);
 	reserve_space(c);
 	spare_take(c);

@@ -22,34 +22,59 @@ static void forget(struct err *err)
 }
 
 /*
- * A new directory's name has to be on the disk before anything in it can be said to be. A directory AT
- * that may not be read (O_PATH) cannot be flushed, and some file systems have nothing to flush.
+ * How a new upper gets onto the disk. The order is what matters:
+ *
+ * 1. .plyfs, and the catalog's file under another name; that file is flushed, and gets its name;
+ * 2. the journals, and data/ beside them; .plyfs is flushed (the catalog does it, and calls beside());
+ * 3. the upper is flushed (fs_upper_check_stack());
+ * 4. the first record is committed, the stack of the layers.
+ *
+ * So nobody was told that anything is durable before all names are. A power cut before 3 leaves an upper without .plyfs, or with
+ * any part of what is in it, of which catalog.mdb is whole if it is there; the next mount makes the rest. A kill before 4
+ * leaves a catalog without a record: whoever finds one flushes 2 and 3 again, as the names may be in the page cache only.
  */
-static int make_private(const struct fs *fs, const char *name, int at)
+static int make_dir(const char *name, int at)
 {
-	int r;
-
-	if (mkdirat(at, name, 0700) < 0)
-		return errno == EEXIST ? 0 : -errno;
-	if (fs->options->no_sync || fsync(at) == 0 || errno == EBADF || errno == EINVAL)
-		return 0;
-	r = -errno;
-	/* The next open would take it for one that is on the disk. */
-	unlinkat(at, name, AT_REMOVEDIR);
-	return r;
+	return mkdirat(at, name, 0700) == 0 || errno == EEXIST ? 0 : -errno;
 }
 
-static int open_private(const struct fs *fs, bool create, const char *name, int at, int *ret_fd)
+/* A directory AT that may not be read (O_PATH) cannot be flushed, and some file systems have nothing to flush. */
+static int flush_dir(const struct fs *fs, int at)
 {
-	int r = create ? make_private(fs, name, at) : 0, fd;
+	if (fs->options->no_sync || fsync(at) == 0 || errno == EBADF || errno == EINVAL)
+		return 0;
+	return -errno;
+}
 
-	if (r < 0)
-		return r;
-	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+static int open_dir(const char *name, int at, int *ret_fd)
+{
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
 	if (fd < 0)
 		return -errno;
 	*ret_fd = fd;
 	return 0;
+}
+
+/* Where data/ is missing beside a catalog with records somebody has removed it. Its name is on the disk before anything in it is. */
+static int restore_data(const struct fs *fs, int dir)
+{
+	int r;
+
+	if (mkdirat(dir, "data", 0700) < 0)
+		return errno == EEXIST ? 0 : -errno;
+	r = flush_dir(fs, dir);
+	/* The next open would take it for one that is on the disk. */
+	if (r < 0)
+		unlinkat(dir, "data", AT_REMOVEDIR);
+	return r;
+}
+
+static int open_data_dir(const struct fs *fs, bool restore, int dir, int *ret_fd)
+{
+	int r = restore ? restore_data(fs, dir) : 0;
+
+	return r < 0 ? r : open_dir("data", dir, ret_fd);
 }
 
 static int explain_upper(const struct fs *fs, int r, struct err *err)
@@ -75,7 +100,7 @@ static int replayed(void *arg, struct catalog *c, struct batch *fixes)
 {
 	const struct opening *o = arg;
 	CLEANUP(fd) int data = -1;
-	int r = open_private(o->fs, true, "data", o->dir, &data);
+	int r = open_data_dir(o->fs, true, o->dir, &data);
 
 	if (r == 0)
 		return fs_recover_replayed(o->fs->options, c, data, fixes);
@@ -90,6 +115,14 @@ static int lost(void *arg, struct catalog *c, struct err *err)
 	return fs_keep_lost(o->fs->options, c, o->dir, err);
 }
 
+static int beside(void *arg, struct err *err)
+{
+	const struct opening *o = arg;
+	int r = make_dir("data", o->dir);
+
+	return r < 0 ? err_errno(err, -r, ".plyfs/data") : 0;
+}
+
 static int open_catalog(struct fs *fs, int dir, enum catalog_mode mode, struct err *err)
 {
 	struct opening opening = {fs, dir};
@@ -100,6 +133,7 @@ static int open_catalog(struct fs *fs, int dir, enum catalog_mode mode, struct e
 		.map = fs->options->catalog_map,
 		.replayed = replayed,
 		.lost = lost,
+		.beside = beside,
 		.arg = &opening,
 	};
 	int r = catalog_open(dir, &co, &fs->catalog, err);
@@ -118,7 +152,7 @@ static int open_data(struct fs *fs, int dir, struct err *err)
 	};
 	struct catalog_hooks hooks;
 	CLEANUP(fd) int fd = -1;
-	int r = open_private(fs, !fs->read_only, "data", dir, &fd);
+	int r = open_data_dir(fs, !fs->read_only, dir, &fd);
 
 	if (r < 0)
 		return explain_upper(fs, r, err);
@@ -136,8 +170,10 @@ int fs_upper_open(struct fs *fs, struct err *err)
 {
 	bool write = !fs->options->read_only;
 	CLEANUP(fd) int dir = -1;
-	int r = open_private(fs, write, ".plyfs", fs->upper_fd, &dir);
+	int r = write ? make_dir(".plyfs", fs->upper_fd) : 0;
 
+	if (r == 0)
+		r = open_dir(".plyfs", fs->upper_fd, &dir);
 	/* Asked for read-only, an upper without a catalog is a directory like a lower one. */
 	if (r == -ENOENT && !write) {
 		fs->read_only = true;
@@ -225,12 +261,14 @@ int fs_upper_check_stack(struct fs *fs, const struct layers *l, struct err *err)
 	CLEANUP(buf) struct buf was = {0};
 	CLEANUP(buf) struct buf now = {0};
 	int r = stack_describe(fs, l->n_own, &now, err);
+	bool is_new;
 
 	if (r < 0)
 		return r;
 	r = catalog_super(fs->catalog, SUPER_STACK, &was);
 	if (r < 0 && r != -ENOENT)
 		return err_errno(err, -r, "upper %s", fs->options->upper);
+	is_new = r == -ENOENT;
 	if (r == 0 && buf_cstr(&was) != NULL && buf_cstr(&now) != NULL) {
 		r = compare_stacks(fs, buf_cstr(&was), buf_cstr(&now), err);
 		if (r < 0 && !fs->options->any_lower)
@@ -243,7 +281,10 @@ int fs_upper_check_stack(struct fs *fs, const struct layers *l, struct err *err)
 		if (r < 0)
 			return err_errno(err, -r, "upper %s", fs->options->upper);
 	}
-	return fs->read_only ? 0 : put_stack(fs, &now, err);
+	if (fs->read_only)
+		return 0;
+	r = is_new ? flush_dir(fs, fs->upper_fd) : 0;
+	return r < 0 ? explain_upper(fs, r, err) : put_stack(fs, &now, err);
 }
 
 /* One xattr of the upper's directory into the record of the root. */
