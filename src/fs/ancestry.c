@@ -16,11 +16,13 @@ void ancestry_done(struct ancestry *a)
 	free(a->outside.ids);
 }
 
-static int identify(int fd, struct place_id *ret_id)
+/* FD, or NAME in it. */
+static int identify(int fd, const char *name, struct place_id *ret_id)
 {
+	const int flags = AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT | AT_EMPTY_PATH;
 	struct statx stx;
 
-	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, &stx) < 0)
+	if (statx(fd, name, flags, STATX_INO | STATX_MNT_ID, &stx) < 0)
 		return -errno;
 	*ret_id = (struct place_id){
 		.dev = makedev(stx.stx_dev_major, stx.stx_dev_minor),
@@ -29,6 +31,11 @@ static int identify(int fd, struct place_id *ret_id)
 		.mount = stx.stx_mask & STATX_MNT_ID ? stx.stx_mnt_id : 0,
 	};
 	return 0;
+}
+
+int ancestry_place(int fd, struct place_id *ret_id)
+{
+	return identify(fd, "", ret_id);
 }
 
 static bool same_place(const struct place_id *a, const struct place_id *b)
@@ -66,15 +73,34 @@ static bool is_same(const struct ancestry *a, const struct place_id *id)
 	return a->self.ino == id->ino && a->self.dev == id->dev;
 }
 
+/* The directory above AT, opened, if it is none that is known to be outside: *RET_FD is -1 then. */
+static int open_above(const struct ancestry *a, int at, int *ret_fd)
+{
+	struct place_id above;
+	int r = identify(at, "..", &above);
+
+	if (r == 0 && holds(&a->outside, &above)) {
+		*ret_fd = -1;
+		return 0;
+	}
+	if (r == 0)
+		r = sys_openat(at, "..", O_PATH | O_DIRECTORY, 0);
+	if (r < 0)
+		return r;
+	*ret_fd = r;
+	return 0;
+}
+
 /*
- * Adds FD, which is ID, and what it lies in to those outside, from the inside out, until one that is known to be or the end.
+ * Adds FD, which is ID, and what it lies in to those outside, from the inside out, until one that is known to be or the end,
+ * which is its own parent.
  */
 static int walk_up(struct ancestry *a, int fd, const struct place_id *id)
 {
 	CLEANUP(fd) int at = -1;
-	struct place_id here = *id, last;
+	struct place_id here = *id;
 
-	do {
+	for (;;) {
 		int up, r;
 
 		if (is_same(a, &here))
@@ -84,37 +110,34 @@ static int walk_up(struct ancestry *a, int fd, const struct place_id *id)
 		r = add(&a->outside, &here);
 		if (r < 0)
 			return r;
-		up = sys_openat(at >= 0 ? at : fd, "..", O_PATH | O_DIRECTORY, 0);
+		r = open_above(a, at >= 0 ? at : fd, &up);
 		/* What lies above and may not be searched cannot be compared. */
+		if (r < 0)
+			return r == -EACCES ? ANCESTRY_OUTSIDE : r;
 		if (up < 0)
-			return up == -EACCES ? ANCESTRY_OUTSIDE : up;
+			return ANCESTRY_OUTSIDE;
 		if (at >= 0)
 			close(at);
 		at = up;
-		last = here;
-		r = identify(at, &here);
+		r = identify(at, "", &here);
 		if (r < 0)
 			return r;
-	} while (!same_place(&here, &last));
-	return ANCESTRY_OUTSIDE;
+	}
 }
 
 int ancestry_init(struct ancestry *a, int fd)
 {
-	return identify(fd, &a->self);
+	return ancestry_place(fd, &a->self);
 }
 
-int ancestry_of(struct ancestry *a, int fd)
+int ancestry_of(struct ancestry *a, int fd, const struct place_id *id)
 {
 	size_t n = a->outside.n;
-	struct place_id id;
-	int r = identify(fd, &id);
+	int r;
 
-	if (r < 0)
-		return r;
-	if (is_same(a, &id))
+	if (is_same(a, id))
 		return ANCESTRY_SAME;
-	r = walk_up(a, fd, &id);
+	r = walk_up(a, fd, id);
 	/* What was passed on the way is not outside. */
 	if (r != ANCESTRY_OUTSIDE)
 		a->outside.n = n;

@@ -13,6 +13,9 @@ struct place_id {
 	uint64_t dev, ino, mount;
 };
 
+/* Of the directory FD (borrowed). 0 or -errno. */
+int ancestry_place(int fd, struct place_id *ret_id);
+
 /* Zeroed memory is empty. */
 struct place_ids {
 	struct place_id *ids; /* owned */
@@ -36,9 +39,9 @@ int ancestry_init(struct ancestry *a, int fd);
 enum ancestry_is { ANCESTRY_OUTSIDE, ANCESTRY_SAME, ANCESTRY_INSIDE };
 
 /*
- * Is FD the directory, or does it lie in it? -errno. What may not be searched ends a walk: beyond it nothing is
+ * Is FD, which is ID, the directory, or does it lie in it? -errno. What may not be searched ends a walk: beyond it nothing is
  * known, and FD is taken to be outside.
  */
-int ancestry_of(struct ancestry *a, int fd);
+int ancestry_of(struct ancestry *a, int fd, const struct place_id *id);
 
 #endif

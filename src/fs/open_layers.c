@@ -49,10 +49,10 @@ int open_directory(const char *path, const char *what, int *ret_fd, struct err *
 }
 
 /* An upper may lie in a lower layer, but not the other way round: layers do not change. UPPER is NULL where there is none. */
-static int check_loop(const char *path, int fd, const struct fs_options *o, struct ancestry *upper,
-		      struct err *err)
+static int check_loop(const char *path, int fd, const struct place_id *id,
+		      const struct fs_options *o, struct ancestry *upper, struct err *err)
 {
-	int r = upper != NULL ? ancestry_of(upper, fd) : ANCESTRY_OUTSIDE;
+	int r = upper != NULL ? ancestry_of(upper, fd, id) : ANCESTRY_OUTSIDE;
 
 	if (r == ANCESTRY_SAME)
 		return err_set(err, ELOOP,
@@ -67,8 +67,7 @@ static int check_loop(const char *path, int fd, const struct fs_options *o, stru
 
 /* One identity a lower, to find a directory that is given twice. */
 struct seen {
-	dev_t dev;
-	ino_t ino;
+	struct place_id id;
 	const char *path;
 };
 
@@ -76,9 +75,9 @@ static int compare_seen(const void *a, const void *b)
 {
 	const struct seen *x = a, *y = b;
 
-	if (x->dev != y->dev)
-		return x->dev < y->dev ? -1 : 1;
-	return x->ino < y->ino ? -1 : x->ino > y->ino;
+	if (x->id.dev != y->id.dev)
+		return x->id.dev < y->id.dev ? -1 : 1;
+	return x->id.ino < y->id.ino ? -1 : x->id.ino > y->id.ino;
 }
 
 static int check_twice(struct seen *seen, size_t n, struct err *err)
@@ -154,7 +153,8 @@ static int add_directory(struct layer_options lo, const struct fs_options *o, in
 	CLEANUP(layer) struct layer *layer = NULL;
 	bool upper = layer_is_upper(fd);
 	CLEANUP(fd) int rest = upper ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
-	int r = layer_open_auto(fd, path, &lo, &layer, err);
+	int r = upper ? layer_open_upper(fd, path, &lo, &layer, err)
+		      : layer_open_dir(fd, path, &lo, &layer, err);
 
 	if (r == 0)
 		r = maybe_trace(o, &layer, err);
@@ -179,7 +179,6 @@ int layers_open(const struct fs_options *o, int upper_fd, int work_fd, struct la
 	CLEANUP(ancestry) struct ancestry upper = {0};
 	CLEANUP(layer_clones) struct layer_clones clones = {0};
 	struct layer_options lo = options_of(o, &clones);
-	struct stat st;
 	int fd, r;
 
 	if (seen == NULL)
@@ -197,14 +196,17 @@ int layers_open(const struct fs_options *o, int upper_fd, int work_fd, struct la
 		r = open_directory(path, "lower layer", &fd, err);
 		if (r < 0)
 			return r;
-		r = check_loop(path, fd, o, upper_fd >= 0 ? &upper : NULL, err);
-		if (r == 0 && fstat(fd, &st) < 0)
-			r = err_errno(err, errno, "lower layer %s", path);
+		seen[i].path = path;
+		r = ancestry_place(fd, &seen[i].id);
+		if (r < 0)
+			r = err_errno(err, -r, "lower layer %s", path);
+		if (r == 0)
+			r = check_loop(path, fd, &seen[i].id, o, upper_fd >= 0 ? &upper : NULL,
+				       err);
 		if (r < 0) {
 			close(fd);
 			return r;
 		}
-		seen[i] = (struct seen){st.st_dev, st.st_ino, path};
 		r = add_directory(lo, o, fd, path, l, err);
 		if (r < 0)
 			return r;

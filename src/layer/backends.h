@@ -23,6 +23,9 @@ struct layer_clones {
 	struct layer_clone v[LAYER_CLONES_MAX];
 	size_t n;
 	bool forbidden; /* this process may not clone mounts */
+	/* Of the file system of the last layer that was opened: what it is, as statfs(2) says; 0: not known. */
+	unsigned long type;
+	dev_t type_of;
 };
 void layer_clones_done(struct layer_clones *c);
 DEFINE_CLEANUP(struct layer_clones, layer_clones, layer_clones_done)

@@ -14,6 +14,7 @@
 #include <linux/magic.h>
 #include <string.h>
 #include <sys/statfs.h>
+#include <sys/sysmacros.h>
 
 #include "base/log.h"
 #include "base/sys.h"
@@ -380,26 +381,34 @@ static const struct layer_ops dir_ops = {
  * The inode's number and the moment it was made: a copy or a replacement has others, a renamed or
  * remounted directory the same. The device number is left out, for it changes between boots.
  */
-static struct hash128 identity_of(int fd, const struct stat *st)
+static struct hash128 identity_of(const struct statx *stx)
 {
 	struct {
 		uint64_t ino, seconds, nanoseconds;
-	} id = {.ino = st->st_ino};
-	struct statx stx;
+	} id = {.ino = stx->stx_ino};
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &stx) == 0 &&
-	    (stx.stx_mask & STATX_BTIME) != 0) {
-		id.seconds = (uint64_t)stx.stx_btime.tv_sec;
-		id.nanoseconds = stx.stx_btime.tv_nsec;
+	if ((stx->stx_mask & STATX_BTIME) != 0) {
+		id.seconds = (uint64_t)stx->stx_btime.tv_sec;
+		id.nanoseconds = stx->stx_btime.tv_nsec;
 	}
 	return hash128(&id, sizeof(id));
 }
 
-static unsigned long type_of(int fd)
+/* The type of the file system DEV, on which FD is: asked once for the layers that are opened together. */
+static unsigned long type_of(int fd, dev_t dev, struct layer_clones *c)
 {
 	struct statfs st;
 
-	return fstatfs(fd, &st) == 0 ? (unsigned long)st.f_type : 0;
+	if (c != NULL && c->type != 0 && c->type_of == dev)
+		return c->type;
+	if (fstatfs(fd, &st) < 0)
+		return 0;
+	/* As long as that layer is open the number is nobody else's. */
+	if (c != NULL) {
+		c->type = (unsigned long)st.f_type;
+		c->type_of = dev;
+	}
+	return (unsigned long)st.f_type;
 }
 
 /* FUSE and overlayfs may number an inode anew after their caches have let it go. */
@@ -422,22 +431,22 @@ static int open_root(int fd, const struct layer_options *o, bool *ret_detached)
 }
 
 /* Fills in what is known of the root once its node has its descriptor. */
-static int read_root(struct dir_layer *l, const struct stat *st)
+static int read_root(struct dir_layer *l, const struct statx *stx, struct layer_clones *c)
 {
 	CLEANUP(overlay_marks) struct overlay_marks marks = {0};
 	struct dir_node *n = l->root;
-	unsigned long type = type_of(n->fd);
+	unsigned long type = type_of(n->fd, n->dev, c);
 	int r = 0;
 
-	l->id = identity_of(n->fd, st);
+	l->id = identity_of(stx);
 	l->path_numbers = !dir_numbers_last(n->fd, type);
 	l->exact_names = dir_names_exact(type);
 	l->local = l->exact_names || type == XFS_SUPER_MAGIC;
 	l->loose_ino = l->path_numbers || numbers_anew(type);
-	if (!l->noxattr) {
-		l->override = dir_override_kind(n->fd);
+	if (!l->noxattr)
 		r = overlay_read_marks(n->fd, NULL, &marks);
-	}
+	if (marks.any)
+		l->override = dir_override_kind(n->fd);
 	if (r == 0)
 		r = aufs_opaque(n->fd);
 	n->opaque = marks.opaque || r > 0;
@@ -448,18 +457,23 @@ static int read_root(struct dir_layer *l, const struct stat *st)
 static int open_layer(struct dir_layer *l, int fd, const struct layer_options *o)
 {
 	CLEANUP(fd) int own = open_root(fd, o, &l->detached);
-	struct stat st;
+	struct statx stx;
 	int r;
 
 	if (own < 0)
 		return own;
-	r = sys_fstat(own, &st);
-	if (r == 0)
-		r = dir_node_new(l, NULL, NULL, &st, &l->root);
+	if (statx(own, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &stx) < 0)
+		return -errno;
+	r = dir_node_new(l, NULL, NULL,
+			 &(struct stat){
+				 .st_dev = makedev(stx.stx_dev_major, stx.stx_dev_minor),
+				 .st_ino = stx.stx_ino,
+			 },
+			 &l->root);
 	if (r < 0)
 		return r;
 	dir_fd_pin(l->root, steal_fd(&own));
-	return read_root(l, &st);
+	return read_root(l, &stx, o->clones);
 }
 
 int layer_open_dir(int fd, const char *path, const struct layer_options *options,

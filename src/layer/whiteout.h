@@ -17,6 +17,7 @@
 
 /* What the xattrs of one inode say. */
 struct overlay_marks {
+	bool any;	/* there are xattrs at all */
 	bool opaque;	/* "y": hides what is below */
 	bool xwhiteout; /* opaque is "x": files in here may be xattr whiteouts */
 	bool whiteout;	/* is an xattr whiteout, if its directory allows them */

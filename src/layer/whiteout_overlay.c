@@ -79,6 +79,7 @@ static int read_mark(const char *xattr, void *arg)
 {
 	const struct reading *rd = arg;
 
+	rd->marks->any = true;
 	switch (xattr_mark(xattr)) {
 	case XATTR_MARK_OPAQUE:
 		return read_opaque(rd, xattr);
