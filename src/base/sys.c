@@ -103,7 +103,7 @@ int sys_open_below(int dirfd, const char *path, int flags)
 		return -EINVAL;
 	if (!have_openat2())
 		return -ENOSYS;
-	return (int)RETRY(syscall(SYS_openat2, dirfd, path, &how, sizeof(how)));
+	return RETRY(sys_openat2(dirfd, path, &how));
 }
 
 int sys_open_in(int dirfd, const char *name, int flags, bool no_xdev)
@@ -123,7 +123,7 @@ int sys_open_in(int dirfd, const char *name, int flags, bool no_xdev)
 		return open_in_checked(dirfd, name, flags, no_xdev);
 	if (no_xdev)
 		how.resolve |= RESOLVE_NO_XDEV;
-	return (int)RETRY(syscall(SYS_openat2, dirfd, name, &how, sizeof(how)));
+	return RETRY(sys_openat2(dirfd, name, &how));
 }
 
 int sys_open_tree_clone(int fd)

@@ -35,6 +35,10 @@ int sys_open_in(int dirfd, const char *name, int flags, bool no_xdev);
  */
 int sys_open_below(int dirfd, const char *path, int flags);
 
+/* openat2(2) itself: -1 and errno. Its callers are the two functions above. */
+struct open_how;
+int sys_openat2(int dirfd, const char *path, const struct open_how *how);
+
 /* A detached copy of the mount that FD is in, rooted at FD: nothing can be mounted over it. */
 int sys_open_tree_clone(int fd);
 

@@ -6,7 +6,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "base/log.h"
 #include "data/files.h"
 #include "data/path.h"
 #include "data/private.h"
@@ -95,18 +94,10 @@ int data_file(struct data *d, const struct inode_rec *rec, struct fdref **ret_re
 static int stat_file(struct data *d, uint64_t ino, struct stat *ret_st)
 {
 	CLEANUP(fdref) struct fdref *ref = fdcache_peek(d->fds, ino);
-	char path[DATA_PATH_SIZE];
-	int r;
 
 	if (ref != NULL)
 		return fstat(ref->fd, ret_st) < 0 ? -errno : 0;
-	data_path(ino, path);
-	r = fstatat(d->dirfd, path, ret_st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
-	if (r == -ENOENT) {
-		log_error("data file %016" PRIx64 " is missing", ino);
-		return -EIO;
-	}
-	return r;
+	return datafile_missing(ino, data_path_stat(d->dirfd, ino, ret_st));
 }
 
 static uint64_t blocks_of(uint64_t size)
@@ -181,13 +172,11 @@ static int look_at(struct data *d, uint64_t ino, uint64_t *ret_bytes, uint64_t *
 {
 	CLEANUP(fdref) struct fdref *ref = fdcache_peek(d->fds, ino);
 	struct stat st = {0};
-	char path[DATA_PATH_SIZE];
 
 	*ret_born = ref != NULL ? atomic_load(&ref->born) : 0;
-	data_path(ino, path);
 	if (ref != NULL)
 		(void)fstat(ref->fd, &st);
-	else if (fstatat(d->dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+	else if (data_path_stat(d->dirfd, ino, &st) == -ENOENT)
 		return -ENOENT;
 	*ret_bytes = (uint64_t)st.st_blocks * 512;
 	return 0;

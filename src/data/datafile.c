@@ -14,15 +14,18 @@
 /* No file system has larger blocks. */
 #define SHRINK_BLOCK 65536
 
+int datafile_missing(uint64_t ino, int r)
+{
+	if (r != -ENOENT && r != -EUCLEAN)
+		return r;
+	log_error("data file %016llx is %s", (unsigned long long)ino,
+		  r == -ENOENT ? "missing" : "not a file");
+	return -EIO;
+}
+
 int datafile_get(struct data *d, uint64_t ino, struct fdref **ret_ref)
 {
-	int r = fdcache_get(d->fds, ino, ret_ref);
-
-	if (r == -ENOENT) {
-		log_error("data file %016llx is missing", (unsigned long long)ino);
-		return -EIO;
-	}
-	return r;
+	return datafile_missing(ino, fdcache_get(d->fds, ino, ret_ref));
 }
 
 ssize_t datafile_pread(int fd, void *bytes, size_t size, uint64_t off)

@@ -72,13 +72,11 @@ int data_each_file(struct data *d, int (*each)(void *arg, uint64_t ino), void *a
 
 int data_names_find(struct data_names *n, uint64_t ino)
 {
-	char path[DATA_PATH_SIZE];
 	struct stat st;
-	int r;
+	int r = data_path_stat(n->dirfd, ino, &st);
 
-	data_path(ino, path);
-	r = sys_fstatat(n->dirfd, path, &st, AT_SYMLINK_NOFOLLOW);
-	if (r < 0)
+	/* What is no file is in its place all the same. */
+	if (r < 0 && r != -EUCLEAN)
 		return r == -ENOENT ? 0 : r;
 	n->dirs[data_path_dir(ino)] = true;
 	return 1;

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 /* "ff/00000000000000ff" and its NUL. */
 #define DATA_PATH_SIZE 20
@@ -28,8 +29,16 @@ void data_path_dir_name(unsigned int dir, char ret_name[3]);
  */
 int data_path_create(int dirfd, uint64_t ino, int *ret_fd);
 
-/* Opens INO's data file; -ENOENT when it has none. */
+/*
+ * Opens INO's data file; -ENOENT when it has none. -EUCLEAN: what is there is no regular file, or in no directory of ours.
+ * No symbolic link is followed, not even one that somebody puts there just now.
+ */
 int data_path_open(int dirfd, uint64_t ino, bool read_only, int *ret_fd);
+/* Looks at it; the errors are the same. Who exchanges directories meanwhile can have another file looked at. */
+int data_path_stat(int dirfd, uint64_t ino, struct stat *ret_st);
+
+/* Opens one of the directories, to be flushed or listed: a descriptor or -errno. */
+int data_path_open_dir(int dirfd, unsigned int dir);
 
 /* Makes the directory that INO's data file is in; 0 also when it is there. */
 int data_path_make_dir(int dirfd, uint64_t ino);

@@ -36,6 +36,8 @@ struct data {
 	struct data_stats stats;
 };
 
+/* R of a look at a data file that a record says is there: where there is none, or no file, a log line and -EIO. */
+int datafile_missing(uint64_t ino, int r);
 /* As fdcache_get() of a file that REC says is there: a missing one is -EIO and a log line. */
 int datafile_get(struct data *d, uint64_t ino, struct fdref **ret_ref);
 

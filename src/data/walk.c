@@ -121,16 +121,11 @@ int data_walk(int dirfd, int (*each)(void *arg, const struct data_file *file), v
 
 int data_file_size(int dirfd, uint64_t ino, uint64_t *ret_size)
 {
-	char path[DATA_PATH_SIZE];
 	struct stat st;
-	int r;
+	int r = data_path_stat(dirfd, ino, &st);
 
-	data_path(ino, path);
-	r = sys_fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW);
 	if (r < 0)
 		return r;
-	if (!S_ISREG(st.st_mode))
-		return -EUCLEAN;
 	*ret_size = (uint64_t)st.st_size;
 	return 0;
 }

@@ -6,6 +6,7 @@
 #undef _FORTIFY_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/sys.h"
 #include "unit/faults/calls.h"
 
 static bool exists(const struct place *p)
@@ -56,19 +58,27 @@ static void note_open(const struct place *p, int fd, bool is_new, int flags)
 		record_add((struct event){.kind = EVENT_NOTHING});
 }
 
+/* HOW NULL: openat(2) with FLAGS. */
+static long call_open(int dirfd, const char *path, int flags, const struct open_how *how)
+{
+	if (how != NULL)
+		return syscall(SYS_openat2, dirfd, path, how, sizeof(*how));
+	return syscall(SYS_openat, dirfd, path, (long)flags, 0L);
+}
+
 /* One that makes nothing: it is not in the record. */
-static int open_only(int dirfd, const char *path, int flags)
+static int open_only(int dirfd, const char *path, int flags, const struct open_how *how)
 {
 	struct place p;
 	int error;
 	long r = -1;
 
 	if (!calls_wanted(CALL_OPEN) || !calls_place_of(dirfd, path, &p))
-		return (int)syscall(SYS_openat, dirfd, path, (long)flags, 0L);
+		return (int)call_open(dirfd, path, flags, how);
 	calls_begin();
 	error = calls_count(CALL_OPEN, "open", p.name, 0, 0);
 	if (error == 0) {
-		r = syscall(SYS_openat, dirfd, path, (long)flags, 0L);
+		r = call_open(dirfd, path, flags, how);
 		error = r < 0 ? errno : 0;
 	}
 	return (int)end_place(&p, r, error);
@@ -83,7 +93,7 @@ static int do_open(int dirfd, const char *path, int flags, mode_t mode)
 
 	/* That of a temporary file has the flag of a directory in it. */
 	if (!(flags & O_CREAT) && (flags & __O_TMPFILE) != __O_TMPFILE)
-		return open_only(dirfd, path, flags);
+		return open_only(dirfd, path, flags, NULL);
 	if (!(flags & O_CREAT) || !calls_place_of(dirfd, path, &p))
 		return (int)syscall(SYS_openat, dirfd, path, (long)flags, (long)mode);
 	calls_begin();
@@ -133,6 +143,12 @@ int openat(int dirfd, const char *path, int flags, ...)
 
 	MODE_OF(flags, mode);
 	return do_open(dirfd, path, flags, mode);
+}
+
+/* As base/openat2.c has it; nobody makes anything with it. */
+int sys_openat2(int dirfd, const char *path, const struct open_how *how)
+{
+	return open_only(dirfd, path, 0, how);
 }
 
 int openat64(int dirfd, const char *path, int flags, ...)

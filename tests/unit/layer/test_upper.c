@@ -293,6 +293,34 @@ Test(upper, by_origin)
 	close_layer(&o);
 }
 
+/* A stranger's upper, whose data files are links to files of ours. */
+Test(upper, data_files_that_are_elsewhere)
+{
+	CLEANUP(made_upper) struct made_upper u = {0};
+	struct layer_entry e = {0};
+	struct layer_file *f = NULL;
+	struct attr attr = {0};
+	char bytes[8192] = "secret";
+	struct opened o;
+
+	made_upper_make(&u);
+	made_inline(&u, ROOT, "f", 2, S_IFREG, "");
+	made_write(&u, 2, NULL, bytes, sizeof(bytes), 0);
+	made_upper_close(&u);
+	o = open_layer(&u);
+	cr_assert_eq(layer_open(o.layer, o.root, "f", &f), 0);
+	cr_assert_eq(layer_file_read(f, bytes, 6, 0), 6);
+	layer_file_close(f);
+	close_layer(&o);
+	cr_assert_eq(renameat(u.tmp.fd, ".plyfs/data/02", u.tmp.fd, "out"), 0);
+	cr_assert_eq(symlinkat("../../out", u.tmp.fd, ".plyfs/data/02"), 0);
+	o = open_layer(&u);
+	cr_assert_eq(layer_lookup(o.layer, o.root, "f", &e), -EIO);
+	cr_assert_eq(layer_getattr(o.layer, o.root, "f", &attr), -EIO);
+	cr_assert_lt(layer_open(o.layer, o.root, "f", &f), 0);
+	close_layer(&o);
+}
+
 Test(upper, is_a_snapshot)
 {
 	CLEANUP(made_upper) struct made_upper u = {0};
