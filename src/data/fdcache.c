@@ -139,8 +139,7 @@ static struct fdref *find_and_hold(struct fdcache *c, uint64_t ino)
 	return ref;
 }
 
-/* When the process has no descriptor left ours give way. */
-static bool make_room(struct fdcache *c)
+bool fdcache_make_room(struct fdcache *c)
 {
 	struct fdref *list;
 
@@ -158,7 +157,7 @@ static int open_file(struct fdcache *c, uint64_t ino, bool create, int *ret_fd)
 	do {
 		r = create ? data_path_create(c->dirfd, ino, ret_fd)
 			   : data_path_open(c->dirfd, ino, c->read_only, ret_fd);
-	} while ((r == -EMFILE || r == -ENFILE) && make_room(c));
+	} while ((r == -EMFILE || r == -ENFILE) && fdcache_make_room(c));
 	return r;
 }
 

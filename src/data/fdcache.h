@@ -79,6 +79,9 @@ DEFINE_CLEANUP_PTR(struct fdref, fdref, fdcache_put)
 /* Forgets INO's descriptor. Call after the file was removed, lest it be opened again. */
 void fdcache_drop(struct fdcache *c, uint64_t ino);
 
+/* When the process has no descriptor left: closes half of those that nobody uses. False when there are none. */
+bool fdcache_make_room(struct fdcache *c);
+
 void fdcache_count(struct fdcache *c, struct fdcache_counts *ret_counts);
 
 #endif

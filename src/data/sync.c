@@ -194,32 +194,48 @@ static void fail_names(struct unsynced *u, int dir, int error)
 	pthread_mutex_unlock(&u->lock);
 }
 
-static int fsync_dir(int dirfd, const char *name)
+/* DIR as sync_names() has it. 1: it cannot be opened, which says nothing of the names in it. */
+static int fsync_dir(struct data *d, int dir)
 {
-	CLEANUP(fd) int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(fd) int fd = -1;
 
+	if (dir < 0)
+		return sys_fsync_dir(d->dirfd);
+	do {
+		fd = data_path_open_dir(d->dirfd, (unsigned int)dir);
+	} while ((fd == -EMFILE || fd == -ENFILE) && fdcache_make_room(d->fds));
 	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return fd == -ENOENT ? 0 : 1;
 	return sys_fsync_dir(fd);
 }
 
-/* DIR -1: the store's own directory. Who finds a flush of it under way waits for its end. */
+static struct unsynced_names *names_of(struct unsynced *u, int dir)
+{
+	return dir < 0 ? &u->root : &u->dirs[dir];
+}
+
+static bool names_are_due(const struct unsynced_names *names)
+{
+	return atomic_load(&names->synced) != atomic_load(&names->made);
+}
+
+/*
+ * DIR -1: the store's own directory. Who finds a flush of it under way waits for its end. 1: nothing was flushed, and
+ * nothing has failed; the flush is due until one of the file system has taken its place.
+ */
 static int sync_names(struct data *d, int dir)
 {
 	struct unsynced *u = &d->unsynced;
-	struct unsynced_names *names = dir < 0 ? &u->root : &u->dirs[dir];
-	char name[3] = ".";
+	struct unsynced_names *names = names_of(u, dir);
 	uint32_t made;
 	int r = 0;
 
-	if (atomic_load(&names->synced) == atomic_load(&names->made))
+	if (!names_are_due(names))
 		return 0;
-	if (dir >= 0)
-		data_path_dir_name((unsigned int)dir, name);
 	pthread_mutex_lock(&u->names_turn);
 	made = atomic_load(&names->made);
 	if (atomic_load(&names->synced) != made) {
-		r = fsync_dir(d->dirfd, name);
+		r = fsync_dir(d, dir);
 		if (r == 0)
 			atomic_store(&names->synced, made);
 	}
@@ -230,8 +246,8 @@ static int sync_names(struct data *d, int dir)
 }
 
 /*
- * The file with its name, which a flush of the file alone need not make durable. One that has lost bytes
- * keeps its name all the same: a record that speaks of it must find something.
+ * The file with its name, which a flush of the file alone need not make durable; 1 as sync_names(). One that has lost
+ * bytes keeps its name all the same: a record that speaks of it must find something.
  */
 static int sync_file(struct data *d, struct fdref *ref, enum flush how)
 {
@@ -265,7 +281,8 @@ static void flushed_locked(struct unsynced *u, struct fdref *ref, enum flush how
 		fail_locked(u, ref->ino, r);
 	if (all && (r < 0 || how == FLUSH_ALL))
 		ino_set_del(&u->written, ref->ino);
-	if (all)
+	/* Not while its name is due. */
+	if (all && r <= 0)
 		ino_set_del(&u->moved, ref->ino);
 }
 
@@ -276,7 +293,7 @@ static bool is_blind(const struct unsynced *u, uint64_t ino)
 	       ino_set_has(&u->blind_busy, ino);
 }
 
-/* Flushes one file. 1: it said that all is well, but could not know (see `blind`). */
+/* Flushes one file. 1: it said that all is well, but could not know (see `blind`), or its name is still due. */
 static int sync_ref(struct data *d, struct fdref *ref, enum flush how)
 {
 	struct unsynced *u = &d->unsynced;
@@ -317,6 +334,10 @@ static void find_failed(struct data *d, const struct ino_set *written, int error
 	for (at = 0; (ino = ino_set_next(written, &at)) != 0;)
 		if (sync_one(d, ino, FLUSH_ALL) > 0)
 			fail(u, ino, error);
+	/* Some of these are flushed already, and here for their names. */
+	for (at = 0; (ino = ino_set_next(&u->busy, &at)) != 0;)
+		if (sync_names(d, (int)data_path_dir(ino)) > 0)
+			fail(u, ino, error);
 	for (at = 0; (ino = ino_set_next(blind, &at)) != 0;)
 		fail(u, ino, error);
 	if (!written->full && !blind->full)
@@ -348,14 +369,15 @@ static void names_synced(struct unsynced *u, const uint32_t *made)
 	pthread_mutex_unlock(&u->names_turn);
 }
 
-/* Everything at once, when it is one's turn. */
-static void sync_everything(struct data *d)
+/* Everything at once, when it is one's turn. What the flush of the file system has answered. */
+static int sync_everything(struct data *d)
 {
 	CLEANUP(ino_set) struct ino_set written = {0};
 	struct unsynced *u = &d->unsynced;
 	uint32_t made[DATA_DIRS + 1];
 	uint64_t epoch, ino;
 	size_t at;
+	int r;
 
 	pthread_mutex_lock(&u->lock);
 	ino_set_move(&u->written, &written);
@@ -366,8 +388,9 @@ static void sync_everything(struct data *d)
 	epoch = atomic_fetch_add(&u->epoch, 1);
 	pthread_mutex_unlock(&u->lock);
 	names_made(u, made);
-	if (syncfs(d->dirfd) < 0) {
-		find_failed(d, &written, -errno);
+	r = syncfs(d->dirfd) < 0 ? -errno : 0;
+	if (r < 0) {
+		find_failed(d, &written, r);
 	} else {
 		names_synced(u, made);
 		atomic_store(&u->flushed, epoch);
@@ -376,6 +399,7 @@ static void sync_everything(struct data *d)
 	ino_set_done(&u->blind_busy);
 	ino_set_done(&u->busy);
 	pthread_mutex_unlock(&u->lock);
+	return r;
 }
 
 /* Lets the disk begin with all files before the first one is waited for. */
@@ -403,7 +427,7 @@ static void sync_set(struct data *d, const struct ino_set *s)
 	for (at = 0; (ino = ino_set_next(s, &at)) != 0;)
 		unsure |= sync_one(d, ino, FLUSH_ALL) > 0;
 	if (unsure)
-		sync_everything(d);
+		(void)sync_everything(d);
 }
 
 static bool is_many(const struct ino_set *s, size_t limit)
@@ -425,11 +449,17 @@ void unsynced_unknown(struct data *d)
 /* A failed flush of names is tried again, for names are metadata, which no failure makes clean. */
 static void sync_all_names(struct data *d)
 {
-	int i, r = 0;
+	bool unsure = false, failed = false;
 
-	for (i = 0; i < DATA_DIRS; i++)
-		r |= sync_names(d, i);
-	if (r == 0)
+	for (int i = 0; i < DATA_DIRS; i++) {
+		int r = sync_names(d, i);
+
+		unsure |= r > 0;
+		failed |= r < 0;
+	}
+	if (unsure)
+		(void)sync_everything(d);
+	else if (!failed)
 		(void)sync_names(d, -1);
 }
 
@@ -447,7 +477,7 @@ void unsynced_flush_moved(struct data *d)
 		ino_set_move(&u->moved, &u->busy);
 	pthread_mutex_unlock(&u->lock);
 	if (many)
-		sync_everything(d);
+		(void)sync_everything(d);
 	else
 		sync_set(d, &u->busy);
 	sync_all_names(d);
@@ -481,7 +511,7 @@ int data_sync_all(struct data *d)
 	copy_written(u, &written);
 	pthread_mutex_lock(&u->turn);
 	if (written.full)
-		sync_everything(d);
+		(void)sync_everything(d);
 	else
 		sync_set(d, &written);
 	pthread_mutex_unlock(&u->turn);
@@ -493,19 +523,26 @@ int data_sync_all(struct data *d)
 	return r;
 }
 
-/* The flush of the file alone has proved nothing. Another thread may have made the other one until it is our turn. */
-static void see(struct data *d, uint64_t ino)
+/*
+ * The flush of the file alone has proved nothing, or not taken its name along. Another thread may have made the other one
+ * until it is our turn. An error is that of this sync only: what the file itself has lost is noted, and its name stays due.
+ */
+static int see(struct data *d, uint64_t ino)
 {
 	struct unsynced *u = &d->unsynced;
-	bool blind;
+	const struct unsynced_names *names = names_of(u, (int)data_path_dir(ino));
+	bool blind, due;
+	int r = 0;
 
 	pthread_mutex_lock(&u->turn);
+	due = names_are_due(names) || names_are_due(&u->root);
 	pthread_mutex_lock(&u->lock);
 	blind = is_blind(u, ino);
 	pthread_mutex_unlock(&u->lock);
-	if (blind)
-		sync_everything(d);
+	if (blind || due)
+		r = sync_everything(d);
 	pthread_mutex_unlock(&u->turn);
+	return due ? r : 0;
 }
 
 /* One file, for somebody who waits for it. LOST: it has lost bytes before, and they do not matter. */
@@ -514,9 +551,9 @@ static int sync_for(struct data *d, struct fdref *ref, enum flush how, bool lost
 	int r = sync_ref(d, ref, how);
 
 	if (r > 0)
-		see(d, ref->ino);
+		r = see(d, ref->ino);
 	if (r < 0 || lost)
-		return r < 0 ? r : 0;
+		return r;
 	/* The kernel may have told the loss to another thread, which flushed at the same time. */
 	return has_failed(&d->unsynced, ref->ino) ? -EIO : 0;
 }

@@ -219,6 +219,100 @@ Test(errors, of_the_directory)
 	file_done(&lost);
 }
 
+static struct rlimit fds;
+static struct fdref *held[3];
+
+/* Nobody can open anything from here on. KEPT: nor close any of the data files that are open. */
+static void use_up_fds(struct file *new, bool kept)
+{
+	const struct file *files[] = {&f, &g, new};
+	int free_fd;
+
+	make_big(new);
+	for (size_t i = 0; kept && i < 3; i++)
+		cr_assert_eq(fdcache_get(s.data->fds, files[i]->rec.attr.ino, &held[i]), 0);
+	free_fd = dup(STDERR_FILENO);
+	cr_assert_geq(free_fd, 0);
+	cr_assert_eq(close(free_fd), 0);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &fds), 0);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){(rlim_t)free_fd, fds.rlim_max}), 0);
+}
+
+static void give_fds(void)
+{
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &fds), 0);
+	for (size_t i = 0; i < 3; i++) {
+		if (held[i] != NULL)
+			fdcache_put(held[i]);
+		held[i] = NULL;
+	}
+}
+
+static unsigned int names_due(const struct file *file)
+{
+	const struct unsynced_names *names =
+		&s.data->unsynced.dirs[data_path_dir(file->rec.attr.ino)];
+
+	return names->made - names->synced;
+}
+
+/* What cannot be opened has not failed: the file system is flushed in its place. */
+Test(errors, none_of_a_directory_that_cannot_be_opened)
+{
+	struct file new;
+
+	use_up_fds(&new, true);
+	cr_assert_eq(names_due(&new), 1);
+	cr_assert_eq(sync_file(&new), 0);
+	cr_assert_eq(synctrace_count("syncfs", NULL), 1);
+	cr_assert_eq(names_due(&new), 0);
+	cr_assert_eq(sync_file(&new), 0);
+	cr_assert_eq(synctrace_count("syncfs", NULL), 1, "once");
+	give_fds();
+	cr_assert_eq(sync_file(&new), 0);
+	file_done(&new);
+	/* Without anybody who asks for it. */
+	use_up_fds(&new, true);
+	cr_assert_eq(catalog_sync(s.catalog), 0);
+	cr_assert_eq(names_due(&new), 0);
+	give_fds();
+	cr_assert_eq(sync_file(&new), 0);
+	cr_assert_eq(data_sync_all(s.data), 0);
+	cr_assert_not(unsynced_any_failed(&s.data->unsynced));
+	file_done(&new);
+}
+
+Test(errors, none_where_idle_descriptors_can_be_closed)
+{
+	struct file new;
+	char dir[16];
+
+	use_up_fds(&new, false);
+	snprintf(dir, sizeof(dir), "/data/%.2s", part_of(&new));
+	cr_assert_eq(sync_file(&new), 0);
+	cr_assert_geq(synctrace_count("fsync", dir), 1);
+	cr_assert_eq(synctrace_count("syncfs", NULL), 0);
+	give_fds();
+	file_done(&new);
+}
+
+/* Then a flush has failed, and of what that was for nothing is known. */
+Test(errors, of_the_file_system_in_the_place_of_a_directory)
+{
+	struct file new;
+
+	use_up_fds(&new, true);
+	synctrace_fail("syncfs", NULL, ENOSPC, 1);
+	cr_assert_eq(sync_file(&new), -ENOSPC);
+	cr_assert_eq(names_due(&new), 1, "it is tried again");
+	cr_assert_eq(sync_file(&new), -EIO);
+	cr_assert_eq(sync_file(&g), 0);
+	give_fds();
+	cr_assert_eq(catalog_sync(s.catalog), 0);
+	cr_assert_eq(names_due(&new), 0);
+	file_done(&new);
+}
+
 /*
  * The kernel's own write-back fails while nobody has the file open: the next descriptor need not be
  * told. The file system's flush is.
