@@ -7,6 +7,8 @@
 
 #include "catalog/batch.h"
 
+_Static_assert(INODE_ORIGIN_MAX == ORIGIN_SIZE_MAX, "one limit, said twice");
+
 const char *const table_names[N_TABLES] = {
 	[TABLE_SUPER] = "super",   [TABLE_ENTRY] = "entry",   [TABLE_INODE] = "inode",
 	[TABLE_XATTR] = "xattr",   [TABLE_INLINE] = "inline", [TABLE_CHUNKS] = "chunks",

@@ -56,6 +56,8 @@ struct inode_rec {
 				 NULL: nothing of a lower layer shows through */
 };
 
+#define INODE_ORIGIN_MAX 65535 /* bytes of an origin */
+
 void inode_rec_done(struct inode_rec *rec);
 DEFINE_CLEANUP(struct inode_rec, inode_rec, inode_rec_done)
 

@@ -205,6 +205,8 @@ static int origin_of(const struct union_dir *dir, const char *name, char **ret_o
 
 	if (r < 0)
 		return r;
+	if (path.len > INODE_ORIGIN_MAX)
+		return -ENAMETOOLONG;
 	*ret_origin = strndup((const char *)path.data == NULL ? "" : (const char *)path.data,
 			      path.len);
 	return *ret_origin == NULL ? -ENOMEM : 0;
@@ -228,37 +230,91 @@ static int copy_up_dir(struct change *ch, struct union_dir *dir, struct inode_re
 	return r < 0 ? r : add_rec(ch, &rec, ret_rec);
 }
 
-/* 1 or 0: is the directory in the catalog, or will be with the change? */
-static int has_rec(const struct change *ch, const struct union_dir *dir)
+/* 1 or 0: is the directory in the catalog? */
+static int has_rec(struct fs *fs, const struct union_dir *dir)
 {
-	uint64_t ino = fs_dir_ino(ch->fs, dir);
 	CLEANUP(inode_rec) struct inode_rec have = {0};
-	int r;
+	int r = record_load(fs, fs_dir_ino(fs, dir), &have);
 
-	if (find_rec(ch, ino) != NULL)
-		return 1;
-	r = record_load(ch->fs, ino, &have);
 	return r == 0 ? 1 : r == -ENOENT ? 0 : r;
+}
+
+/* Directories that are not in the catalog, each in the next one. Borrowed: the first one holds the others. */
+struct missing {
+	struct union_dir **dirs; /* owned */
+	size_t n, cap;
+};
+
+static int find_missing(struct fs *fs, struct union_dir *dir, struct missing *m)
+{
+	int r = 0;
+
+	for (; dir != NULL && (r = has_rec(fs, dir)) == 0; dir = union_dir_parent(dir)) {
+		if (m->n == m->cap) {
+			size_t cap = m->cap == 0 ? 16 : m->cap * 2;
+			struct union_dir **grown = reallocarray(m->dirs, cap, sizeof(*grown));
+
+			if (grown == NULL)
+				return -ENOMEM;
+			m->dirs = grown;
+			m->cap = cap;
+		}
+		m->dirs[m->n++] = dir;
+	}
+	return r < 0 ? r : 0;
+}
+
+/* So many records with their origins are one batch in any case; more than these bytes are not. */
+#define COPY_UP_AT_ONCE	  64
+#define COPY_UP_MAX_BYTES ((size_t)1 << 20)
+
+/*
+ * The topmost of M, until COPY_UP_AT_ONCE are left, in batches of their own: as each record has its whole path, the
+ * ancestors of a deep one do not fit one batch. Nobody sees that a directory has a record, so nothing is to be undone when
+ * the change that needs it fails. One that the change has a record of gets the old one here: what is committed is a tree.
+ */
+static int copy_up_ahead(const struct change *ch, struct missing *m)
+{
+	while (m->n > COPY_UP_AT_ONCE) {
+		CLEANUP(change) struct change piece = {0};
+		size_t bytes = 0;
+		int r = change_prepare(&piece, ch->fs);
+
+		while (r == 0 && m->n > COPY_UP_AT_ONCE && bytes < COPY_UP_MAX_BYTES) {
+			struct inode_rec *made;
+
+			r = copy_up_dir(&piece, m->dirs[--m->n], &made);
+			if (r == 0)
+				bytes = piece.batch.body.len + piece.n_recs * strlen(made->origin);
+		}
+		if (r == 0)
+			r = change_commit(&piece);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 /*
  * DIR and those above it that have no record get one: a directory must be in the catalog for a name in it to be.
- * A loop, as there is no limit to how deep a layer is.
+ * Loops, as there is no limit to how deep a layer is.
  */
 static int copy_up_dirs(struct change *ch, struct union_dir *dir)
 {
-	int r = has_rec(ch, dir);
+	struct missing m = {0};
+	int r = find_missing(ch->fs, dir, &m);
 
-	while (r == 0) {
+	if (r == 0)
+		r = copy_up_ahead(ch, &m);
+	while (r == 0 && m.n > 0) {
 		struct inode_rec *made;
 
-		r = copy_up_dir(ch, dir, &made);
-		dir = union_dir_parent(dir);
-		if (r < 0 || dir == NULL)
-			return r;
-		r = has_rec(ch, dir);
+		dir = m.dirs[--m.n];
+		if (find_rec(ch, fs_dir_ino(ch->fs, dir)) == NULL)
+			r = copy_up_dir(ch, dir, &made);
 	}
-	return r < 0 ? r : 0;
+	free(m.dirs);
+	return r;
 }
 
 /* A directory whose name is gone has no place in the tree: a record, and an orphan's mark. */
@@ -282,6 +338,8 @@ static int copy_up(struct change *ch, struct inode *inode, struct inode_rec **re
 		return r;
 	}
 	r = record_peek(ch->fs, inode, &rec);
+	if (r == 0 && rec.origin != NULL && strlen(rec.origin) > INODE_ORIGIN_MAX)
+		r = -ENAMETOOLONG;
 	if (r < 0)
 		return r;
 	r = copy_xattrs(ch, inode->dir, S_ISDIR(inode->type) ? NULL : inode->name, inode->part,

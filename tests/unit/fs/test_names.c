@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Looking up, and making names of every kind. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -381,6 +382,113 @@ Test(names, copying_up_takes_no_stack_for_each_level)
 	world_reopen(&w);
 	cr_assert_eq(mode_of(&w, d.path), 0600);
 	assert_text(&w, d.path, "deep");
+}
+
+/* Longer than any path that a system call takes: LEVELS directories of names of LEN bytes in each other. Owned. */
+static char *deep_path(size_t levels, size_t len)
+{
+	char *path = malloc(levels * (len + 1) + 1);
+
+	cr_assert_not_null(path);
+	for (size_t i = 0; i < levels; i++) {
+		memset(path + i * (len + 1), 'd', len);
+		path[i * (len + 1) + len] = '/';
+	}
+	path[levels * (len + 1)] = '\0';
+	return path;
+}
+
+/* In the layer, with a file "f" in the last one; or takes it away again. */
+static void deep_tree(size_t levels, size_t len, bool make)
+{
+	CLEANUP(free) char *name = deep_path(1, len);
+	CLEANUP(fd) int top = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	name[len] = '\0';
+	cr_assert_eq(chdir("l0"), 0);
+	for (size_t i = 0; i < levels; i++) {
+		if (make)
+			cr_assert_eq(mkdir(name, 0755), 0);
+		cr_assert_eq(chdir(name), 0);
+	}
+	if (make)
+		put_file("f", "deep");
+	else
+		cr_assert_eq(unlink("f"), 0);
+	for (size_t i = 0; !make && i < levels; i++) {
+		cr_assert_eq(chdir(".."), 0);
+		cr_assert_eq(rmdir(name), 0);
+	}
+	cr_assert_eq(fchdir(top), 0);
+}
+
+/* The records of the directories above do not fit one batch, as each has its path. */
+Test(names, copying_up_deeper_than_a_batch)
+{
+	const size_t levels = 1800, len = 10;
+	CLEANUP(world) struct world w;
+	CLEANUP(free) char *dir = deep_path(levels, len);
+	CLEANUP(free) char *file = NULL;
+	CLEANUP(free) char *new = NULL;
+
+	cr_assert_gt(asprintf(&file, "%sf", dir), 0);
+	cr_assert_gt(asprintf(&new, "%snew", dir), 0);
+	world_init(&w, 1);
+	deep_tree(levels, len, true);
+	world_open(&w);
+	ok(t_chmod(&w, file, 0600));
+	ok(t_mkdir(&w, new, 0711));
+	world_reopen(&w);
+	cr_assert_eq(mode_of(&w, file), 0600);
+	assert_text(&w, file, "deep");
+	cr_assert_eq(mode_of(&w, new), 0711);
+	world_close(&w);
+	deep_tree(levels, len, false);
+}
+
+/* One change that copies up the directory `a` first, and then many below it. */
+Test(names, copying_up_below_what_is_just_copied_up)
+{
+	CLEANUP(world) struct world w;
+	CLEANUP(free) char *dir = deep_path(200, 3);
+	CLEANUP(free) char *lower = NULL;
+	CLEANUP(free) char *to = NULL;
+
+	cr_assert_gt(asprintf(&lower, "l0/a/%sx", dir), 0);
+	cr_assert_gt(asprintf(&to, "a/%sg", dir), 0);
+	world_init(&w, 1);
+	put_file(lower, "x");
+	put_file("l0/a/f", "f");
+	world_open(&w);
+	ok(t_rename(&w, "a/f", to, 0));
+	assert_text(&w, to, "f");
+	world_assert_lasting(&w);
+	cr_assert_not(exists(&w, "a/f"));
+	assert_text(&w, to, "f");
+	assert_text(&w, lower + 3, "x");
+}
+
+/* What is too long for a record can be looked at, and says why it cannot be changed. */
+Test(names, copying_up_what_is_too_deep_for_a_record)
+{
+	const size_t levels = 270, len = 250;
+	CLEANUP(world) struct world w;
+	CLEANUP(free) char *dir = deep_path(levels, len);
+	CLEANUP(free) char *file = NULL;
+	CLEANUP(free) char *new = NULL;
+
+	cr_assert_gt(asprintf(&file, "%sf", dir), 0);
+	cr_assert_gt(asprintf(&new, "%snew", dir), 0);
+	world_init(&w, 1);
+	deep_tree(levels, len, true);
+	world_open(&w);
+	assert_text(&w, file, "deep");
+	fails(ENAMETOOLONG, t_chmod(&w, file, 0600));
+	fails(ENAMETOOLONG, t_mkdir(&w, new, 0711));
+	assert_text(&w, file, "deep");
+	cr_assert_not(exists(&w, new));
+	world_close(&w);
+	deep_tree(levels, len, false);
 }
 
 Test(names, times_of_the_directory)
