@@ -69,27 +69,28 @@ static size_t count_lines(const char *text)
 	return n;
 }
 
-/* Is IS what WAS is, with lines before it? The identities at their beginnings count. */
-static bool only_on_top(const char *was, const char *is)
+/* The identities at the lines' beginnings count. */
+long stack_on_top(const char *was, const char *is)
 {
 	size_t n_was = count_lines(was), n_is = count_lines(is);
+	long n = (long)n_is - (long)n_was;
 
 	for (; n_is > n_was; n_is--)
 		is = strchr(is, '\n') + 1;
 	if (n_is < n_was)
-		return false;
+		return -1;
 	for (; n_is > 0; n_is--) {
 		if (strncmp(was, is, STACK_ID_LEN) != 0)
-			return false;
+			return -1;
 		was = strchr(was, '\n') + 1;
 		is = strchr(is, '\n') + 1;
 	}
-	return true;
+	return n;
 }
 
 int fs_upper_accept(struct fs *fs, const char *was, const char *is)
 {
-	if (only_on_top(was, is))
+	if (stack_on_top(was, is) >= 0)
 		return 0;
 	fs->renumbered = fs->read_only;
 	return fs->read_only ? 0 : note_all(fs);

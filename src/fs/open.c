@@ -87,6 +87,8 @@ static int open_all(struct fs *fs, struct err *err)
 		r = layers_open(o, fs->upper_fd, fs->work_fd, &layers, err);
 	if (r == 0 && o->image != NULL)
 		r = layers_open_image(o, &layers, err);
+	if (r == 0)
+		r = layers_check_uppers(&layers, err);
 	if (r == 0 && o->upper != NULL)
 		r = fs_upper_open(fs, err);
 	if (r == 0)

@@ -11,6 +11,12 @@ struct layers {
 	size_t n, cap;
 	size_t n_data; /* data-only ones at the end */
 	size_t n_own;  /* the first ones, which belong to the upper itself: 0 or 1 */
+	/* Uppers among them: */
+	struct upper_below {
+		struct layer *layer; /* borrowed; not the one that traces it */
+		size_t next; /* where the layers begin that are below it and all that is its own */
+	} * uppers;	     /* owned */
+	size_t n_uppers;
 };
 void layers_done(struct layers *l);
 DEFINE_CLEANUP(struct layers, layers, layers_done)
@@ -29,6 +35,14 @@ int open_directory(const char *path, const char *what, int *ret_fd, struct err *
  * long as both stay open. */
 int layers_open(const struct fs_options *options, int upper_fd, int work_fd, struct layers *l,
 		struct err *err);
+
+/*
+ * stacked.c: with all layers in L: an upper's numbers are the union's only over the layers that it was made over. Those of
+ * others are made numbers of the upper's own. 0 or -errno with a sentence.
+ */
+int layers_check_uppers(struct layers *l, struct err *err);
+/* For that: LAYER is an upper, and it and all that is its own are the lowest layers of L so far. */
+int layers_note_upper(struct layers *l, struct layer *layer, struct err *err);
 
 /* What lies in the upper's directory beside `.plyfs`, as the topmost layer of L where there is
  * anything; RET_LAYER (owned when not in L) is that directory as a layer in any case. */
@@ -73,8 +87,20 @@ int fs_keep_lost(const struct fs_options *options, struct catalog *c, int dir, s
  */
 int fs_upper_accept(struct fs *fs, const char *was, const char *is);
 
-/* Identities of the layers under an upper, as text, one line a layer, topmost first. A line begins with the identity. */
+/*
+ * accept.c: how many layers IS has on top of those of WAS; -1: it has others. Both as stack_describe() makes them.
+ */
+long stack_on_top(const char *was, const char *is);
+
+/*
+ * Identities of the layers under an upper, as text, one line a layer, topmost first. A line begins with the identity. An
+ * upper's catalog has that of the layers that it was made over under SUPER_STACK; and SUPER_MIXED where it was taken over
+ * others later, so that its numbers are those of several stacks.
+ */
 #define STACK_ID_LEN 32
+#define SUPER_STACK  "stack"
+#define SUPER_MIXED  "stack.mixed"
+int layer_describe(struct layer *layer, struct buf *out, struct err *err);
 int stack_describe(const struct fs *fs, size_t n_own, struct buf *out, struct err *err);
 
 #endif

@@ -14,8 +14,10 @@ void layers_done(struct layers *l)
 	for (size_t i = 0; i < l->n; i++)
 		layer_close(l->layers[i]);
 	free(l->layers);
+	free(l->uppers);
 	l->layers = NULL;
-	l->n = l->cap = 0;
+	l->uppers = NULL;
+	l->n = l->cap = l->n_uppers = 0;
 }
 
 int layers_add(struct layers *l, struct layer *layer, struct err *err)
@@ -146,15 +148,33 @@ static int has_names(struct layer *layer)
 	return r < 0 ? r : list.n > 0;
 }
 
+/* What lies beside the catalog of the upper that was added last, if anything does. FD is taken over. */
+static int add_rest(struct layer_options lo, int fd, const char *path, struct layers *l,
+		    struct err *err)
+{
+	CLEANUP(layer) struct layer *layer = NULL;
+	int r;
+
+	lo.hide_private = true;
+	r = layer_open_dir(fd, path, &lo, &layer, err);
+	if (r < 0)
+		return r;
+	r = has_names(layer);
+	if (r < 0)
+		return err_errno(err, -r, "lower layer %s", path);
+	return r > 0 ? layers_add(l, steal_ptr(&layer), err) : 0;
+}
+
 /* A directory, and where it is an upper also what lies beside its catalog. FD is taken over. */
-static int add_directory(struct layer_options lo, const struct fs_options *o, int fd,
+static int add_directory(const struct layer_options *lo, const struct fs_options *o, int fd,
 			 const char *path, struct layers *l, struct err *err)
 {
 	CLEANUP(layer) struct layer *layer = NULL;
 	bool upper = layer_is_upper(fd);
 	CLEANUP(fd) int rest = upper ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
-	int r = upper ? layer_open_upper(fd, path, &lo, &layer, err)
-		      : layer_open_dir(fd, path, &lo, &layer, err);
+	int r = upper ? layer_open_upper(fd, path, lo, &layer, err)
+		      : layer_open_dir(fd, path, lo, &layer, err);
+	struct layer *opened = layer;
 
 	if (r == 0)
 		r = maybe_trace(o, &layer, err);
@@ -162,14 +182,10 @@ static int add_directory(struct layer_options lo, const struct fs_options *o, in
 		r = layers_add(l, steal_ptr(&layer), err);
 	if (r < 0 || !upper)
 		return r;
-	lo.hide_private = true;
-	r = layer_open_dir(steal_fd(&rest), path, &lo, &layer, err);
-	if (r < 0)
-		return r;
-	r = has_names(layer);
-	if (r < 0)
-		return err_errno(err, -r, "lower layer %s", path);
-	return r > 0 ? layers_add(l, steal_ptr(&layer), err) : 0;
+	if (rest < 0)
+		return err_errno(err, EMFILE, "lower layer %s", path);
+	r = add_rest(*lo, steal_fd(&rest), path, l, err);
+	return r == 0 ? layers_note_upper(l, opened, err) : r;
 }
 
 int layers_open(const struct fs_options *o, int upper_fd, int work_fd, struct layers *l,
@@ -207,7 +223,7 @@ int layers_open(const struct fs_options *o, int upper_fd, int work_fd, struct la
 			close(fd);
 			return r;
 		}
-		r = add_directory(lo, o, fd, path, l, err);
+		r = add_directory(&lo, o, fd, path, l, err);
 		if (r < 0)
 			return r;
 		if (i >= o->n_lower - o->n_data_only)

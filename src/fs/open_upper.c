@@ -12,8 +12,6 @@
 #include "fs/change.h"
 #include "fs/open.h"
 
-#define SUPER_STACK "stack"
-
 /* The sentence of an error that is none after all. */
 static void forget(struct err *err)
 {
@@ -195,21 +193,27 @@ int fs_upper_open(struct fs *fs, struct err *err)
 	return r < 0 ? r : open_data(fs, dir, err);
 }
 
+int layer_describe(struct layer *layer, struct buf *out, struct err *err)
+{
+	struct hash128 id;
+	int r = layer_identity(layer, &id);
+
+	/* A layer without an identity of its own is known by its path. */
+	if (r == -EOPNOTSUPP)
+		id = hash128(layer->path, strlen(layer->path));
+	else if (r < 0)
+		return err_errno(err, -r, "layer %s", layer->path);
+	buf_printf(out, "%016" PRIx64 "%016" PRIx64 " %s\n", id.high, id.low, layer->path);
+	return buf_ok(out) ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
 int stack_describe(const struct fs *fs, size_t n_own, struct buf *out, struct err *err)
 {
-	for (size_t i = n_own; i < stack_count(fs->stack); i++) {
-		struct layer *layer = stack_layer(fs->stack, i);
-		struct hash128 id;
-		int r = layer_identity(layer, &id);
+	int r = 0;
 
-		/* A layer without an identity of its own is known by its path. */
-		if (r == -EOPNOTSUPP)
-			id = hash128(layer->path, strlen(layer->path));
-		else if (r < 0)
-			return err_errno(err, -r, "layer %s", layer->path);
-		buf_printf(out, "%016" PRIx64 "%016" PRIx64 " %s\n", id.high, id.low, layer->path);
-	}
-	return buf_ok(out) ? 0 : err_set(err, ENOMEM, "out of memory");
+	for (size_t i = n_own; r == 0 && i < stack_count(fs->stack); i++)
+		r = layer_describe(stack_layer(fs->stack, i), out, err);
+	return r;
 }
 
 /* One line of a description, without its end; advances *TEXT. */
@@ -245,13 +249,16 @@ static int compare_stacks(const struct fs *fs, const char *was, const char *is, 
 	return 0;
 }
 
-static int put_stack(struct fs *fs, const struct buf *now, struct err *err)
+/* MIXED: there are records of another stack. */
+static int put_stack(struct fs *fs, const struct buf *now, bool mixed, struct err *err)
 {
 	CLEANUP(batch) struct batch b = {0};
 	int r;
 
 	batch_begin(&b, fs->catalog);
 	batch_put_super(&b, SUPER_STACK, now->data, now->len);
+	if (mixed)
+		batch_put_super(&b, SUPER_MIXED, "1", 1);
 	r = catalog_commit(fs->catalog, &b);
 	return r < 0 ? err_errno(err, -r, "upper %s", fs->options->upper) : 0;
 }
@@ -260,6 +267,7 @@ int fs_upper_check_stack(struct fs *fs, const struct layers *l, struct err *err)
 {
 	CLEANUP(buf) struct buf was = {0};
 	CLEANUP(buf) struct buf now = {0};
+	bool mixed = false;
 	int r = stack_describe(fs, l->n_own, &now, err);
 	bool is_new;
 
@@ -277,6 +285,7 @@ int fs_upper_check_stack(struct fs *fs, const struct layers *l, struct err *err)
 			return 0;
 		log_warn("%s", err_text(err));
 		forget(err);
+		mixed = stack_on_top(buf_cstr(&was), buf_cstr(&now)) < 0;
 		r = fs_upper_accept(fs, buf_cstr(&was), buf_cstr(&now));
 		if (r < 0)
 			return err_errno(err, -r, "upper %s", fs->options->upper);
@@ -284,7 +293,7 @@ int fs_upper_check_stack(struct fs *fs, const struct layers *l, struct err *err)
 	if (fs->read_only)
 		return 0;
 	r = is_new ? flush_dir(fs, fs->upper_fd) : 0;
-	return r < 0 ? explain_upper(fs, r, err) : put_stack(fs, &now, err);
+	return r < 0 ? explain_upper(fs, r, err) : put_stack(fs, &now, mixed, err);
 }
 
 /* One xattr of the upper's directory into the record of the root. */

@@ -2,21 +2,42 @@
 /* Which backend a directory is for. */
 #include "layer/backends.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 
 #include "base/sys.h"
+
+/*
+ * What only an upper has in its directory, the usual first. One alone is enough: an upper that has lost its catalog, or
+ * whose catalog was not finished, must not be shown as a plain directory.
+ */
+static const char *const own_files[] = {
+	"catalog.mdb",	   "journal",	  "journal2", "lock",	   "data",
+	"catalog.mdb.new", "catalog.sum", "lost",     "repairing", "spare0",
+};
 
 bool layer_is_upper(int fd)
 {
 	struct stat st;
+	char name[64];
 
-	return sys_fstatat(fd, ".plyfs", &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+	if (sys_fstatat(fd, ".plyfs", &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode))
+		return false;
+	for (size_t i = 0; i < sizeof(own_files) / sizeof(own_files[0]); i++) {
+		snprintf(name, sizeof(name), ".plyfs/%s", own_files[i]);
+		/* What cannot be looked at may be one. */
+		if (sys_fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != -ENOENT)
+			return true;
+	}
+	return false;
 }
 
 int layer_open_auto(int fd, const char *path, const struct layer_options *options,
-		    struct layer **ret_layer, struct err *err)
+		    struct layer **ret_layer, bool *ret_upper, struct err *err)
 {
-	if (layer_is_upper(fd))
+	*ret_upper = layer_is_upper(fd);
+	if (*ret_upper)
 		return layer_open_upper(fd, path, options, ret_layer, err);
 	return layer_open_dir(fd, path, options, ret_layer, err);
 }

@@ -76,11 +76,20 @@ int layer_open_upper(int fd, const char *path, const struct layer_options *optio
 		     struct layer **ret_layer, struct err *err);
 
 /*
- * The right one of the two: an upper when the directory holds `.plyfs`, else a plain directory.
+ * For who knows which layers are below one that layer_open_upper() has opened, before it is used. The first appends what
+ * its catalog has under KEY in the table `super`: 0, -ENOENT, -errno. The second says that of the numbers that its records
+ * have, those of lower inodes are numbers of this union up to END (without it) only. The others mean inodes of other
+ * layers: they become numbers of this layer, and layer_by_origin() finds nothing by them.
+ */
+int layer_upper_super(struct layer *l, const char *key, struct buf *out);
+void layer_upper_set_above(struct layer *l, uint64_t end);
+
+/*
+ * The right one of the two: an upper when the directory holds `.plyfs` and that anything of ours, else a plain directory.
  * (What else lies in an upper's directory is a layer of its own: see layer_open_upper().)
  */
 int layer_open_auto(int fd, const char *path, const struct layer_options *options,
-		    struct layer **ret_layer, struct err *err);
+		    struct layer **ret_layer, bool *ret_upper, struct err *err);
 bool layer_is_upper(int fd);
 
 struct index_file;

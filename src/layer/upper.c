@@ -68,9 +68,9 @@ static int root(struct layer *l, struct layer_dir **ret_dir)
 	return ino_node_root(CATALOG_ROOT_INO, ret_dir);
 }
 
-static bool is_above(uint64_t ino)
+static bool is_above(const struct upper_layer *u, uint64_t ino)
 {
-	return ino >= CATALOG_FIRST_LOWER_INO;
+	return ino >= CATALOG_FIRST_LOWER_INO && ino < u->above_end;
 }
 
 static int set_redirect(struct layer_entry *e, const char *origin)
@@ -84,9 +84,10 @@ static int set_redirect(struct layer_entry *e, const char *origin)
 }
 
 /* The marks that a record stands for. */
-static int set_marks(struct layer_entry *e, const struct inode_rec *rec)
+static int set_marks(const struct upper_layer *u, struct layer_entry *e,
+		     const struct inode_rec *rec)
 {
-	if (is_above(rec->attr.ino))
+	if (is_above(u, rec->attr.ino))
 		e->flags |= LAYER_ABOVE;
 	if (S_ISDIR(rec->attr.mode)) {
 		if (rec->origin != NULL)
@@ -110,7 +111,7 @@ static int fill_entry(struct upper_layer *u, uint64_t ino, bool handle,
 	if (r < 0)
 		return r;
 	ret_entry->attr = rec.attr;
-	r = set_marks(ret_entry, &rec);
+	r = set_marks(u, ret_entry, &rec);
 	if (r == 0 && (handle || S_ISDIR(rec.attr.mode))) {
 		ret_entry->dir = ino_node_new(ino);
 		r = ret_entry->dir != NULL ? 0 : -ENOMEM;
@@ -136,7 +137,9 @@ static int lookup(struct layer *l, struct layer_dir *dir, const char *name,
 
 static int by_origin(struct layer *l, uint64_t ino, struct layer_entry *ret_entry)
 {
-	return is_above(ino) ? fill_entry(upper_of(l), ino, true, ret_entry) : -ENOENT;
+	struct upper_layer *u = upper_of(l);
+
+	return is_above(u, ino) ? fill_entry(u, ino, true, ret_entry) : -ENOENT;
 }
 
 /* The root of an upper that was never written to: the directory itself. */
@@ -199,7 +202,7 @@ static int list(struct layer *l, struct layer_dir *dir, struct layer_list *list)
 			after = n->hash;
 			r = layer_list_add(list, (const char *)piece.text.data + n->name_off,
 					   n->name_len, n->entry.ino, n->entry.dtype,
-					   is_above(n->entry.ino));
+					   is_above(u, n->entry.ino));
 		}
 		if (r == 0 && piece.n == 0)
 			break;
@@ -337,6 +340,16 @@ static int open_store(struct upper_layer *u, struct err *err)
 	return r;
 }
 
+int layer_upper_super(struct layer *l, const char *key, struct buf *out)
+{
+	return catalog_super(upper_of(l)->catalog, key, out);
+}
+
+void layer_upper_set_above(struct layer *l, uint64_t end)
+{
+	upper_of(l)->above_end = end;
+}
+
 int layer_open_upper(int fd, const char *path, const struct layer_options *options,
 		     struct layer **ret_layer, struct err *err)
 {
@@ -351,6 +364,7 @@ int layer_open_upper(int fd, const char *path, const struct layer_options *optio
 	}
 	l = &u->base;
 	u->fd = fd;
+	u->above_end = UINT64_MAX;
 	l->ops = &upper_ops;
 	l->caps = LAYER_CAP_BY_ORIGIN | LAYER_CAP_COMPOSE;
 	l->trust = LAYER_TRUST_REDIRECT | LAYER_TRUST_METACOPY;

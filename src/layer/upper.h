@@ -13,6 +13,7 @@ struct upper_layer {
 	int fd;			 /* owned; the directory that holds `.plyfs` */
 	struct catalog *catalog; /* owned; a snapshot */
 	struct data *data;	 /* owned */
+	uint64_t above_end; /* numbers of records below this, if not its own, are the union's */
 };
 
 static inline struct upper_layer *upper_of(struct layer *l)

@@ -237,6 +237,62 @@ changed_once() {
 	done
 }
 
+# An upper as a layer over its layers as they were restored: names with their bytes, and the inode numbers of others.
+restored_lowers() {
+	local i pass
+	fresh
+	for i in $(seq 20); do echo "text $i" >"low/f$i"; done
+	mount_plyfs lowerdir=low,upperdir=upper,workdir=work "$WORK/t/mnt"
+	for i in $(seq 10); do echo more >>"mnt/f$i"; done
+	umount_plyfs "$WORK/t/mnt"
+	for i in $(seq 20); do mv "low/f$i" "low2/f$((21 - i))"; done
+	for i in $(seq 20); do echo "text $i" >"low2/f$i"; done
+	mkdir upper2
+	for pass in "" ,upperdir=upper2,workdir=work ,upperdir=upper2,workdir=work; do
+		mount_plyfs "lowerdir=upper:low2$pass" "$WORK/t/mnt"
+		for i in $(seq 10); do eq "$(cat "mnt/f$i")" "text $i"$'\n'more; done
+		for i in $(seq 11 20); do eq "$(head -n 1 "mnt/f$i")" "text $i"; done
+		eq "$(find mnt -printf '%i\n' | sort | uniq -d)" '' 'numbers twice'
+		if [[ $pass ]]; then
+			for i in $(seq 11 20); do echo other >>"mnt/f$i"; done
+		fi
+		umount_plyfs "$WORK/t/mnt"
+	done
+}
+
+# A layer's own directory of that name is none of ours, unless it has a file as only uppers do.
+foreign_private() {
+	fresh
+	mkdir low/.plyfs
+	echo settings >low/.plyfs/settings
+	mount_plyfs lowerdir=low,upperdir=upper,workdir=work "$WORK/t/mnt"
+	eq "$(cat mnt/.plyfs/settings)" settings
+	echo more >mnt/.plyfs/more
+	umount_plyfs "$WORK/t/mnt"
+	mount_plyfs lowerdir=low,upperdir=upper,workdir=work "$WORK/t/mnt"
+	eq "$(cat mnt/.plyfs/more)" more
+	umount_plyfs "$WORK/t/mnt"
+	touch low/.plyfs/journal
+	refused "low.*plyfs" -o lowerdir=low mnt
+}
+
+# A stranger's upper that has a link in the place of a directory of data files.
+data_elsewhere() {
+	local dir
+	fresh
+	mount_plyfs lowerdir=low,upperdir=upper,workdir=work "$WORK/t/mnt"
+	head -c 20000 /dev/zero | tr '\0' s >mnt/big
+	umount_plyfs "$WORK/t/mnt"
+	dir=$(basename "$(dirname "$(find upper/.plyfs/data -type f)")")
+	mv "upper/.plyfs/data/$dir" host
+	ln -s "$WORK/t/host" "upper/.plyfs/data/$dir"
+	mount_plyfs lowerdir=upper:low "$WORK/t/mnt"
+	refuses cat mnt/big >out 2>&1
+	! grep -q ssss out || fail "the host's file was shown"
+	eq "$(cat mnt/file)" text
+	umount_plyfs "$WORK/t/mnt"
+}
+
 lower_vanishes() {
 	fresh
 	for i in $(seq 20); do echo "$i" >"low/f$i"; done
@@ -257,7 +313,7 @@ lower_vanishes() {
 
 for t in missing_layer unreadable_layer layer_is_file upper_missing upper_not_writable upper_read_only \
 	loops bad_mountpoints bad_options no_dev_fuse no_fusermount newer_catalog damaged_catalog \
-	other_lowers changed_lowers lower_vanishes; do
+	other_lowers changed_lowers restored_lowers foreign_private data_elsewhere lower_vanishes; do
 	run_test "${t//_/ }" "$t"
 done
 finish

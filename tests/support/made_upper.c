@@ -355,6 +355,7 @@ struct layer *made_upper_layer(struct made_upper *u)
 	int fd = fcntl(u->tmp.fd, F_DUPFD_CLOEXEC, 3);
 
 	cr_assert(layer_is_upper(u->tmp.fd));
-	cr_assert_eq(layer_open_auto(fd, u->tmp.path, &options, &l, &err), 0, "%s", err_text(&err));
+	cr_assert_eq(layer_open_upper(fd, u->tmp.path, &options, &l, &err), 0, "%s",
+		     err_text(&err));
 	return l;
 }

@@ -152,6 +152,182 @@ Test(upper_as_lower, three_high)
 	world_assert_lasting(&w);
 }
 
+/*
+ * The file PATH of l0 becomes AS in `copy`, with the bytes that l0 has there: as in a layer that was restored, names have
+ * their bytes, and inode numbers that other names had.
+ */
+static void restore(const char *path, const char *as)
+{
+	char from[64], to[64];
+
+	snprintf(from, sizeof(from), "l0/%s", path);
+	snprintf(to, sizeof(to), "copy/%s", as);
+	cr_assert_eq(rename(from, to), 0);
+	put_file(to, as);
+}
+
+/* `first` has changed a and m, and has all of what is l0's no more. */
+static void put_restored(struct world *w)
+{
+	world_init(w, 1);
+	put_file("l0/a", "a");
+	put_file("l0/b", "b");
+	put_file("l0/m", "m");
+	put_file("l0/n", "n");
+	put_file("l0/c", "c");
+	put_link("l0/c", "l0/c2");
+	put_file("l0/d/in", "in");
+	put_file("l0/e/in", "in");
+	put_dir("copy");
+	world_open(w);
+	ok(t_write(w, "a", "changed"));
+	ok(t_chmod(w, "m", 0600));
+	ok(t_chmod(w, "c", 0600));
+	ok(t_chmod(w, "d", 0700));
+	ok(t_write(w, "new", "new"));
+}
+
+static void restore_all(void)
+{
+	restore("b", "a");
+	restore("a", "b");
+	restore("n", "m");
+	restore("m", "n");
+	cr_assert_eq(rename("l0/e", "copy/d"), 0);
+	cr_assert_eq(rename("l0/d", "copy/e"), 0);
+	put_file("copy/c", "c");
+	put_link("copy/c", "copy/c2");
+}
+
+static void assert_restored(struct world *w)
+{
+	assert_text(w, "b", "b");
+	assert_text(w, "n", "n");
+	assert_text(w, "a", "changed");
+	assert_text(w, "m", "m");
+	cr_assert_eq(mode_of(w, "m"), 0600);
+	cr_assert_eq(mode_of(w, "n"), 0644);
+	cr_assert_eq(mode_of(w, "c"), 0600);
+	cr_assert_eq(mode_of(w, "d"), 0700);
+	cr_assert_eq(mode_of(w, "e"), 0755);
+	assert_text(w, "new", "new");
+	cr_assert_neq(ino_of(w, "a"), ino_of(w, "b"));
+	cr_assert_neq(ino_of(w, "m"), ino_of(w, "n"));
+	cr_assert_neq(ino_of(w, "d"), ino_of(w, "e"));
+}
+
+static void become_first(struct world *w, const char *lowers)
+{
+	world_close(w);
+	cr_assert_eq(rename("upper", "first"), 0);
+	put_dir("upper");
+	world_set_lowers(w, lowers);
+}
+
+/* Each file has the inode number that another one had when `first` was made. */
+static void go_on_restored(struct world *w)
+{
+	w->o.read_only = true;
+	world_open(w);
+	assert_restored(w);
+	world_audit(w);
+	world_close(w);
+	w->o.read_only = false;
+	world_open(w);
+	/* In the other order: who is looked up first must not decide. */
+	assert_text(w, "a", "changed");
+	assert_text(w, "m", "m");
+	assert_restored(w);
+	world_audit(w);
+	ok(t_pwrite(w, "b", "B", 1, 0));
+	ok(t_pwrite(w, "n", "N", 1, 0));
+	assert_text(w, "a", "changed");
+	assert_text(w, "m", "m");
+	ok(t_pwrite(w, "m", "M", 1, 0));
+	world_assert_lasting(w);
+	assert_text(w, "n", "N");
+	assert_text(w, "m", "M");
+	assert_text(w, "b", "B");
+	assert_text(w, "a", "changed");
+}
+
+Test(upper_as_lower, over_a_copy_of_its_layers)
+{
+	CLEANUP(world) struct world w;
+
+	put_restored(&w);
+	become_first(&w, "first:copy");
+	restore_all();
+	go_on_restored(&w);
+}
+
+Test(upper_as_lower, two_over_a_copy_of_their_layers)
+{
+	CLEANUP(world) struct world w;
+
+	put_restored(&w);
+	become_first(&w, "first:l0");
+	world_open(&w);
+	ok(t_chmod(&w, "e/in", 0600));
+	world_close(&w);
+	cr_assert_eq(rename("upper", "second"), 0);
+	put_dir("upper");
+	restore_all();
+	world_set_lowers(&w, "second:first:copy");
+	world_open(&w);
+	cr_assert_eq(mode_of(&w, "d/in"), 0644);
+	cr_assert_eq(mode_of(&w, "e/in"), 0600);
+	world_close(&w);
+	go_on_restored(&w);
+}
+
+/* Accepted over the copy, it is one that was made over it; but the numbers that it had stay. */
+Test(upper_as_lower, taken_over_a_copy_of_its_layers)
+{
+	CLEANUP(world) struct world w;
+
+	put_restored(&w);
+	world_close(&w);
+	restore_all();
+	world_set_lowers(&w, "copy");
+	w.o.any_lower = true;
+	world_open(&w);
+	ok(t_write(&w, "later", "later"));
+	w.o.any_lower = false;
+	become_first(&w, "first:copy");
+	go_on_restored(&w);
+}
+
+Test(upper_as_lower, keeps_numbers_over_its_layers)
+{
+	static const char *const paths[] = {"a", "b", "c", "c2", "m", "n", "d", "e", "new"};
+	CLEANUP(world) struct world w;
+	uint64_t inos[9];
+
+	put_restored(&w);
+	for (size_t i = 0; i < 8; i++)
+		inos[i] = ino_of(&w, paths[i]);
+	become_first(&w, "first:l0");
+	world_open(&w);
+	for (size_t i = 0; i < 8; i++)
+		cr_assert_eq(ino_of(&w, paths[i]), inos[i], "%s", paths[i]);
+	cr_assert_eq(mode_of(&w, "c2"), 0600);
+	world_audit(&w);
+	world_close(&w);
+	/* Another layer on top of those leaves them where they were. */
+	put_file("between/x", "x");
+	remove_tree("upper");
+	put_dir("upper");
+	world_set_lowers(&w, "first:between:l0");
+	world_open(&w);
+	for (size_t i = 0; i < 8; i++)
+		cr_assert_eq(ino_of(&w, paths[i]), inos[i], "%s", paths[i]);
+	cr_assert_eq(mode_of(&w, "c2"), 0600);
+	assert_text(&w, "x", "x");
+	world_audit(&w);
+	world_assert_lasting(&w);
+}
+
 /* Without the layer that it was made over, as podman looks at one layer alone. */
 Test(upper_as_lower, alone)
 {

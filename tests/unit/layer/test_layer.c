@@ -107,37 +107,78 @@ Test(trace, wraps_another_layer)
 	layer_close(traced);
 }
 
-Test(backends, uppers_are_recognised)
+static int open_auto(struct plain *p, struct layer **ret_layer, struct err *err)
 {
 	const struct layer_options off = {0};
+	bool upper, is_upper = layer_is_upper(p->tmp.fd);
+	int r = layer_open_auto(fcntl(p->tmp.fd, F_DUPFD_CLOEXEC, 3), p->tmp.path, &off, ret_layer,
+				&upper, err);
+
+	cr_assert_eq(upper, is_upper);
+	return r;
+}
+
+Test(backends, plain_directories_are_recognised)
+{
 	CLEANUP(plain) struct plain p = {0};
 	CLEANUP(layer) struct layer *l = NULL;
 
 	plain_make(&p);
-	cr_assert_not(layer_is_upper(p.tmp.fd));
-	cr_assert_eq(layer_open_auto(fcntl(p.tmp.fd, F_DUPFD_CLOEXEC, 3), p.tmp.path, &off, &l,
-				     NULL),
-		     0);
+	cr_assert_eq(open_auto(&p, &l, NULL), 0);
 	cr_assert_str_eq(l->ops->kind, "dir");
 	cr_assert_eq(symlinkat("/tmp", p.tmp.fd, ".plyfs"), 0);
 	cr_assert_not(layer_is_upper(p.tmp.fd), "a link is none");
 	cr_assert_eq(unlinkat(p.tmp.fd, ".plyfs", 0), 0);
-	put_dir(&p, ".plyfs");
-	cr_assert(layer_is_upper(p.tmp.fd));
+	put_file(&p, ".plyfs", "a file is none");
+	cr_assert_not(layer_is_upper(p.tmp.fd));
 }
 
-Test(backends, a_broken_upper_is_no_plain_directory)
+/* A program of an image may have any directory. */
+Test(backends, a_directory_of_that_name_is_no_upper)
 {
-	const struct layer_options off = {0};
 	CLEANUP(plain) struct plain p = {0};
-	CLEANUP(err) struct err err = {0};
-	struct layer *l = NULL;
+	CLEANUP(layer) struct layer *l = NULL;
+	struct layer_entry e = {0};
+	struct layer_dir *root;
 
 	plain_make(&p);
 	put_dir(&p, ".plyfs");
-	cr_assert_lt(layer_open_auto(fcntl(p.tmp.fd, F_DUPFD_CLOEXEC, 3), p.tmp.path, &off, &l,
-				     &err),
-		     0);
-	cr_assert_null(l);
-	cr_assert_not_null(strstr(err_text(&err), p.tmp.path), "%s", err_text(&err));
+	put_file(&p, ".plyfs/settings", "x");
+	cr_assert_not(layer_is_upper(p.tmp.fd));
+	cr_assert_eq(open_auto(&p, &l, NULL), 0);
+	cr_assert_str_eq(l->ops->kind, "dir");
+	cr_assert_eq(layer_root(l, &root), 0);
+	cr_assert_eq(layer_lookup(l, root, ".plyfs", &e), 0);
+	layer_entry_done(l, &e);
+	layer_dir_unref(l, root);
+}
+
+/* Half made, or half lost: any one of its files is enough. */
+Test(backends, a_broken_upper_is_no_plain_directory)
+{
+	static const char *const own[] = {"catalog.mdb", "catalog.mdb.new", "catalog.sum",
+					  "journal",	 "journal2",	    "lock",
+					  "repairing",	 "spare0"};
+	CLEANUP(plain) struct plain p = {0};
+
+	plain_make(&p);
+	put_dir(&p, ".plyfs");
+	for (size_t i = 0; i <= sizeof(own) / sizeof(own[0]); i++) {
+		CLEANUP(err) struct err err = {0};
+		struct layer *l = NULL;
+		char path[64] = ".plyfs/data";
+
+		if (i < sizeof(own) / sizeof(own[0])) {
+			snprintf(path, sizeof(path), ".plyfs/%s", own[i]);
+			put_file(&p, path, "");
+		} else {
+			put_dir(&p, path);
+		}
+		cr_assert(layer_is_upper(p.tmp.fd), "%s", path);
+		cr_assert_lt(open_auto(&p, &l, &err), 0, "%s", path);
+		cr_assert_null(l);
+		cr_assert_not_null(strstr(err_text(&err), p.tmp.path), "%s", err_text(&err));
+		if (i < sizeof(own) / sizeof(own[0]))
+			cr_assert_eq(unlinkat(p.tmp.fd, path, 0), 0);
+	}
 }
