@@ -59,6 +59,11 @@ bool sys_is_used(int fd);
 /* Inodes. RET_ST is untouched on failure. FLAGS as fstatat(2), for instance AT_SYMLINK_NOFOLLOW. */
 int sys_fstat(int fd, struct stat *ret_st);
 int sys_fstatat(int dirfd, const char *name, struct stat *ret_st, int flags);
+/*
+ * As sys_fstatat(), by one call, too: and is NAME the root of a mount? False before Linux 5.8, which does not tell, and where
+ * statx(2) is not allowed.
+ */
+int sys_fstatat_mount(int dirfd, const char *name, struct stat *ret_st, int flags, bool *ret_mount);
 
 /* The target, without a NUL; as many bytes as fit SIZE. NAME "" reads an O_PATH descriptor. */
 ssize_t sys_readlinkat(int dirfd, const char *name, char *buf, size_t size);

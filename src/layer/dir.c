@@ -20,30 +20,6 @@
 #include "base/sys.h"
 #include "layer/dir.h"
 
-#define STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
-
-/* Is something mounted on NAME? Nothing is asked of any file system. False also before Linux 5.8, which does not tell. */
-static bool is_mountpoint(int fd, const char *name)
-{
-	struct statx stx;
-
-	return statx(fd, name, STAT_FLAGS | AT_STATX_DONT_SYNC, 0, &stx) == 0 &&
-	       (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
-}
-
-/*
- * fstatat(2). In a layer without a mount of its own NAME can be where our own mount is, and this the only thread that
- * could answer for its attributes: of a mount those will do that the kernel has. A local file system has no others.
- */
-static int stat_name(const struct dir_layer *l, int fd, const char *name, struct stat *ret_st)
-{
-	int flags = STAT_FLAGS;
-
-	if (!l->detached && (l->local || is_mountpoint(fd, name)))
-		flags |= AT_STATX_DONT_SYNC;
-	return sys_fstatat(fd, name, ret_st, flags);
-}
-
 static bool is_trap(const struct dir_layer *l, const struct stat *st)
 {
 	for (size_t i = 0; i < l->n_traps; i++) {
@@ -53,16 +29,13 @@ static bool is_trap(const struct dir_layer *l, const struct stat *st)
 	return false;
 }
 
-/*
- * Attributes of NAME in N, or of N itself (NULL), with the layer's override applied, which another mount's directory
- * (FOREIGN) does not have.
- */
-static int read_attr(const struct dir_node *n, int fd, const char *name, const struct stat *st,
-		     bool foreign, struct attr *ret_attr)
+/* Attributes of NAME in N, with the layer's override applied, which what is mounted there (MOUNT) does not have. */
+static int read_attr(struct dir_node *n, int fd, const char *name, const struct stat *st,
+		     bool mount, struct attr *ret_attr)
 {
 	attr_from_stat(st, ret_attr);
-	dir_renumber(n, name, ret_attr);
-	return foreign ? 0 : dir_override(n->layer, fd, name, ret_attr);
+	dir_renumber(n, fd, name, st, mount, ret_attr);
+	return mount ? 0 : dir_override(n->layer, fd, name, ret_attr);
 }
 
 /* Opens a new node's directory and reads its marks; moves its redirect to *RET_REDIRECT. */
@@ -143,6 +116,7 @@ static int lookup_dir(struct dir_node *parent, int fd, const char *name, const s
 		r = read_attr(parent, fd, name, st, n->empty, &ret_entry->attr);
 	if (r < 0)
 		return r;
+	n->shown = ret_entry->attr.ino;
 	n->opaque |= hides;
 	if (n->opaque)
 		ret_entry->flags |= LAYER_OPAQUE;
@@ -153,7 +127,7 @@ static int lookup_dir(struct dir_node *parent, int fd, const char *name, const s
 
 /* Its xattrs are looked at only when they could be marks. */
 static int lookup_regular(struct dir_node *parent, int fd, const char *name, const struct stat *st,
-			  struct layer_entry *ret_entry)
+			  bool mount, struct layer_entry *ret_entry)
 {
 	const struct dir_layer *l = parent->layer;
 	CLEANUP(overlay_marks) struct overlay_marks marks = {0};
@@ -173,7 +147,7 @@ static int lookup_regular(struct dir_node *parent, int fd, const char *name, con
 		ret_entry->flags |= LAYER_METACOPY;
 		set_redirect(ret_entry, steal_ptr(&marks.redirect));
 	}
-	return read_attr(parent, fd, name, st, false, &ret_entry->attr);
+	return read_attr(parent, fd, name, st, mount, &ret_entry->attr);
 }
 
 /*
@@ -185,11 +159,12 @@ static int lookup_in(struct dir_node *n, int fd, const char *name, bool bottom,
 {
 	int hides = bottom ? 0 : dir_node_hides(n, fd, name);
 	struct stat st;
+	bool mount;
 	int r;
 
 	if (hides < 0)
 		return hides;
-	r = stat_name(n->layer, fd, name, &st);
+	r = dir_stat(n->layer, fd, name, &st, &mount);
 	if ((r == -ENOENT && hides) || (r == 0 && overlay_is_whiteout(&st))) {
 		ret_entry->flags = LAYER_WHITEOUT;
 		return 0;
@@ -201,9 +176,9 @@ static int lookup_in(struct dir_node *n, int fd, const char *name, bool bottom,
 	if (S_ISDIR(st.st_mode))
 		return lookup_dir(n, fd, name, &st, hides, bottom, ret_entry);
 	if (S_ISREG(st.st_mode))
-		return lookup_regular(n, fd, name, &st, ret_entry);
+		return lookup_regular(n, fd, name, &st, mount, ret_entry);
 	attr_from_stat(&st, &ret_entry->attr);
-	dir_renumber(n, name, &ret_entry->attr);
+	dir_renumber(n, fd, name, &st, mount, &ret_entry->attr);
 	return 0;
 }
 
@@ -240,17 +215,31 @@ static int root(struct layer *l, struct layer_dir **ret_dir)
 	return 0;
 }
 
-static int stat_in(const struct dir_node *n, int fd, const char *name, bool foreign,
+/* FOREIGN: it is known to be a mount. */
+static int stat_in(struct dir_node *n, int fd, const char *name, bool foreign,
 		   struct attr *ret_attr)
 {
 	struct stat st;
-	int r = name != NULL ? stat_name(n->layer, fd, name, &st) : sys_fstat(fd, &st);
+	bool mount;
+	int r = dir_stat(n->layer, fd, name, &st, &mount);
 
 	if (r < 0)
 		return r;
 	if (overlay_is_whiteout(&st))
 		return -ENOENT;
-	return read_attr(n, fd, name, &st, foreign, ret_attr);
+	return read_attr(n, fd, name, &st, mount || foreign, ret_attr);
+}
+
+static int stat_node(const struct dir_node *n, int fd, struct attr *ret_attr)
+{
+	struct stat st;
+	int r = sys_fstat(fd, &st);
+
+	if (r < 0)
+		return r;
+	attr_from_stat(&st, ret_attr);
+	ret_attr->ino = n->shown;
+	return dir_override(n->layer, fd, NULL, ret_attr);
 }
 
 static int getattr(struct layer *l, struct layer_dir *dir, const char *name, struct attr *ret_attr)
@@ -266,7 +255,7 @@ static int getattr(struct layer *l, struct layer_dir *dir, const char *name, str
 	fd = dir_node_enter(n, name);
 	if (fd < 0)
 		return fd;
-	r = stat_in(n, fd, name, foreign, ret_attr);
+	r = name != NULL ? stat_in(n, fd, name, foreign, ret_attr) : stat_node(n, fd, ret_attr);
 	dir_fd_put(n);
 	return r;
 }
@@ -330,7 +319,7 @@ static int dir_statfs(struct layer *l, struct statvfs *ret_st)
 static int identity(struct layer *l, struct hash128 *ret_id)
 {
 	/* Where numbers do not last the root's does not either. */
-	if (dir_layer_of(l)->path_numbers)
+	if (dir_layer_of(l)->numbering == DIR_NUMBERS_PATH)
 		return -EOPNOTSUPP;
 	*ret_id = dir_layer_of(l)->id;
 	return 0;
@@ -435,14 +424,16 @@ static int read_root(struct dir_layer *l, const struct statx *stx, struct layer_
 {
 	CLEANUP(overlay_marks) struct overlay_marks marks = {0};
 	struct dir_node *n = l->root;
+	const struct stat self = {.st_dev = n->dev, .st_ino = n->ino, .st_mode = S_IFDIR};
 	unsigned long type = type_of(n->fd, n->dev, c);
 	int r = 0;
 
 	l->id = identity_of(stx);
-	l->path_numbers = !dir_numbers_last(n->fd, type);
+	l->numbering = dir_numbering(n->fd, type);
+	n->shown = dir_has_path_number(n, &self) ? n->number : n->ino;
 	l->exact_names = dir_names_exact(type);
 	l->local = l->exact_names || type == XFS_SUPER_MAGIC;
-	l->loose_ino = l->path_numbers || numbers_anew(type);
+	l->loose_ino = l->numbering == DIR_NUMBERS_PATH || numbers_anew(type);
 	if (!l->noxattr)
 		r = overlay_read_marks(n->fd, NULL, &marks);
 	if (marks.any)

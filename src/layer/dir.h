@@ -29,7 +29,9 @@ struct dir_node {
 	char *name;		 /* owned; NULL: the root */
 	dev_t dev;
 	ino_t ino;
-	uint64_t number; /* with `path_numbers`: what is shown for `ino` */
+	uint64_t number; /* of its path (dir_number.c) */
+	uint64_t space;	 /* what numbers in it are hashed with; 0: they are not */
+	uint64_t shown;	 /* the number that the layer shows it with */
 	uint32_t depth;	 /* the root's is 0 */
 	bool opaque;
 	bool empty; /* of another mount: what is in it is not the layer's */
@@ -53,6 +55,14 @@ struct dir_node {
 
 #define DIR_FD_CLOSED (-1)
 
+/* Which numbers a layer's inodes have. */
+enum dir_numbering {
+	DIR_NUMBERS_OWN,     /* the file system's; of another device in it: hashes of those */
+	DIR_NUMBERS_BTRFS,   /* as OWN, but a subvolume is listed with another number than it has */
+	DIR_NUMBERS_OVERLAY, /* the path's of directories, and of files of another device */
+	DIR_NUMBERS_PATH,    /* the path's: the file system's do not outlast a mount */
+};
+
 struct dir_layer {
 	struct layer base;
 	struct dir_node *root; /* owned reference; its descriptor is always there */
@@ -64,11 +74,11 @@ struct dir_layer {
 	atomic_bool told_of_mounts;
 	bool hide_private;
 	bool noxattr;
-	bool detached;	   /* of a mount of its own: no other is mounted in it */
-	bool local;	   /* no other machine writes to it */
-	bool loose_ino;	   /* the file system numbers inodes anew each time it looks them up */
-	bool exact_names;  /* of its directories those are that do not say that they ignore case */
-	bool path_numbers; /* its numbers do not outlast a mount: those of the paths are shown */
+	bool detached;	  /* of a mount of its own: no other is mounted in it */
+	bool local;	  /* no other machine writes to it */
+	bool loose_ino;	  /* the file system numbers inodes anew each time it looks them up */
+	bool exact_names; /* of its directories those are that do not say that they ignore case */
+	enum dir_numbering numbering;
 };
 
 static inline struct dir_layer *dir_layer_of(struct layer *l)
@@ -155,15 +165,34 @@ int layer_clones_open(struct layer_clones *c, int fd);
 /* ---- dir_number.c ---- */
 
 /*
- * Does the file system of FD, of TYPE (statfs(2)), give an inode the same number for ever? A file that is copied up is
- * known by its number, in this mount and the next. FUSE file systems often count inodes as they
- * are asked for them, FAT when it reads them.
+ * Which numbers are shown on the file system of FD, of TYPE (statfs(2)). A file that is copied up is known by its number, in
+ * this mount and the next, so all that are shown must last. FUSE file systems often count inodes as they are asked for
+ * them, FAT when it reads them.
  */
-bool dir_numbers_last(int fd, unsigned long type);
-/* The number for NAME in PARENT; NULL and NULL: the root's. */
+enum dir_numbering dir_numbering(int fd, unsigned long type);
+/* The number of the path to NAME in PARENT; NULL and NULL: the root's. */
 uint64_t dir_number(const struct dir_node *parent, const char *name);
-/* Puts the number for NAME in N, or for N itself (NULL), into A, where paths have numbers. */
-void dir_renumber(const struct dir_node *n, const char *name, struct attr *a);
+/* Is the inode ST in N, or N's own, if it is the root, shown with the number of its path? */
+bool dir_has_path_number(const struct dir_node *n, const struct stat *st);
+/* N's `space`, once everything that its parent and its inode say is known. */
+uint64_t dir_space(const struct dir_node *n);
+/* What is shown for the number INO of an inode in N that does not have its path's. */
+uint64_t dir_number_in(const struct dir_node *n, uint64_t ino);
+/*
+ * Puts what is shown for NAME in N, whose inode is ST, into A. MOUNT: that is another mount's, and the name is numbered as
+ * what it hides. FD: a descriptor of N.
+ */
+void dir_renumber(struct dir_node *n, int fd, const char *name, const struct stat *st, bool mount,
+		  struct attr *a);
+
+/* ---- dir_stat.c ---- */
+
+/*
+ * lstat(2) of NAME in FD, a directory of L: and is it where something is mounted? A mount is asked for nothing that the
+ * kernel does not have, for it can be our own.
+ */
+int dir_stat(const struct dir_layer *l, int fd, const char *name, struct stat *ret_st,
+	     bool *ret_mount);
 
 /* ---- dir_list.c ---- */
 
@@ -171,6 +200,8 @@ int dir_list(struct layer *l, struct layer_dir *dir, struct layer_list *list);
 /* Do directories on a file system of TYPE (statfs(2)) tell when they ignore case? */
 bool dir_names_exact(unsigned long type);
 bool dir_lists_all(struct layer *l, struct layer_dir *dir);
+/* The number with which N, of which FD is a descriptor, lists NAME; the path's when it cannot be listed. */
+uint64_t dir_listed_number(struct dir_node *n, int fd, const char *name);
 /* Reads N's names for the whiteouts among them; -EACCES when they cannot be listed. */
 int dir_scan_hidden(struct dir_node *n, int fd, struct aufs_set *ret_set);
 

@@ -86,12 +86,15 @@ int dir_scan_hidden(struct dir_node *n, int fd, struct aufs_set *ret_set)
 	return 0;
 }
 
+enum by_path { BY_PATH_UNKNOWN, BY_PATH_NO, BY_PATH_YES };
+
 struct listing {
 	struct dir_node *node;
 	int fd;
 	struct layer_list *list;
 	size_t first; /* index of the first of ours in `list` */
 	bool xwhiteout;
+	enum by_path by_path; /* overlay_by_path() */
 	struct aufs_set hidden;
 };
 
@@ -112,10 +115,86 @@ static uint8_t listed_type(const struct listing *ls, const struct linux_dirent64
 	return d->d_type == DT_WHT ? DT_UNKNOWN : d->d_type;
 }
 
+/* A subvolume is listed with its own number, which is not that of its root directory. */
+static uint64_t number_of_btrfs(const struct listing *ls, const struct linux_dirent64 *d)
+{
+	struct stat st;
+	bool mount;
+
+	/* One that cannot be asked cannot be looked up either. */
+	if (d->d_type != DT_DIR || dir_stat(ls->node->layer, ls->fd, d->d_name, &st, &mount) < 0)
+		return dir_number_in(ls->node, d->d_ino);
+	if (mount || dir_has_path_number(ls->node, &st))
+		return dir_number(ls->node, d->d_name);
+	return dir_number_in(ls->node, st.st_ino);
+}
+
+/*
+ * Do files of LS, in an overlayfs, have the numbers of their paths? D, one of them, tells for all: either its layers are of one
+ * device, or no file is of the device of the overlayfs itself.
+ */
+static bool overlay_by_path(struct listing *ls, const struct linux_dirent64 *d)
+{
+	struct stat st;
+	bool mount;
+
+	if (ls->by_path != BY_PATH_UNKNOWN)
+		return ls->by_path == BY_PATH_YES;
+	if (dir_stat(ls->node->layer, ls->fd, d->d_name, &st, &mount) < 0 || mount ||
+	    S_ISDIR(st.st_mode))
+		return true;
+	ls->by_path = dir_has_path_number(ls->node, &st) ? BY_PATH_YES : BY_PATH_NO;
+	return ls->by_path == BY_PATH_YES;
+}
+
+/* What a look-up of D will give as its number, without one: getdents(2) does not tell of which device it is. */
+static uint64_t listed_number(struct listing *ls, const struct linux_dirent64 *d)
+{
+	switch (ls->node->layer->numbering) {
+	case DIR_NUMBERS_PATH:
+		return dir_number(ls->node, d->d_name);
+	case DIR_NUMBERS_OVERLAY:
+		return d->d_type == DT_DIR || overlay_by_path(ls, d)
+			       ? dir_number(ls->node, d->d_name)
+			       : dir_number_in(ls->node, d->d_ino);
+	case DIR_NUMBERS_BTRFS:
+		return number_of_btrfs(ls, d);
+	default:
+		return dir_number_in(ls->node, d->d_ino);
+	}
+}
+
+/* A name that is looked for in a listing. */
+struct sought {
+	struct listing ls;
+	const char *name;
+	uint64_t number;
+};
+
+static int seek_entry(const struct linux_dirent64 *d, void *arg)
+{
+	struct sought *s = arg;
+
+	if (strcmp(d->d_name, s->name) != 0)
+		return 0;
+	s->number = listed_number(&s->ls, d);
+	return -ECANCELED;
+}
+
+uint64_t dir_listed_number(struct dir_node *n, int fd, const char *name)
+{
+	struct sought s = {.ls = {.node = n, .fd = fd}, .name = name};
+
+	/* In an overlayfs another name would have to tell. */
+	if (n->layer->numbering != DIR_NUMBERS_OVERLAY &&
+	    each_entry(n, fd, seek_entry, &s) == -ECANCELED)
+		return s.number;
+	return dir_number(n, name);
+}
+
 static int list_entry(const struct linux_dirent64 *d, void *arg)
 {
 	struct listing *ls = arg;
-	uint64_t ino;
 
 	if (aufs_reserved(d->d_name)) {
 		aufs_set_add(&ls->hidden, d->d_name);
@@ -123,9 +202,8 @@ static int list_entry(const struct linux_dirent64 *d, void *arg)
 	}
 	if (dir_node_private(ls->node, d->d_name))
 		return 0;
-	ino = ls->node->layer->path_numbers ? dir_number(ls->node, d->d_name) : d->d_ino;
-	return layer_list_add(ls->list, d->d_name, strlen(d->d_name), ino, listed_type(ls, d),
-			      false);
+	return layer_list_add(ls->list, d->d_name, strlen(d->d_name), listed_number(ls, d),
+			      listed_type(ls, d), false);
 }
 
 /* Adds the names that only whiteouts mention. */

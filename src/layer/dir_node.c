@@ -25,6 +25,7 @@ int dir_node_new(struct dir_layer *l, struct dir_node *parent, const char *name,
 	n->dev = st->st_dev;
 	n->ino = st->st_ino;
 	n->number = dir_number(parent, name);
+	n->space = dir_space(n);
 	n->fd = -1;
 	atomic_init(&n->refs, 1);
 	atomic_init(&n->users, DIR_FD_CLOSED);

@@ -46,6 +46,35 @@ Test(sys, stat_leaves_its_output_alone_on_failure)
 	cr_assert(S_ISDIR(st.st_mode));
 }
 
+Test(sys, stat_tells_of_mounts)
+{
+	struct stat st, same;
+	bool mount = true;
+
+	tmp_file("f", "12345", 5);
+	cr_assert_eq(sys_fstatat(tmp_fd, "f", &st, AT_SYMLINK_NOFOLLOW), 0);
+	memset(&same, 0, sizeof(same));
+	cr_assert_eq(sys_fstatat_mount(tmp_fd, "f", &same, AT_SYMLINK_NOFOLLOW, &mount), 0);
+	cr_assert_not(mount);
+	cr_assert_eq(same.st_dev, st.st_dev);
+	cr_assert_eq(same.st_ino, st.st_ino);
+	cr_assert_eq(same.st_mode, st.st_mode);
+	cr_assert_eq(same.st_nlink, st.st_nlink);
+	cr_assert_eq(same.st_uid, st.st_uid);
+	cr_assert_eq(same.st_gid, st.st_gid);
+	cr_assert_eq(same.st_size, 5);
+	cr_assert_eq(same.st_blksize, st.st_blksize);
+	cr_assert_eq(same.st_blocks, st.st_blocks);
+	cr_assert_eq(memcmp(&same.st_mtim, &st.st_mtim, sizeof(st.st_mtim)), 0);
+	cr_assert_eq(memcmp(&same.st_ctim, &st.st_ctim, sizeof(st.st_ctim)), 0);
+	cr_assert_eq(sys_fstatat_mount(AT_FDCWD, "/dev/null", &same, 0, &mount), 0);
+	cr_assert_eq(sys_fstatat(AT_FDCWD, "/dev/null", &st, 0), 0);
+	cr_assert_eq(same.st_rdev, st.st_rdev);
+	cr_assert_eq(sys_fstatat_mount(AT_FDCWD, "/proc", &same, 0, &mount), 0);
+	cr_assert(mount);
+	cr_assert_eq(sys_fstatat_mount(tmp_fd, "none", &same, 0, &mount), -ENOENT);
+}
+
 Test(sys, mkdir_all)
 {
 	CLEANUP(free) char *deep = NULL, *file = NULL, *below = NULL;
