@@ -32,6 +32,7 @@ static void data_free(struct data *d)
 	unsynced_done(&d->unsynced);
 	sums_done(&d->sums);
 	order_done(&d->order);
+	kept_done(&d->kept);
 	if (d->dirfd >= 0)
 		close(d->dirfd);
 	free(d);
@@ -60,7 +61,8 @@ int data_open(int dirfd, struct catalog *c, const struct data_options *options,
 	d->whole_max = options->whole_max != 0 ? options->whole_max : 1u << d->chunk_shift;
 	/* Not dup(): flushing takes a descriptor that can be read, which O_PATH cannot. */
 	d->dirfd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (d->dirfd < 0 || fdcache_new(d->dirfd, d->read_only, max, &d->fds) < 0) {
+	if (d->dirfd < 0 || kept_init(&d->kept) < 0 ||
+	    fdcache_new(d->dirfd, d->read_only, max, &d->fds) < 0) {
 		int code = d->dirfd < 0 ? errno : ENOMEM;
 
 		data_free(d);
@@ -115,6 +117,15 @@ static uint64_t chunks_blocks(const struct inode_rec *rec, const struct stat *st
 	return n < all ? n : all;
 }
 
+/* One that was set together with the record goes with the record's ctime: it may be of any day. */
+static struct timespec ctime_of(const struct inode_rec *rec, const struct timespec *mtime)
+{
+	const struct attr *a = &rec->attr;
+
+	return timespec_cmp(mtime, &a->mtime) != 0 && timespec_cmp(mtime, &a->ctime) > 0 ? *mtime
+											 : a->ctime;
+}
+
 int data_attr(struct data *d, const struct inode_rec *rec, struct attr *a)
 {
 	struct stat st;
@@ -135,7 +146,8 @@ int data_attr(struct data *d, const struct inode_rec *rec, struct attr *a)
 	a->mtime = st.st_mtim;
 	if (d->coarse)
 		times_refine(rec, &a->mtime);
-	a->ctime = timespec_cmp(&rec->attr.ctime, &st.st_ctim) > 0 ? rec->attr.ctime : st.st_ctim;
+	(void)kept_find(d, rec->attr.ino, &a->mtime);
+	a->ctime = ctime_of(rec, &a->mtime);
 	return 0;
 }
 
@@ -152,6 +164,7 @@ int data_set_mtime(struct data *d, const struct inode_rec *rec, const struct tim
 	r = datafile_get(d, rec->attr.ino, &ref);
 	if (r < 0)
 		return r;
+	kept_drop(d, rec->attr.ino);
 	if (futimens(ref->fd, times) < 0)
 		return -errno;
 	sums_note(d, ref);
@@ -159,10 +172,14 @@ int data_set_mtime(struct data *d, const struct inode_rec *rec, const struct tim
 	return 0;
 }
 
-int data_set_own_mtime(struct data *d, const struct inode_rec *rec, const struct timespec *mtime)
+int data_set_own_mtime(struct data *d, const struct inode_rec *rec, const struct timespec *mtime,
+		       const struct timespec *ctime)
 {
+	struct timespec shown = ctime_of(rec, mtime);
+
 	/* Where times are rounded the record keeps them whole. */
-	if ((rec->where != BYTES_FILE && rec->where != BYTES_CHUNKS) || d->coarse)
+	if ((rec->where != BYTES_FILE && rec->where != BYTES_CHUNKS) || d->coarse ||
+	    timespec_cmp(&shown, ctime) != 0)
 		return 1;
 	return data_set_mtime(d, rec, mtime);
 }
@@ -192,6 +209,7 @@ int data_delete(struct data *d, uint64_t ino)
 	r = look_at(d, ino, &bytes, &born);
 	if (r < 0)
 		return 0;
+	kept_drop(d, ino);
 	seq = catalog_committed(d->catalog);
 	/* No power cut can bring back what was never flushed, or what was deleted durably. */
 	if (d->no_sync || (born != 0 && order_is_unflushed(d, born)) ||

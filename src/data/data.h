@@ -29,8 +29,8 @@
  * lower_size, chunk_shift) and add to the batch, and say so in RET_CHANGED: then the caller puts
  * REC into the same batch and commits it before anything else is done to the file. On failure REC
  * and the batch are as they were. When that commit fails a data file that REC had not before is
- * the caller's to remove (files.h). mtime, ctime of INLINE and LOWER files are the caller's; those of
- * FILE and CHUNKS are kept by the data file itself.
+ * the caller's to remove (files.h). mtime, ctime of INLINE and LOWER files are the caller's; the mtime of
+ * FILE and CHUNKS is the data file's own, which moves their ctime, too.
  */
 struct data;
 
@@ -99,6 +99,13 @@ int data_file(struct data *d, const struct inode_rec *rec, struct fdref **ret_re
 int data_write(struct data *d, struct inode_rec *rec, const struct data_source *src,
 	       const void *bytes, size_t size, off_t off, struct batch *b, bool *ret_changed);
 
+/*
+ * The same of bytes that the kernel has had in its cache: the mtime of a FILE or CHUNKS file, also of one that becomes
+ * that by it (then it is REC's), stays as it is (kept.h).
+ */
+int data_write_back(struct data *d, struct inode_rec *rec, const struct data_source *src,
+		    const void *bytes, size_t size, off_t off, struct batch *b, bool *ret_changed);
+
 /* [X] Sets the length. Shrinking a lower file, or growing it, copies nothing. */
 int data_truncate(struct data *d, struct inode_rec *rec, const struct data_source *src,
 		  uint64_t size, struct batch *b, bool *ret_changed);
@@ -116,13 +123,30 @@ int data_fallocate(struct data *d, struct inode_rec *rec, const struct data_sour
 off_t data_seek(struct data *d, const struct inode_rec *rec, const struct data_source *src,
 		off_t off, int whence);
 
-/* [S] Completes A (size, blocks, and for FILE and CHUNKS mtime and the later of the two ctimes). */
+/*
+ * [S] Completes A (size, blocks, and for FILE and CHUNKS mtime and ctime). The ctime is the record's, or the mtime when
+ * that is later and not the record's, so that it was set without it. The data file's own ctime says nothing: setting the
+ * mtime moves it, and nobody can set it.
+ */
 int data_attr(struct data *d, const struct inode_rec *rec, struct attr *a);
 
 /* [S] Sets the mtime of a FILE or CHUNKS file; nothing for others, where it is the record's. */
 int data_set_mtime(struct data *d, const struct inode_rec *rec, const struct timespec *mtime);
-/* [S] The same where that is all it takes, so that no record has to be written. 1: it does not; do both. */
-int data_set_own_mtime(struct data *d, const struct inode_rec *rec, const struct timespec *mtime);
+/*
+ * [X] The same where that is all it takes to show this mtime and this ctime, so that no record has to be written. 1: it is not;
+ * do both.
+ */
+int data_set_own_mtime(struct data *d, const struct inode_rec *rec, const struct timespec *mtime,
+		       const struct timespec *ctime);
+
+/* Is an mtime of INO kept that its data file does not have (kept.h)? */
+bool data_keeps_mtime(struct data *d, uint64_t ino);
+/* [S] Gives it to the file, too, so that a sync makes it durable; nothing when none is kept. */
+int data_put_mtime(struct data *d, uint64_t ino);
+/* [X] The same, for good. */
+void data_settle_mtime(struct data *d, uint64_t ino);
+/* All of them, before the end: nobody else uses D any more. */
+void data_put_mtimes(struct data *d);
 
 /*
  * [S] fsync(2) of the data file, or fdatasync(2), with its name; 0 at once when there is none. A

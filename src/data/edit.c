@@ -110,6 +110,8 @@ static int edit_moving(struct data *d, struct inode_rec *rec, const struct data_
 		(void)data_remove_file(d, rec->attr.ino);
 		return r;
 	}
+	if (e->keep_mtime)
+		kept_moved(d, rec);
 	sums_note(d, ref);
 	if (rec->where == BYTES_INLINE && rec->attr.size > 0)
 		batch_put_inline(b, rec->attr.ino, NULL, 0);
@@ -215,6 +217,10 @@ static int edit_in_place(struct data *d, struct inode_rec *rec, const struct dat
 	r = file_of(d, rec, e, &ref);
 	if (r < 0)
 		return r;
+	if (e->keep_mtime)
+		kept_before_change(d, rec, ref);
+	else
+		kept_drop(d, ref->ino);
 	sums_before_change(d, ref, first_changed(rec, e));
 	if (rec->where == BYTES_CHUNKS)
 		r = edit_chunks(d, &next, src, ref, e, b, &changed);
@@ -249,21 +255,36 @@ int data_edit(struct data *d, struct inode_rec *rec, const struct data_source *s
 	return -EUCLEAN;
 }
 
-int data_write(struct data *d, struct inode_rec *rec, const struct data_source *src,
-	       const void *bytes, size_t size, off_t off, struct batch *b, bool *ret_changed)
+static int write_bytes(struct data *d, struct inode_rec *rec, const struct data_source *src,
+		       struct edit *e, size_t size, struct batch *b, bool *ret_changed)
 {
-	struct edit e = {.kind = EDIT_WRITE, .bytes = bytes, .off = (uint64_t)off};
-
-	if (off < 0)
+	if (e->off > INT64_MAX)
 		return -EINVAL;
-	if (size > (uint64_t)INT64_MAX - e.off)
+	if (size > (uint64_t)INT64_MAX - e->off)
 		return -EFBIG;
 	if (size == 0) {
 		*ret_changed = false;
 		return 0;
 	}
-	e.end = e.off + size;
-	return data_edit(d, rec, src, &e, b, ret_changed);
+	e->end = e->off + size;
+	return data_edit(d, rec, src, e, b, ret_changed);
+}
+
+int data_write(struct data *d, struct inode_rec *rec, const struct data_source *src,
+	       const void *bytes, size_t size, off_t off, struct batch *b, bool *ret_changed)
+{
+	struct edit e = {.kind = EDIT_WRITE, .bytes = bytes, .off = (uint64_t)off};
+
+	return write_bytes(d, rec, src, &e, size, b, ret_changed);
+}
+
+int data_write_back(struct data *d, struct inode_rec *rec, const struct data_source *src,
+		    const void *bytes, size_t size, off_t off, struct batch *b, bool *ret_changed)
+{
+	struct edit e = {
+		.kind = EDIT_WRITE, .keep_mtime = true, .bytes = bytes, .off = (uint64_t)off};
+
+	return write_bytes(d, rec, src, &e, size, b, ret_changed);
 }
 
 int data_truncate(struct data *d, struct inode_rec *rec, const struct data_source *src,

@@ -15,7 +15,8 @@ enum edit_kind {
 
 struct edit {
 	enum edit_kind kind;
-	bool keep_size; /* ZERO, ALLOCATE */
+	bool keep_size;	 /* ZERO, ALLOCATE */
+	bool keep_mtime; /* WRITE */
 	const void *bytes;
 	uint64_t off, end; /* end > off, but for RESIZE; at most INT64_MAX */
 };

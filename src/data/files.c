@@ -124,6 +124,7 @@ int data_remove_file(struct data *d, uint64_t ino)
 	if (r < 0)
 		return r;
 	fdcache_drop(d->fds, ino);
+	kept_drop(d, ino);
 	unsynced_forget(d, ino);
 	return 0;
 }

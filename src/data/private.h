@@ -7,6 +7,7 @@
 
 #include "data/data.h"
 #include "data/fdcache.h"
+#include "data/kept.h"
 #include "data/order.h"
 #include "data/reaper.h"
 #include "data/sums.h"
@@ -33,6 +34,7 @@ struct data {
 	struct sums sums;
 	struct order order;
 	struct reaper reaper;
+	struct kept kept;
 	struct data_stats stats;
 };
 

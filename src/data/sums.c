@@ -172,6 +172,7 @@ int data_sum_begin(struct data *d, const struct inode_rec *rec, struct data_sum_
 	r = fdcache_get(d->fds, rec->attr.ino, &ref);
 	if (r < 0)
 		return r;
+	data_settle_mtime(d, rec->attr.ino);
 	if (fstat(ref->fd, &st) < 0)
 		return -errno;
 	if (catalog_sum(d->catalog, rec->attr.ino, &sum) == 0 && is_of(&sum, &st))

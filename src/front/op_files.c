@@ -45,10 +45,17 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	reply_bytes(req, r, bytes);
 }
 
+/* With the writeback cache the kernel moves the times of files itself, and sends them when it pleases. */
+static unsigned int cached_times(const struct front *f)
+{
+	return f->writeback ? FS_WRITE_BACK : 0;
+}
+
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
 	struct front *f = op_begin(req, FRONT_OP_WRITE);
+	unsigned int how = fi->writepage ? cached_times(f) : 0;
 	ssize_t r = 0;
 
 #if FRONT_FUSE_3_18
@@ -57,7 +64,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, of
 		r = caller_kill_suidgid(req, f, ino);
 #endif
 	if (r == 0)
-		r = fs_write(f->fs, ino, bytes, size, off, false);
+		r = fs_write(f->fs, ino, bytes, size, off, how);
 	reply_written(req, r);
 }
 
@@ -96,7 +103,7 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_off,
 	if (r == 0)
 		r = kill_unless_fsetid(req, f, to);
 	if (r == 0)
-		r = fs_copy_range(f->fs, from, from_off, to, to_off, len);
+		r = fs_copy_range(f->fs, from, from_off, to, to_off, len, cached_times(f));
 	reply_written(req, r);
 }
 

@@ -211,8 +211,8 @@ static int record_first(struct fs *fs, uint64_t ino, uint32_t set)
 }
 
 /*
- * The mtime of a file whose bytes are in a data file is that file's own, and so is the ctime that this
- * changes. The kernel sets it after it has written back what it cached, before each fsync: no record, so
+ * The mtime of a file whose bytes are in a data file is that file's own, and the ctime that a write has given it is the
+ * same. The kernel sets both after it has written back what it cached, before each fsync: no record, so
  * that such an fsync is one flush. 1: it needs a record all the same.
  */
 static int set_own_mtime(struct fs *fs, uint64_t ino, uint32_t set, const struct attr *attr,
@@ -221,12 +221,12 @@ static int set_own_mtime(struct fs *fs, uint64_t ino, uint32_t set, const struct
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
 	int r;
 
-	if (!(set & FS_SET_MTIME) || (set & ~(uint32_t)(FS_SET_MTIME | FS_SET_CTIME)))
+	if (set != (FS_SET_MTIME | FS_SET_CTIME))
 		return 1;
 	r = record_load(fs, ino, &rec);
 	if (r < 0)
 		return r == -ENOENT ? 1 : r;
-	r = data_set_own_mtime(fs->data, &rec, &attr->mtime);
+	r = data_set_own_mtime(fs->data, &rec, &attr->mtime, &attr->ctime);
 	if (r != 0)
 		return r;
 	*ret_attr = rec.attr;

@@ -34,6 +34,7 @@ struct byte_op {
 	uint64_t size;
 	off_t off;
 	int mode;
+	bool back; /* from the kernel's cache */
 };
 
 static int run_op(struct change *ch, const struct byte_op *op, struct inode_rec *rec,
@@ -46,6 +47,9 @@ static int run_op(struct change *ch, const struct byte_op *op, struct inode_rec 
 	case OP_TRUNCATE:
 		return data_truncate(d, rec, src, op->size, &ch->batch, moved);
 	case OP_WRITE:
+		if (op->back)
+			return data_write_back(d, rec, src, op->bytes, op->size, op->off,
+					       &ch->batch, moved);
 		return data_write(d, rec, src, op->bytes, op->size, op->off, &ch->batch, moved);
 	case OP_FALLOCATE:
 		return data_fallocate(d, rec, src, op->mode, op->off, (off_t)op->size, &ch->batch,
@@ -136,9 +140,11 @@ int bytes_truncate(struct change *ch, struct inode *inode, uint64_t size,
 }
 
 int bytes_write(struct change *ch, struct inode *inode, const void *bytes, size_t size, off_t off,
-		struct inode_rec **ret_rec)
+		unsigned int how, struct inode_rec **ret_rec)
 {
 	struct byte_op op = {.kind = OP_WRITE, .bytes = bytes, .size = size, .off = off};
+
+	op.back = how & FS_WRITE_BACK;
 
 	return run(ch, inode, &op, ret_rec);
 }
@@ -149,6 +155,16 @@ int bytes_fallocate(struct change *ch, struct inode *inode, int mode, off_t off,
 	struct byte_op op = {.kind = OP_FALLOCATE, .mode = mode, .off = off, .size = (uint64_t)len};
 
 	return run(ch, inode, &op, ret_rec);
+}
+
+void bytes_settle(struct fs *fs, const struct inode *inode)
+{
+	CLEANUP(data_lock) struct data_lock *lock = NULL;
+
+	if (fs->data == NULL || !S_ISREG(inode->type) || !data_keeps_mtime(fs->data, inode->ino))
+		return;
+	lock = data_lock_exclusive(&fs->data_locks, inode->ino);
+	data_settle_mtime(fs->data, inode->ino);
 }
 
 void bytes_abandon(struct change *ch)

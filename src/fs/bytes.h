@@ -16,8 +16,9 @@
  */
 int bytes_truncate(struct change *ch, struct inode *inode, uint64_t size,
 		   struct inode_rec **ret_rec);
+/* HOW: of fs_write(). */
 int bytes_write(struct change *ch, struct inode *inode, const void *bytes, size_t size, off_t off,
-		struct inode_rec **ret_rec);
+		unsigned int how, struct inode_rec **ret_rec);
 int bytes_fallocate(struct change *ch, struct inode *inode, int mode, off_t off, off_t len,
 		    struct inode_rec **ret_rec);
 

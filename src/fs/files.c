@@ -152,7 +152,7 @@ int fs_read_file(struct fs *fs, uint64_t ino, size_t size, off_t off,
  * must be taken.
  */
 static int write_in_place(struct fs *fs, uint64_t ino, const void *bytes, size_t size, off_t off,
-			  bool kill)
+			  unsigned int how)
 {
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
 	CLEANUP(data_lock) struct data_lock *lock = data_lock_shared(&fs->data_locks, ino);
@@ -164,14 +164,34 @@ static int write_in_place(struct fs *fs, uint64_t ino, const void *bytes, size_t
 		return r == -ENOENT ? 0 : r;
 	if (!data_is_plain(&rec) || (rec.flags & INODE_HAS_CAPS))
 		return 0;
-	if (kill && (rec.attr.mode & (S_ISUID | S_ISGID)))
+	if ((how & FS_WRITE_KILL) && (rec.attr.mode & (S_ISUID | S_ISGID)))
 		return 0;
-	r = data_write(fs->data, &rec, NULL, bytes, size, off, NULL, &changed);
+	r = how & FS_WRITE_BACK
+		    ? data_write_back(fs->data, &rec, NULL, bytes, size, off, NULL, &changed)
+		    : data_write(fs->data, &rec, NULL, bytes, size, off, NULL, &changed);
 	return r < 0 ? r : 1;
 }
 
+/*
+ * For longer than this no kernel keeps bytes that it has not written back (30 s, unless its owner wants it otherwise). One
+ * that says nothing about the times of what it writes back wrote in the tick of the time that it knows. So with one
+ * that is older it does not: it is about to send another.
+ */
+#define CACHED_MAX_S 120
+
+/*
+ * Do the times of REC stay at a write from the kernel's cache? Of a data file data/ sees to it. In the catalog a new content
+ * never comes under an old time: should we be killed before the kernel's word comes, nobody would see the change.
+ */
+static bool keeps_times(const struct change *ch, const struct inode_rec *rec)
+{
+	int64_t age = ch->now.tv_sec - rec->attr.mtime.tv_sec;
+
+	return rec->where != BYTES_INLINE || (age >= 0 && age <= CACHED_MAX_S);
+}
+
 static int write_by_change(struct fs *fs, struct inode *inode, const void *bytes, size_t size,
-			   off_t off, bool kill)
+			   off_t off, unsigned int how)
 {
 	CLEANUP(data_lock)
 	struct data_lock *lock = data_lock_exclusive(&fs->data_locks, inode->ino);
@@ -181,17 +201,19 @@ static int write_by_change(struct fs *fs, struct inode *inode, const void *bytes
 
 	r = change_prepare(&ch, fs);
 	if (r == 0)
-		r = bytes_write(&ch, inode, bytes, size, off, &rec);
+		r = bytes_write(&ch, inode, bytes, size, off, how, &rec);
 	if (r < 0)
 		return r;
-	rec->attr.mtime = rec->attr.ctime = ch.now;
-	if (kill)
+	if (!(how & FS_WRITE_BACK) || !keeps_times(&ch, rec))
+		rec->attr.mtime = rec->attr.ctime = ch.now;
+	if (how & FS_WRITE_KILL)
 		rec_kill_suidgid(rec);
 	change_kill_caps(&ch, rec);
 	return bytes_commit(&ch);
 }
 
-ssize_t fs_write(struct fs *fs, uint64_t ino, const void *bytes, size_t size, off_t off, bool kill)
+ssize_t fs_write(struct fs *fs, uint64_t ino, const void *bytes, size_t size, off_t off,
+		 unsigned int how)
 {
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
 	int r = check_regular(h.inode);
@@ -205,10 +227,10 @@ ssize_t fs_write(struct fs *fs, uint64_t ino, const void *bytes, size_t size, of
 		return -EFBIG;
 	do {
 		r = catalog_regain_spares(fs->catalog)
-			    ? write_in_place(fs, ino, bytes, size, off, kill)
+			    ? write_in_place(fs, ino, bytes, size, off, how)
 			    : -ENOSPC;
 		if (r == 0)
-			r = write_by_change(fs, h.inode, bytes, size, off, kill);
+			r = write_by_change(fs, h.inode, bytes, size, off, how);
 	} while (fs_made_room(fs, r, &tries));
 	return r < 0 ? r : (ssize_t)size;
 }
@@ -294,7 +316,7 @@ int fs_fallocate(struct fs *fs, uint64_t ino, int mode, off_t off, off_t len)
 #define COPY_MAX ((size_t)16 << 20)
 
 ssize_t fs_copy_range(struct fs *fs, uint64_t from, off_t from_off, uint64_t to, off_t to_off,
-		      size_t len)
+		      size_t len, unsigned int how)
 {
 	CLEANUP(free) char *bytes = malloc(COPY_STEP);
 	size_t done = 0;
@@ -308,7 +330,7 @@ ssize_t fs_copy_range(struct fs *fs, uint64_t from, off_t from_off, uint64_t to,
 		ssize_t n = fs_read(fs, from, bytes, want, from_off + (off_t)done);
 
 		if (n > 0)
-			n = fs_write(fs, to, bytes, (size_t)n, to_off + (off_t)done, false);
+			n = fs_write(fs, to, bytes, (size_t)n, to_off + (off_t)done, how);
 		if (n < 0)
 			return done > 0 ? (ssize_t)done : n;
 		if (n == 0)
@@ -357,6 +379,8 @@ int fs_fsync(struct fs *fs, uint64_t ino, bool datasync)
 	if (S_ISREG(h.inode->type)) {
 		lock = data_lock_shared(&fs->data_locks, ino);
 		r = record_load(fs, ino, &rec);
+		if (r == 0 && !datasync)
+			r = data_put_mtime(fs->data, ino);
 		if (r == 0)
 			r = data_sync(fs->data, &rec, datasync);
 		if (r < 0 && r != -ENOENT)

@@ -122,12 +122,21 @@ struct fs_reader {
 };
 int fs_read_file(struct fs *fs, uint64_t ino, size_t size, off_t off,
 		 const struct fs_reader *reader);
-/* Writes all or fails. KILL: clear set-id bits. */
-ssize_t fs_write(struct fs *fs, uint64_t ino, const void *bytes, size_t size, off_t off, bool kill);
+enum fs_write {
+	FS_WRITE_KILL = 1 << 0, /* clear set-id bits */
+	/*
+	 * The bytes come from the cache of a kernel that keeps the times of what it caches, and says by fs_setattr() what
+	 * they have become. So they stay as they are.
+	 */
+	FS_WRITE_BACK = 1 << 1,
+};
+/* Writes all or fails. HOW: FS_WRITE_*. */
+ssize_t fs_write(struct fs *fs, uint64_t ino, const void *bytes, size_t size, off_t off,
+		 unsigned int how);
 int fs_fallocate(struct fs *fs, uint64_t ino, int mode, off_t off, off_t len);
-/* Returns how many bytes were copied: fewer than LEN at the end of FROM, and where LEN is large. */
+/* Returns how many bytes were copied: fewer than LEN at the end of FROM, and where LEN is large. HOW: as they are written. */
 ssize_t fs_copy_range(struct fs *fs, uint64_t from, off_t from_off, uint64_t to, off_t to_off,
-		      size_t len);
+		      size_t len, unsigned int how);
 off_t fs_lseek(struct fs *fs, uint64_t ino, off_t off, int whence);
 /*
  * Calls USE with a descriptor of the plain file that holds exactly the bytes of INO, valid (and not to be closed) until

@@ -274,6 +274,7 @@ static void inode_reap(struct fs *fs, struct inode *inode)
 	if (inode->orphan && fs->catalog != NULL && !fs->read_only)
 		(void)orphans_erase(fs, &inode->ino, 1);
 	inode_set_orphan(fs, inode, false);
+	bytes_settle(fs, inode);
 	inode_free(inode);
 }
 

@@ -174,6 +174,7 @@ static void close_data(struct fs *fs)
 	int r = 0;
 
 	if (fs->data != NULL && !fs->read_only) {
+		data_put_mtimes(fs->data);
 		r = data_sync_all(fs->data);
 		sum_keeper_finish(fs, r == 0);
 		if (catalog_sync(fs->catalog) < 0 || r < 0)

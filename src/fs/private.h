@@ -134,6 +134,9 @@ void sum_keeper_finish(struct fs *fs, bool durable);
 /* Tests shorten it. */
 extern unsigned int sum_keeper_period_ms;
 
+/* bytes.c: the kernel lets go of INODE, and what was kept of its times for as long as it did not is settled (data/kept.h). */
+void bytes_settle(struct fs *fs, const struct inode *inode);
+
 /* dirs.c: 0 when the directory shows no name; -ENOTEMPTY. */
 int dir_check_empty(struct fs *fs, struct inode *dir);
 

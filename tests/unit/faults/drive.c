@@ -168,7 +168,7 @@ static int write_op(struct drive *d, const struct shadow_op *op, uint64_t ino)
 	ssize_t n;
 
 	shadow_fill(bytes, op->off, op->len, op->seed);
-	n = fs_write(d->fs, ino, bytes, op->len, (off_t)op->off, false);
+	n = fs_write(d->fs, ino, bytes, op->len, (off_t)op->off, 0);
 	return n < 0 ? (int)n : 0;
 }
 

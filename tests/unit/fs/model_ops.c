@@ -303,7 +303,7 @@ static void op_copy(struct model *m)
 	b = open(to.plain, O_RDWR | O_CLOEXEC);
 	x = hold(m->w, from.path);
 	y = hold(m->w, to.path);
-	is = fs_copy_range(m->w->fs, x, from_off, y, to_off, len);
+	is = fs_copy_range(m->w->fs, x, from_off, y, to_off, len, 0);
 	want = copy_file_range(a, &(off_t){from_off}, b, &(off_t){to_off}, len, 0);
 	if (is != want)
 		model_fail(m, from.path, "copied %ld, not %ld", (long)is, (long)want);
@@ -375,7 +375,7 @@ static void op_held(struct model *m)
 	switch (model_random(m, 3)) {
 	case 0:
 		cr_assert_eq(pwrite(fd, bytes, len, off), (ssize_t)len);
-		ok(fs_write(m->w->fs, m->held[i].ino, bytes, len, off, false));
+		ok(fs_write(m->w->fs, m->held[i].ino, bytes, len, off, 0));
 		break;
 	case 1:
 		cr_assert_eq(ftruncate(fd, off), 0);
@@ -410,7 +410,7 @@ static void op_tmpfile(struct model *m)
 	dir = strchr(above, '/') == NULL ? FS_ROOT_INO : hold(m->w, strchr(above, '/') + 1);
 	ok(fs_tmpfile(m->w->fs, &m->w->who, dir, 0640, &e));
 	held_add(m->w, e.ino);
-	cr_assert_eq(fs_write(m->w->fs, e.ino, "tmp", 3, 0, false), 3);
+	cr_assert_eq(fs_write(m->w->fs, e.ino, "tmp", 3, 0, 0), 3);
 	r = fs_link(m->w->fs, e.ino, dir, strrchr(s.plain, '/') + 1, &linked);
 	same(m, s.path, r, result(linkat(AT_FDCWD, proc, AT_FDCWD, s.plain, AT_SYMLINK_FOLLOW)));
 	if (r == 0)

@@ -396,7 +396,7 @@ int t_pwrite(struct world *w, const char *path, const void *bytes, size_t size, 
 
 	if (n < 0)
 		return (int)n;
-	n = fs_write(w->fs, e.ino, bytes, size, off, false);
+	n = fs_write(w->fs, e.ino, bytes, size, off, 0);
 	give_back(w, e.ino);
 	cr_assert(n < 0 || (size_t)n == size);
 	return n < 0 ? (int)n : 0;

@@ -265,9 +265,9 @@ Test(attrs, set_id_bits)
 		ok(t_chmod(&w, "f", 06755));
 		cr_assert_eq(mode_of(&w, "f"), 06755);
 		ino = hold(&w, "f");
-		cr_assert_eq(fs_write(w.fs, ino, "y", 1, 10000 * i, false), 1);
+		cr_assert_eq(fs_write(w.fs, ino, "y", 1, 10000 * i, 0), 1);
 		cr_assert_eq(mode_of(&w, "f"), 06755);
-		cr_assert_eq(fs_write(w.fs, ino, "y", 1, 10000 * i, true), 1);
+		cr_assert_eq(fs_write(w.fs, ino, "y", 1, 10000 * i, FS_WRITE_KILL), 1);
 		cr_assert_eq(mode_of(&w, "f"), 0755);
 		ok(t_chmod(&w, "f", 06755));
 		ok(t_truncate(&w, "f", 4));

@@ -100,7 +100,7 @@ static void orphans(struct world *w)
 	ok(t_pwrite(w, "d/big", "X", 1, 1000000));
 	ok(t_unlink(w, "d/big"));
 	ok(fs_tmpfile(w->fs, &w->who, FS_ROOT_INO, 0600, &e));
-	cr_assert_eq(fs_write(w->fs, e.ino, bytes, 200000, 0, false), 200000);
+	cr_assert_eq(fs_write(w->fs, e.ino, bytes, 200000, 0, 0), 200000);
 	ok(t_mkdir(w, "dir", 0755));
 	hold(w, "dir");
 	ok(t_rmdir(w, "dir"));

@@ -28,7 +28,7 @@ static void edit_and_compare(struct world *w, const char *path, size_t size, uns
 		uint8_t *at = want + edits[i].off;
 
 		fill(at, edits[i].len, seed + 100 + (unsigned int)i);
-		cr_assert_eq(fs_write(w->fs, ino, at, edits[i].len, (off_t)edits[i].off, false),
+		cr_assert_eq(fs_write(w->fs, ino, at, edits[i].len, (off_t)edits[i].off, 0),
 			     (ssize_t)edits[i].len);
 		end = edits[i].off + edits[i].len > end ? edits[i].off + edits[i].len : end;
 		cr_assert_eq(fs_read(w->fs, ino, is, end + 1, 0), (ssize_t)end);
@@ -152,14 +152,14 @@ Test(files, bad_ranges)
 	ino = hold(&w, "f");
 	cr_assert_eq(fs_read(w.fs, ino, &c, 1, 4), 0);
 	cr_assert_eq(fs_read(w.fs, ino, &c, 1, 1 << 30), 0);
-	cr_assert_eq(fs_write(w.fs, ino, "", 0, 2, false), 0);
-	fails(EFBIG, fs_write(w.fs, ino, "x", 1, INT64_MAX, false));
-	fails(EFBIG, fs_write(w.fs, ino, "x", 1, -1, false));
+	cr_assert_eq(fs_write(w.fs, ino, "", 0, 2, 0), 0);
+	fails(EFBIG, fs_write(w.fs, ino, "x", 1, INT64_MAX, 0));
+	fails(EFBIG, fs_write(w.fs, ino, "x", 1, -1, 0));
 	fails(EINVAL, fs_fallocate(w.fs, ino, 0, 0, 0));
 	fails(EINVAL, fs_fallocate(w.fs, ino, 0, -1, 1));
 	fails(EOPNOTSUPP, fs_fallocate(w.fs, ino, FALLOC_FL_COLLAPSE_RANGE, 0, 4096));
 	fails(EISDIR, fs_read(w.fs, hold(&w, "d"), &c, 1, 0));
-	fails(EISDIR, fs_write(w.fs, hold(&w, "d"), &c, 1, 0, false));
+	fails(EISDIR, fs_write(w.fs, hold(&w, "d"), &c, 1, 0, 0));
 	fails(EISDIR, fs_fallocate(w.fs, hold(&w, "d"), 0, 0, 1));
 	fails(EISDIR, fs_lseek(w.fs, hold(&w, "d"), 0, SEEK_DATA));
 	fails(EINVAL, fs_lseek(w.fs, ino, 0, SEEK_END));
@@ -219,10 +219,10 @@ Test(files, copy_range)
 	ok(t_create(&w, "to", 0644));
 	from = hold(&w, "from");
 	to = hold(&w, "to");
-	cr_assert_eq(fs_copy_range(w.fs, from, 0, to, 0, 2000000), 1000000);
+	cr_assert_eq(fs_copy_range(w.fs, from, 0, to, 0, 2000000, 0), 1000000);
 	assert_bytes(&w, "to", 1000000, 1);
-	cr_assert_eq(fs_copy_range(w.fs, from, 1000000, to, 0, 5), 0);
-	cr_assert_eq(fs_copy_range(w.fs, to, 0, from, 1000000, 10), 10);
+	cr_assert_eq(fs_copy_range(w.fs, from, 1000000, to, 0, 5, 0), 0);
+	cr_assert_eq(fs_copy_range(w.fs, to, 0, from, 1000000, 10, 0), 10);
 	cr_assert_eq(stat_of(&w, "from").size, 1000010);
 	world_assert_lasting(&w);
 }
@@ -241,7 +241,7 @@ Test(files, copy_range_of_much_is_short)
 	ok(t_create(&w, "to", 0644));
 	from = hold(&w, "from");
 	to = hold(&w, "to");
-	n = fs_copy_range(w.fs, from, 0, to, 0, SIZE_MAX >> 1);
+	n = fs_copy_range(w.fs, from, 0, to, 0, SIZE_MAX >> 1, 0);
 	cr_assert(n > 0 && n <= 16 << 20, "%zd", n);
 	cr_assert_eq(stat_of(&w, "to").size, (uint64_t)n);
 }

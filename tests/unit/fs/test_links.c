@@ -132,7 +132,7 @@ Test(links, a_change_while_held_by_another_name)
 	ok(t_unlink(&w, "a/one"));
 	ok(fs_getattr(w.fs, three, &a));
 	cr_assert_eq(a.nlink, 2);
-	cr_assert_eq(fs_write(w.fs, one, "T", 1, 0, false), 1);
+	cr_assert_eq(fs_write(w.fs, one, "T", 1, 0, 0), 1);
 	assert_text(&w, "b/three", "Text");
 	assert_names(&w, "a", "other two");
 	world_assert_lasting(&w);
@@ -241,7 +241,7 @@ Test(links, temporary_files)
 	held_add(&w, e.ino);
 	cr_assert_eq(e.attr.nlink, 0);
 	cr_assert_eq(e.attr.mode, S_IFREG | 0644);
-	cr_assert_eq(fs_write(w.fs, e.ino, bytes, 50000, 0, false), 50000);
+	cr_assert_eq(fs_write(w.fs, e.ino, bytes, 50000, 0, 0), 50000);
 	assert_names(&w, "", "d f");
 	ok(fs_link(w.fs, e.ino, hold(&w, "d"), "named", &linked));
 	held_add(&w, linked.ino);
@@ -252,7 +252,7 @@ Test(links, temporary_files)
 	assert_bytes(&w, "d/named", 50000, 9);
 
 	ok(fs_tmpfile(w.fs, &w.who, hold(&w, "d"), 0600, &e));
-	cr_assert_eq(fs_write(w.fs, e.ino, bytes, 50000, 0, false), 50000);
+	cr_assert_eq(fs_write(w.fs, e.ino, bytes, 50000, 0, 0), 50000);
 	ok(fs_getattr(w.fs, e.ino, &a));
 	cr_assert_eq(a.nlink, 0);
 	cr_assert_eq(count_files("upper/.plyfs/data"), 2);

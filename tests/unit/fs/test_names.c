@@ -136,7 +136,7 @@ Test(names, no_such_inode)
 	fails(ESTALE, fs_rename(w.fs, &w.who, 99, "x", 1, "y", 0));
 	fails(ESTALE, fs_rename(w.fs, &w.who, 1, "x", 99, "y", 0));
 	fails(ESTALE, fs_read(w.fs, 99, b, 1, 0));
-	fails(ESTALE, fs_write(w.fs, 99, b, 1, 0, false));
+	fails(ESTALE, fs_write(w.fs, 99, b, 1, 0, 0));
 	fails(ESTALE, fs_fallocate(w.fs, 99, 0, 0, 1));
 	fails(ESTALE, fs_lseek(w.fs, 99, 0, SEEK_DATA));
 	fails(ESTALE, fs_fsync(w.fs, 99, false));

@@ -212,7 +212,7 @@ static void many_orphans(struct world *w)
 		struct fs_entry e;
 
 		ok(fs_tmpfile(w->fs, &w->who, FS_ROOT_INO, 0600, &e));
-		cr_assert_eq(fs_write(w->fs, e.ino, bytes, 5000, 0, false), 5000);
+		cr_assert_eq(fs_write(w->fs, e.ino, bytes, 5000, 0, 0), 5000);
 	}
 }
 
@@ -434,7 +434,7 @@ static void named_later(struct world *w)
 
 	fill(bytes, 9000, 6);
 	ok(fs_tmpfile(w->fs, &w->who, FS_ROOT_INO, 0666, &e));
-	cr_assert_eq(fs_write(w->fs, e.ino, bytes, 9000, 0, false), 9000);
+	cr_assert_eq(fs_write(w->fs, e.ino, bytes, 9000, 0, 0), 9000);
 	ok(fs_link(w->fs, e.ino, FS_ROOT_INO, "lost-name", &linked));
 	ok(t_write(w, "after", "after"));
 }

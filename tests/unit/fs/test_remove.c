@@ -62,7 +62,7 @@ Test(remove, a_lower_file_stays_for_its_holder)
 	cr_assert_eq(a.nlink, 0);
 	assert_ino_text(&w, ino, "lower");
 	/* It can still be changed, and nobody sees it. */
-	cr_assert_eq(fs_write(w.fs, ino, "LOW", 3, 0, false), 3);
+	cr_assert_eq(fs_write(w.fs, ino, "LOW", 3, 0, 0), 3);
 	assert_ino_text(&w, ino, "LOWer");
 	ok(fs_getattr(w.fs, ino, &a));
 	cr_assert_eq(a.nlink, 0);
@@ -86,7 +86,7 @@ Test(remove, a_changed_lower_file_that_is_gone_leaves_nothing)
 	world_open(&w);
 	ino = hold(&w, "f");
 	ok(t_unlink(&w, "f"));
-	cr_assert_eq(fs_write(w.fs, ino, "X", 1, 299999, false), 1);
+	cr_assert_eq(fs_write(w.fs, ino, "X", 1, 299999, 0), 1);
 	cr_assert_eq(count_files("upper/.plyfs/data"), 1);
 	drop(&w, ino);
 	/* Once no power cut can bring it back. */

@@ -434,7 +434,7 @@ Test(rename, a_held_file_is_the_same_file)
 	ok(t_rename(&w, "a/lower_d", "n", 0));
 	ok(t_rename(&w, "n/deep", "m", 0));
 	assert_ino_text(&w, ino, "a lower_d");
-	cr_assert_eq(fs_write(w.fs, ino, "A", 1, 0, false), 1);
+	cr_assert_eq(fs_write(w.fs, ino, "A", 1, 0, 0), 1);
 	assert_text(&w, "m/er/x", "A lower_d");
 	ok(fs_lookup(w.fs, dir, "er", &e));
 	held_add(&w, e.ino);

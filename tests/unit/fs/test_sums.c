@@ -368,7 +368,7 @@ static void *write_on(void *arg)
 			fs_setattr(fs, me->ino, FS_SET_SIZE,
 				   &(struct attr){.size = LARGE - x % 5000}, &out);
 		else
-			fs_write(fs, me->ino, bytes, sizeof(bytes), x % LARGE, false);
+			fs_write(fs, me->ino, bytes, sizeof(bytes), x % LARGE, 0);
 		if (x % 64 == 1)
 			set_mtime(me->w, me->ino, &(struct timespec){.tv_sec = 1000});
 		if (i % 100 == 0)

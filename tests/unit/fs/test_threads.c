@@ -212,7 +212,7 @@ static void *write_stripes(void *arg)
 		off_t off = (off_t)(i * THREADS + k->number) * STRIPE;
 
 		fill(bytes, STRIPE, i * 100 + k->number);
-		if (fs_write(k->w->fs, big_ino, bytes, STRIPE, off, false) != STRIPE ||
+		if (fs_write(k->w->fs, big_ino, bytes, STRIPE, off, 0) != STRIPE ||
 		    fs_read(k->w->fs, big_ino, is, STRIPE, off) != STRIPE ||
 		    memcmp(bytes, is, STRIPE) != 0)
 			atomic_store(&unexpected, EIO);
