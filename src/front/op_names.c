@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operations on names. */
+#include <linux/fs.h>
 #include <sys/sysmacros.h>
 
 #include "front/caller.h"
@@ -116,6 +117,22 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	reply_result(req, r);
 }
 
+/*
+ * The kernel keeps a directory's listing with its "..", and nothing that it looks at tells it that this has become another
+ * one. A directory has no pages but those of its listing, on which no request waits: so they may be dropped from here,
+ * while the kernel waits for our answer.
+ */
+static void drop_listing(struct front *f, fuse_ino_t parent, const char *name)
+{
+	struct fs_entry moved;
+
+	if (fs_lookup(f->fs, parent, name, &moved) < 0)
+		return;
+	if (S_ISDIR(moved.attr.mode))
+		(void)fuse_lowlevel_notify_inval_inode(f->session, moved.ino, 0, 0);
+	fs_forget(f->fs, moved.ino, 1);
+}
+
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 	       const char *new_name, unsigned int flags)
 {
@@ -125,7 +142,11 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 
 	if (r == 0)
 		reply_dir_changed(req, f, parent);
-	if (r == 0 && new_parent != parent)
+	if (r == 0 && new_parent != parent) {
 		reply_dir_changed(req, f, new_parent);
+		drop_listing(f, new_parent, new_name);
+		if (flags & RENAME_EXCHANGE)
+			drop_listing(f, parent, name);
+	}
 	reply_result(req, r);
 }

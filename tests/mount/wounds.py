@@ -311,6 +311,36 @@ def inode_numbers(lower):
     assert {e.name: e.inode() for e in os.scandir(".")} == {n: i for n, (i, _) in before.items()}
 
 
+def listed(path):
+    """The numbers of all names in a directory, with "." and "..", as getdents64(2) tells them."""
+    fd, found = os.open(path, os.O_RDONLY | os.O_DIRECTORY), {}
+    buf = ctypes.create_string_buffer(65536)
+    while (n := libc.getdents64(fd, buf, len(buf))) > 0:
+        at = 0
+        while at < n:
+            ino, _, length, _ = struct.unpack_from("<QqHB", buf, at)
+            found[buf.raw[at + 19 : at + length].split(b"\0")[0].decode()] = ino
+            at += length
+    os.close(fd)
+    return found
+
+
+def parent_in_listings(lower):
+    """The kernel has the listing of a directory, and another directory gets it."""
+    os.mkdir("other")
+    os.mkdir("other/new")
+    for name in "dir/sub", "dir/sub2", "other/new":
+        for _ in range(3):
+            assert listed(name)[".."] == os.stat(os.path.dirname(name)).st_ino
+    os.rename("dir/sub", "other/sub")
+    renameat2("dir/sub2", "other/new", EXCHANGE)
+    os.rename("other", "renamed")
+    for name in "renamed/sub", "renamed/new", "dir/sub2":
+        for _ in range(3):
+            assert listed(name)[".."] == os.stat(os.path.dirname(name)).st_ino, name
+            assert listed(name)["."] == os.stat(name).st_ino
+
+
 def seen_through_open_file(lower):
     fd = os.open("file", os.O_RDONLY)
     size = os.fstat(fd).st_size

@@ -95,7 +95,7 @@ make_lower
 fingerprint "$LOW" >"$WORK/before"
 for c in unlinked_link_count setgid_directory set_id_bits_dropped setfacl_drops_setgid \
 	capabilities_dropped default_acl long_names caches_dropped xattr_of_symlink device_zero \
-	rename_flags tmpfile direct_io parent_links inode_numbers seen_through_open_file hard_links \
+	rename_flags tmpfile direct_io parent_links inode_numbers parent_in_listings seen_through_open_file hard_links \
 	listing_while_changing access_times sockets text_busy \
 	holes_take_no_room data_not_written_back_is_data trusted_names_are_roots; do
 	run_test "${c//_/ }" check "$c" ""
