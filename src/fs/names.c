@@ -21,7 +21,7 @@ int name_check(const char *name)
 
 /*
  * What is put into the catalog for names below REC's directory is put under the number that its own name leads to. That
- * is the number it had when it was copied up, and the layers may have another for it by now. -EEXIST when another
+ * is the number it had when it was copied up, and the layers may have another for it by now. 0 or -errno; 1: another
  * record has the same lower directory, which an upper may have that was changed over different layers: only one of
  * them can be shown with what lies in the layers.
  */
@@ -29,15 +29,19 @@ static int take_lower_dir(struct fs *fs, struct union_dir *dir, const struct ino
 {
 	CLEANUP(inode_rec) struct inode_rec other = {0};
 	uint64_t have = union_dir_ino(dir);
+	int r;
 
 	if (have == rec->attr.ino)
 		return 0;
-	if (record_load(fs, have, &other) == 0 && S_ISDIR(other.attr.mode) && rec->origin != NULL &&
-	    other.origin != NULL && strcmp(rec->origin, other.origin) == 0) {
+	r = record_load(fs, have, &other);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r == 0 && S_ISDIR(other.attr.mode) && rec->origin != NULL && other.origin != NULL &&
+	    strcmp(rec->origin, other.origin) == 0) {
 		log_warn("inode %llu is shown without what its layers have in \"%s\": inode %llu "
 			 "is the same directory",
 			 (unsigned long long)rec->attr.ino, rec->origin, (unsigned long long)have);
-		return -EEXIST;
+		return 1;
 	}
 	union_dir_set_ino(dir, rec->attr.ino);
 	return 0;
@@ -53,9 +57,11 @@ static int inode_of_rec(struct fs *fs, uint64_t ino, struct inode **ret_inode)
 
 	if (r == 0)
 		r = record_lower(fs, &rec, &ref);
+	if (r == 0 && ref.dir != NULL && S_ISDIR(rec.attr.mode))
+		r = take_lower_dir(fs, ref.dir, &rec);
 	if (r < 0)
 		return r;
-	if (ref.dir != NULL && S_ISDIR(rec.attr.mode) && take_lower_dir(fs, ref.dir, &rec) < 0)
+	if (r > 0)
 		union_ref_done(&ref);
 	slash = rec.origin != NULL ? strrchr(rec.origin, '/') : NULL;
 	*ret_inode = inodes_obtain(&fs->inodes, ino, rec.attr.mode, ref.dir != NULL ? &ref : NULL,
@@ -99,26 +105,13 @@ int inode_of_entry(struct fs *fs, uint64_t ino, struct inode **ret_inode, struct
 	return r == -ENOENT ? -EUCLEAN : r;
 }
 
-/*
- * NAME's lower inode has no entry, and the record under its number is another inode's: the layers are not those that
- * the upper was made over, or were changed under it. An error is better than the other's bytes under this name.
- */
-static int number_is_taken(const struct inode *dir, const char *name)
-{
-	log_error("\"%s\" in inode %llu: its lower file has the inode number of another that was "
-		  "copied up; were the layers changed?",
-		  name, (unsigned long long)dir->ino);
-	return -ESTALE;
-}
-
-static int check_number_is_free(struct fs *fs, struct inode *dir, const char *name, uint64_t ino)
+/* 1, 0 or -errno: is there a record INO? */
+static int has_record(struct fs *fs, uint64_t ino)
 {
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
 	int r = record_load(fs, ino, &rec);
 
-	if (r != 0)
-		return r == -ENOENT ? 0 : r;
-	return number_is_taken(dir, name);
+	return r == 0 ? 1 : r == -ENOENT ? 0 : r;
 }
 
 /*
@@ -144,9 +137,8 @@ static int is_record_of(struct fs *fs, const struct inode_rec *rec, const struct
 	return origin.attr.ino == b->ino;
 }
 
-/* NAME is one of several of a lower file: -ENOENT when none of them was copied up. */
-static int inode_of_link(struct fs *fs, struct inode *dir, const char *name,
-			 const struct union_ref *ref, struct inode **ret_inode,
+/* REF is one of several names of a lower file: -ENOENT when none of them was copied up. 1 as inode_of_ref(). */
+static int inode_of_link(struct fs *fs, const struct union_ref *ref, struct inode **ret_inode,
 			 struct attr *ret_attr)
 {
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
@@ -156,16 +148,16 @@ static int inode_of_link(struct fs *fs, struct inode *dir, const char *name,
 		return r;
 	r = is_record_of(fs, &rec, ref);
 	if (r <= 0)
-		return r < 0 ? r : number_is_taken(dir, name);
+		return r < 0 ? r : 1;
 	return inode_of_number(fs, ref->attr.ino, ret_inode, ret_attr);
 }
 
 /*
  * What the layers have under a name without an entry. Copying an inode up puts its name into the
  * catalog, so what is found here has no record, unless it is another name of a hard link that was
- * copied up.
+ * copied up. 0 or -errno; 1: the record under its number is not known to be its own.
  */
-static int inode_of_ref(struct fs *fs, struct inode *dir, const char *name, struct union_ref *ref,
+static int inode_of_ref(struct fs *fs, const char *name, struct union_ref *ref,
 			struct inode **ret_inode, struct attr *ret_attr)
 {
 	struct inode *inode;
@@ -173,12 +165,12 @@ static int inode_of_ref(struct fs *fs, struct inode *dir, const char *name, stru
 	int r;
 
 	if (fs->catalog != NULL && ref->attr.nlink > 1 && !S_ISDIR(ref->attr.mode)) {
-		r = inode_of_link(fs, dir, name, ref, ret_inode, ret_attr);
+		r = inode_of_link(fs, ref, ret_inode, ret_attr);
 		if (r != -ENOENT)
 			return r;
 	} else if (fs->catalog != NULL) {
-		r = check_number_is_free(fs, dir, name, ref->attr.ino);
-		if (r < 0)
+		r = has_record(fs, ref->attr.ino);
+		if (r != 0)
 			return r;
 	}
 	attr = ref->attr;
@@ -208,6 +200,28 @@ static int resolve_entry(struct fs *fs, struct inode *dir, const char *name,
 	return r != -ENOENT || dir->dir == NULL || inode_removed(dir) ? r : 1;
 }
 
+/*
+ * NAME, which had no entry, in the layers. Where a record has its number another thread may have copied it up since its entry
+ * was looked for: then it has one by now, for both come in one batch. If it still has none, the record is another inode's, as the
+ * layers are not those that the upper was made over, or were changed under it: an error is better than the other's bytes
+ * under this name.
+ */
+static int resolve_ref(struct fs *fs, struct inode *dir, const char *name, struct union_ref *ref,
+		       struct inode **ret_inode, struct attr *ret_attr)
+{
+	int r = inode_of_ref(fs, name, ref, ret_inode, ret_attr);
+
+	if (r <= 0)
+		return r;
+	r = resolve_entry(fs, dir, name, ret_inode, ret_attr);
+	if (r <= 0)
+		return r;
+	log_error("\"%s\" in inode %llu: its lower file has the inode number of another that was "
+		  "copied up; were the layers changed?",
+		  name, (unsigned long long)dir->ino);
+	return -ESTALE;
+}
+
 int name_resolve(struct fs *fs, struct inode *dir, const char *name, struct inode **ret_inode,
 		 struct attr *ret_attr)
 {
@@ -217,7 +231,7 @@ int name_resolve(struct fs *fs, struct inode *dir, const char *name, struct inod
 	if (r <= 0)
 		return r;
 	r = union_lookup(dir->dir, name, &ref);
-	return r < 0 ? r : inode_of_ref(fs, dir, name, &ref, ret_inode, ret_attr);
+	return r < 0 ? r : resolve_ref(fs, dir, name, &ref, ret_inode, ret_attr);
 }
 
 int name_resolve_listed(struct fs *fs, struct inode *dir, const struct union_list *list,
@@ -230,7 +244,7 @@ int name_resolve_listed(struct fs *fs, struct inode *dir, const struct union_lis
 	if (r <= 0)
 		return r;
 	r = union_lookup_listed(dir->dir, list, name, &ref);
-	return r < 0 ? r : inode_of_ref(fs, dir, name->name, &ref, ret_inode, ret_attr);
+	return r < 0 ? r : resolve_ref(fs, dir, name->name, &ref, ret_inode, ret_attr);
 }
 
 void entry_fill(struct fs *fs, struct inode *inode, const struct attr *attr,

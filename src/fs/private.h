@@ -88,7 +88,10 @@ void inode_set_orphan(struct fs *fs, struct inode *inode, bool orphan);
 int record_load(struct fs *fs, uint64_t ino, struct inode_rec *ret_rec);
 /* The inode's record, or the one that copy-up would make of it, without making it. */
 int record_peek(struct fs *fs, struct inode *inode, struct inode_rec *ret_rec);
-/* The lower part that a record's origin names. Nothing there: an empty ref and 0. */
+/*
+ * The lower part that a record's origin names. Nothing there, or something of another type: an empty ref and 0. -errno: it is not
+ * known whether it is there, so nobody may be told that it is not.
+ */
 int record_lower(struct fs *fs, const struct inode_rec *rec, struct union_ref *ret_ref);
 
 /* attrs.c */

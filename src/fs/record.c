@@ -62,21 +62,36 @@ static bool needs_lower(const struct inode_rec *rec)
 	return S_ISDIR(rec->attr.mode) || rec->where == BYTES_LOWER || rec->where == BYTES_CHUNKS;
 }
 
+/*
+ * What is not there is not there: the layers were changed. Everything else says nothing of what is there, and may be over in a
+ * moment; a directory without its lower part would be shown empty, and could be removed, for as long as the kernel knows it.
+ */
+static bool is_gone(int r)
+{
+	return r == -ENOENT || r == -ENOTDIR;
+}
+
 int record_lower(struct fs *fs, const struct inode_rec *rec, struct union_ref *ret_ref)
 {
 	CLEANUP(union_ref) struct union_ref ref = {0};
+	unsigned long long ino = rec->attr.ino;
 	int r;
 
 	if (!needs_lower(rec))
 		return 0;
 	r = union_walk(fs->stack, rec->origin, &ref);
+	if (r < 0 && !is_gone(r)) {
+		log_warn("inode %llu: its lower part \"%s\" cannot be looked at: %s", ino,
+			 rec->origin, strerror(-r));
+		return r;
+	}
 	if (r == 0 && (ref.attr.mode & S_IFMT) != (rec->attr.mode & S_IFMT))
 		r = -ESTALE;
 	if (r < 0) {
 		/* The name stays usable; what showed through it does not. */
 		log_error("inode %llu: its lower part \"%s\" is not in the layers any more: %s",
-			  (unsigned long long)rec->attr.ino, rec->origin, strerror(-r));
-		return r == -ENOMEM ? r : 0;
+			  ino, rec->origin, strerror(-r));
+		return 0;
 	}
 	*ret_ref = ref;
 	memset(&ref, 0, sizeof(ref));

@@ -212,6 +212,9 @@ int union_walk(struct stack *s, const char *path, struct union_ref *ret_ref)
 		if (!attr_is_dir(&at.attr))
 			return -ENOTDIR;
 		r = union_lookup(at.dir, name, &next);
+		/* That no layer says of the path: the one that does is no longer what it was. */
+		if (r == -ENOTDIR)
+			r = -ESTALE;
 		if (r < 0)
 			break;
 		union_ref_done(&at);

@@ -91,7 +91,10 @@ int union_lookup(struct union_dir *dir, const char *name, struct union_ref *ret_
 /* Is the name visible in DIR? 1, 0 or -errno. Cheaper than a look-up. */
 int union_exists(struct union_dir *dir, const char *name);
 
-/* Resolves a path of the union ("" is the root, components separated by single slashes). */
+/*
+ * Resolves a path of the union ("" is the root, components separated by single slashes). -ENOENT, and -ENOTDIR where the path goes
+ * on behind what is no directory: these are known. All other errors say nothing of what is there.
+ */
 int union_walk(struct stack *s, const char *path, struct union_ref *ret_ref);
 
 /* Appends the path of DIR ("" for the root), or of NAME in it. */

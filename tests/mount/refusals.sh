@@ -311,9 +311,67 @@ lower_vanishes() {
 	umount_plyfs "$WORK/t/mnt"
 }
 
+# A directory of a layer that may not be searched for a while. As an ordinary user: root would not notice.
+lower_part_unknown() {
+	make_user
+	local t=$USER_HOME/t layer
+	as_user mkdir -p "$t"/{l1/p/d,l2/p/d,u,w,m}
+	as_user tee "$t/l1/p/d/f1" "$t/l2/p/d/f2" "$t/l2/p/file" <<<text >/dev/null
+	mount_as_user "$t"
+	as_user mkdir "$t/m/empty"
+	as_user chmod 700 "$t/m/p/d"
+	as_user chmod 600 "$t/m/p/file"
+	ended_by "$t/m" as_user fusermount3 -u "$t/m"
+	for layer in l1 l2; do
+		mount_as_user "$t"
+		as_user chmod 0 "$t/$layer/p"
+		denied ls "$t/m/p/d"
+		denied ls "$t/m/p"
+		denied cat "$t/m/p/file"
+		denied rmdir "$t/m/p/d"
+		denied touch "$t/m/p/d/f2"
+		denied mkdir "$t/m/p/d/f1"
+		denied mv -T "$t/m/empty" "$t/m/p/d"
+		denied rm -f "$t/m/p/file"
+		as_user chmod 755 "$t/$layer/p"
+		part_is_known "$t/m"
+		ended_by "$t/m" as_user fusermount3 -u "$t/m"
+		mount_as_user "$t"
+		part_is_known "$t/m"
+		# Now that it is known it stays so.
+		as_user chmod 0 "$t/$layer/p/d"
+		eq "$(as_user stat -c %a "$t/m/p/d")" 700
+		refuses as_user rmdir "$t/m/p/d"
+		as_user chmod 755 "$t/$layer/p/d"
+		part_is_known "$t/m"
+		ended_by "$t/m" as_user fusermount3 -u "$t/m"
+	done
+}
+
+mount_as_user() {
+	as_user "$PLYFS" -o "lowerdir=$1/l1:$1/l2,upperdir=$1/u,workdir=$1/w" "$1/m"
+	is_plyfs_mount "$1/m" || fail "$1/m is not mounted"
+}
+
+denied() {
+	if as_user "$@" >/dev/null 2>"$WORK/err"; then
+		fail "succeeded, but must not: $*"
+	fi
+	contains "$(cat "$WORK/err")" "Permission denied" "message of $*"
+}
+
+part_is_known() {
+	eq "$(as_user ls "$1/p/d")" $'f1\nf2'
+	eq "$(as_user cat "$1/p/d/f1" "$1/p/d/f2" "$1/p/file")" $'text\ntext\ntext'
+	eq "$(as_user stat -c %a "$1/p/d" "$1/p/file")" $'700\n600'
+	refuses as_user rmdir "$1/p/d" 2>"$WORK/err"
+	contains "$(cat "$WORK/err")" "not empty"
+}
+
 for t in missing_layer unreadable_layer layer_is_file upper_missing upper_not_writable upper_read_only \
 	loops bad_mountpoints bad_options no_dev_fuse no_fusermount newer_catalog damaged_catalog \
-	other_lowers changed_lowers restored_lowers foreign_private data_elsewhere lower_vanishes; do
+	other_lowers changed_lowers restored_lowers foreign_private data_elsewhere lower_vanishes \
+	lower_part_unknown; do
 	run_test "${t//_/ }" "$t"
 done
 finish
