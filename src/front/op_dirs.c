@@ -18,6 +18,7 @@ struct listing {
 	uint64_t *counted; /* inodes whose look-up the answer stands for */
 	size_t n_counted;
 	size_t n_names; /* dots apart */
+	bool full;
 };
 
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -27,9 +28,8 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	reply_open(req, f, f->zero_opendir, fi);
 }
 
-static bool emit(void *arg, const struct fs_dirent *d)
+static bool add(struct listing *l, const struct fs_dirent *d)
 {
-	struct listing *l = arg;
 	struct stat st = {.st_ino = d->ino, .st_mode = (mode_t)d->dtype << 12};
 	size_t left = l->size - l->used;
 	size_t need = fuse_add_direntry(l->req, l->bytes + l->used, left, d->name, &st,
@@ -47,9 +47,8 @@ static bool is_dots(const char *name)
 }
 
 /* An entry that does not fit is not written: fs/ must then not count its look-up. */
-static bool emit_plus(void *arg, const struct fs_dirent *d)
+static bool add_plus(struct listing *l, const struct fs_dirent *d)
 {
-	struct listing *l = arg;
 	struct fuse_entry_param param = {0};
 	size_t left = l->size - l->used, need;
 
@@ -71,6 +70,37 @@ static bool emit_plus(void *arg, const struct fs_dirent *d)
 		l->counted[l->n_counted++] = d->ino;
 	l->n_names += !is_dots(d->name);
 	return true;
+}
+
+/*
+ * Entries that come together are an answer of their own: the kernel asks anew for each getdents(2), so that then a
+ * program's buffer, too, ends among them only where it has no room for all of them, and no name is seen twice.
+ */
+static bool add_all(struct listing *l, const struct fs_dirent *entries, size_t n,
+		    bool (*add_one)(struct listing *l, const struct fs_dirent *d))
+{
+	const struct listing before = *l;
+
+	if (l->full || (n > 1 && l->used > 0))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (!add_one(l, &entries[i])) {
+			*l = before;
+			return false;
+		}
+	}
+	l->full = n > 1;
+	return true;
+}
+
+static bool emit(void *arg, const struct fs_dirent *entries, size_t n)
+{
+	return add_all(arg, entries, n, add);
+}
+
+static bool emit_plus(void *arg, const struct fs_dirent *entries, size_t n)
+{
+	return add_all(arg, entries, n, add_plus);
 }
 
 static void give_back(const struct listing *l)

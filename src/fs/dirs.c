@@ -7,14 +7,43 @@
 #include "fs/private.h"
 
 /*
- * Both streams are in the order of (hash of the name, name), and the hash is the cookie: it stays
- * true while names come and go, and needs no state between two calls. Names with one hash share a
- * cookie, so all of them but the last carry the cookie before: who stops among them sees some of
- * them again rather than losing some.
+ * Both streams are in the order of (hash of the name, name), and the upper 31 bits of the hash are the cookie: it stays
+ * true while names come and go, needs no state between two calls, and has room in the off_t of programs of 32 bits, which
+ * cannot read a directory with larger ones. In a directory of a million names some hundred pairs share a cookie. They are
+ * given together, and all of them but the last carry the cookie before: who stops among them sees some of them again
+ * rather than losing some. Those that do not fit in an answer together get wide cookies: the hash itself.
  */
 #define COOKIE_DOT    1
 #define COOKIE_DOTDOT 2
+#define COOKIE_MAX    ((uint64_t)INT32_MAX)
 #define PIECE	      256 /* names fetched from the catalog at a time */
+#define TOGETHER      8	  /* names with one cookie; more have been made to collide */
+
+static uint64_t cookie_of(uint64_t hash)
+{
+	uint64_t cookie = hash >> 32;
+
+	if (cookie <= COOKIE_DOTDOT)
+		return COOKIE_DOTDOT + 1;
+	/* Larger ones than 2^63 are in broken catalogs only. */
+	return cookie < COOKIE_MAX ? cookie : COOKIE_MAX;
+}
+
+/* As the hash of a name that does not share its cookie with others: there are not any so low. */
+static uint64_t wide_cookie_of(uint64_t hash)
+{
+	return hash > COOKIE_MAX ? hash : COOKIE_DOTDOT;
+}
+
+/* What follows COOKIE are names with greater hashes than this. */
+static uint64_t hash_at(uint64_t cookie)
+{
+	if (cookie <= COOKIE_DOTDOT)
+		return 0;
+	if (cookie > COOKIE_MAX)
+		return cookie;
+	return cookie < COOKIE_MAX ? cookie << 32 | UINT32_MAX : UINT64_MAX;
+}
 
 struct name {
 	const char *text; /* not NUL-terminated */
@@ -166,9 +195,32 @@ struct listing {
 	const struct union_list *list; /* the layers'; borrowed from the walk */
 	bool any_dir;		       /* are there directories in it */
 	bool plus;
-	bool (*emit)(void *arg, const struct fs_dirent *entry);
+	bool emitted;	 /* something, in this call */
+	uint64_t inside; /* the cookie of names some of which were given by wide ones; 0: none */
+	fs_emit *emit;
 	void *arg;
 };
+
+/* Names that share a cookie, ready to be given. */
+struct group {
+	struct listing *l;
+	size_t n;
+	bool whole;		       /* no more of them follow */
+	uint64_t hashes[TOGETHER + 1]; /* and of the name that follows; 0: the end */
+	struct fs_dirent entries[TOGETHER];
+	struct attr attrs[TOGETHER];
+	struct inode *inodes[TOGETHER]; /* owned, until their look-ups are counted; NULL: none */
+	char text[TOGETHER][NAME_MAX + 1];
+};
+
+static void group_done(struct group *g)
+{
+	for (size_t i = 0; i < g->n; i++)
+		if (g->inodes[i] != NULL)
+			inode_put(g->l->fs, steal_ptr(&g->inodes[i]));
+	g->n = 0;
+}
+DEFINE_CLEANUP(struct group, group, group_done)
 
 static uint64_t shown_ino(const struct fs *fs, uint64_t ino)
 {
@@ -198,15 +250,16 @@ static int parent_ino(struct fs *fs, struct inode *dir, uint64_t *ret_ino)
 }
 
 /* "." and "..": 1 to go on, 0 when EMIT has enough. */
-static int emit_dots(const struct listing *l, uint64_t after)
+static int emit_dots(struct listing *l, uint64_t after)
 {
 	struct fs_dirent e = {.cookie = COOKIE_DOT, .name = ".", .len = 1, .dtype = DT_DIR};
 	uint64_t above;
 	int r;
 
 	e.ino = shown_ino(l->fs, l->dir->ino);
-	if (after < COOKIE_DOT && !l->emit(l->arg, &e))
+	if (after < COOKIE_DOT && !l->emit(l->arg, &e, 1))
 		return 0;
+	l->emitted = after < COOKIE_DOT;
 	if (after >= COOKIE_DOTDOT)
 		return 1;
 	r = parent_ino(l->fs, l->dir, &above);
@@ -214,7 +267,10 @@ static int emit_dots(const struct listing *l, uint64_t after)
 		return r;
 	e = (struct fs_dirent){.cookie = COOKIE_DOTDOT, .name = "..", .len = 2, .dtype = DT_DIR};
 	e.ino = shown_ino(l->fs, above);
-	return l->emit(l->arg, &e) ? 1 : 0;
+	if (!l->emit(l->arg, &e, 1))
+		return 0;
+	l->emitted = true;
+	return 1;
 }
 
 /* Attributes of a name: by its entry where the catalog has one, else by the layers. */
@@ -226,90 +282,148 @@ static int resolve_name(const struct listing *l, const struct name *name, struct
 	return name_resolve_listed(l->fs, l->dir, l->list, name->listed, ret_inode, ret_attr);
 }
 
-static int emit_plus(const struct listing *l, const struct name *name, uint64_t cookie)
+/* Puts NAME into G; one that is gone by now is left out. */
+static int group_add_plus(struct group *g, const struct name *name, struct fs_dirent *e)
 {
-	CLEANUP(held) struct held h = {l->fs, NULL};
-	char text[NAME_MAX + 1];
-	struct attr attr;
-	struct fs_dirent e = {.cookie = cookie, .name = text, .len = name->len, .attr = &attr};
-	int r = resolve_name(l, name, &h.inode, &attr);
+	CLEANUP(held) struct held h = {g->l->fs, NULL};
+	struct attr *attr = &g->attrs[g->n];
+	int r = resolve_name(g->l, name, &h.inode, attr);
 
-	memcpy(text, name->text, name->len);
-	text[name->len] = '\0';
-	/* A name that cannot be looked at is listed without attributes: asking for it will tell
-	 * why. One that is gone by now is not listed. */
 	if (r == -ENOENT)
-		return 1;
-	if (r < 0) {
-		e.attr = NULL;
-		e.ino = name->ino != 0 ? name->ino : 1;
-		e.dtype = name->dtype;
-		return l->emit(l->arg, &e) ? 1 : 0;
-	}
-	attr_show(l->fs, &attr);
-	e.ino = h.inode->ino;
-	e.dtype = attr_dtype(attr.mode);
-	if (!l->emit(l->arg, &e))
 		return 0;
-	inodes_keep(&l->fs->inodes, steal_ptr(&h.inode));
-	return 1;
+	if (r == 0) {
+		attr_show(g->l->fs, attr);
+		e->attr = attr;
+		e->ino = h.inode->ino;
+		e->dtype = attr_dtype(attr->mode);
+	} else {
+		/* One that cannot be looked at is listed without attributes: asking for it will tell why. */
+		e->ino = name->ino != 0 ? shown_ino(g->l->fs, name->ino) : FS_ROOT_INO;
+	}
+	g->inodes[g->n++] = steal_ptr(&h.inode);
+	return 0;
 }
 
-static int emit_name(const struct listing *l, const struct name *name, uint64_t cookie)
+static int group_add_plain(struct group *g, const struct name *name, struct fs_dirent *e)
 {
-	CLEANUP(held) struct held h = {l->fs, NULL};
-	char text[NAME_MAX + 1];
+	CLEANUP(held) struct held h = {g->l->fs, NULL};
 	struct attr attr = {.ino = name->ino};
-	struct fs_dirent e = {
-		.cookie = cookie, .name = text, .len = name->len, .dtype = name->dtype};
 	int r;
 
-	if (l->plus)
-		return emit_plus(l, name, cookie);
+	if (name->ino == 0) {
+		r = resolve_name(g->l, name, &h.inode, &attr);
+		if (r < 0)
+			return r == -ENOENT ? 0 : r;
+		e->dtype = attr_dtype(attr.mode);
+	}
+	e->ino = shown_ino(g->l->fs, attr.ino);
+	g->inodes[g->n++] = NULL;
+	return 0;
+}
+
+static int group_add(struct group *g, const struct name *name)
+{
+	struct fs_dirent *e = &g->entries[g->n];
+	char *text = g->text[g->n];
+
 	memcpy(text, name->text, name->len);
 	text[name->len] = '\0';
-	if (name->ino == 0) {
-		r = resolve_name(l, name, &h.inode, &attr);
-		if (r < 0)
-			return r == -ENOENT ? 1 : r;
-		e.dtype = attr_dtype(attr.mode);
+	*e = (struct fs_dirent){.name = text, .len = name->len, .dtype = name->dtype};
+	g->hashes[g->n] = name->hash;
+	return g->l->plus ? group_add_plus(g, name, e) : group_add_plain(g, name, e);
+}
+
+/* Fills G with NEXT and the names after it that share its cookie. RET_NEXT is the one that follows: as walk_next(). */
+static int group_fill(struct group *g, struct walk *w, struct name *next)
+{
+	uint64_t cookie = cookie_of(next->hash);
+	int r, more;
+
+	g->n = 0;
+	do {
+		r = group_add(g, next);
+		more = r < 0 ? r : walk_next(w, next);
+		g->whole = more <= 0 || cookie_of(next->hash) != cookie;
+	} while (!g->whole && g->n < TOGETHER);
+	g->hashes[g->n] = more > 0 ? next->hash : 0;
+	return more;
+}
+
+/* Gives N names of G from FIRST on; false when the caller has enough. */
+static bool group_emit(struct group *g, size_t first, size_t n)
+{
+	struct listing *l = g->l;
+
+	if (!l->emit(l->arg, &g->entries[first], n))
+		return false;
+	l->emitted = true;
+	for (size_t i = first; i < first + n; i++)
+		if (g->inodes[i] != NULL)
+			inodes_keep(&l->fs->inodes, steal_ptr(&g->inodes[i]));
+	return true;
+}
+
+/* One after the other: there are too many of them for one answer. */
+static bool group_emit_each(struct group *g)
+{
+	g->l->inside = cookie_of(g->hashes[0]);
+	for (size_t i = 0; i < g->n; i++) {
+		uint64_t hash = g->hashes[i];
+
+		if (i + 1 == g->n && g->whole)
+			g->entries[i].cookie = cookie_of(hash);
+		else
+			g->entries[i].cookie = wide_cookie_of(g->hashes[i + 1] == hash ? hash - 1
+										       : hash);
+		if (!group_emit(g, i, 1))
+			return false;
 	}
-	e.ino = shown_ino(l->fs, attr.ino);
-	return l->emit(l->arg, &e) ? 1 : 0;
+	return true;
+}
+
+static bool group_emit_all(struct group *g)
+{
+	uint64_t cookie = cookie_of(g->hashes[0]);
+
+	if (g->n == 0)
+		return true;
+	/* The cookie before would lead to those of them that were given already. */
+	if (!g->whole || g->l->inside == cookie)
+		return group_emit_each(g);
+	for (size_t i = 0; i < g->n; i++)
+		g->entries[i].cookie = i + 1 < g->n ? cookie - 1 : cookie;
+	if (group_emit(g, 0, g->n))
+		return true;
+	return g->n > 1 && !g->l->emitted && group_emit_each(g);
 }
 
 static int list(struct listing *l, uint64_t after)
 {
 	CLEANUP(walk) struct walk w = {0};
-	struct name name, next;
-	char text[NAME_MAX];
+	CLEANUP(group) struct group g = {.l = l};
+	struct name next;
 	int more, r = emit_dots(l, after);
 
 	if (r <= 0)
 		return r;
-	r = walk_start(&w, l->fs, l->dir, after > COOKIE_DOTDOT ? after : COOKIE_DOTDOT);
+	l->inside = after > COOKIE_MAX ? cookie_of(after) : 0;
+	r = walk_start(&w, l->fs, l->dir, hash_at(after));
 	l->list = w.list;
 	l->any_dir = w.list != NULL && w.list->any_dir;
-	more = r < 0 ? r : walk_next(&w, &name);
+	more = r < 0 ? r : walk_next(&w, &next);
 	w.ended = more == 0;
 	while (more > 0) {
-		/* The next name may replace the piece that this one's text lies in. */
-		memcpy(text, name.text, name.len);
-		name.text = text;
-		more = walk_next(&w, &next);
+		more = group_fill(&g, &w, &next);
 		if (more < 0)
 			break;
-		r = emit_name(l, &name,
-			      more > 0 && next.hash == name.hash ? name.hash - 1 : name.hash);
-		if (r <= 0)
-			return r;
-		name = next;
+		if (!group_emit_all(&g))
+			return 0;
 	}
 	return more;
 }
 
-static int read_dir(struct fs *fs, uint64_t ino, uint64_t cookie, bool plus,
-		    bool (*emit)(void *arg, const struct fs_dirent *entry), void *arg)
+static int read_dir(struct fs *fs, uint64_t ino, uint64_t cookie, bool plus, fs_emit *emit,
+		    void *arg)
 {
 	CLEANUP(held) struct held h = {fs, inode_get(fs, ino)};
 	struct listing l = {.fs = fs, .dir = h.inode, .plus = plus, .emit = emit, .arg = arg};
@@ -326,14 +440,12 @@ static int read_dir(struct fs *fs, uint64_t ino, uint64_t cookie, bool plus,
 	return r;
 }
 
-int fs_readdir(struct fs *fs, uint64_t ino, uint64_t cookie,
-	       bool (*emit)(void *arg, const struct fs_dirent *entry), void *arg)
+int fs_readdir(struct fs *fs, uint64_t ino, uint64_t cookie, fs_emit *emit, void *arg)
 {
 	return read_dir(fs, ino, cookie, false, emit, arg);
 }
 
-int fs_readdirplus(struct fs *fs, uint64_t ino, uint64_t cookie,
-		   bool (*emit)(void *arg, const struct fs_dirent *entry), void *arg)
+int fs_readdirplus(struct fs *fs, uint64_t ino, uint64_t cookie, fs_emit *emit, void *arg)
 {
 	return read_dir(fs, ino, cookie, true, emit, arg);
 }

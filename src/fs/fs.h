@@ -49,7 +49,8 @@ struct fs_entry {
 int fs_open(const struct fs_options *options, struct fs **ret_fs, struct err *err);
 /*
  * To be called once, in the process that will serve (after a fork), before the first operation:
- * starts the background threads and notes the pid as the owner of the upper.
+ * starts the background threads, which take no signals, and notes the pid as the owner of the upper. 0, -EAGAIN when the
+ * thread that makes changes durable cannot be had (there are no changes then), or another -errno of the upper.
  */
 int fs_start(struct fs *fs);
 /* Checkpoints and frees; NULL is fine. No operation may be running. */
@@ -151,22 +152,28 @@ int fs_statfs(struct fs *fs, struct statvfs *ret_st);
 
 /* Directories. */
 struct fs_dirent {
-	uint64_t ino;	 /* fs_readdir(): as attr.ino; fs_readdirplus(): as fs_entry.ino */
+	uint64_t ino;	 /* with attributes: as fs_entry.ino; without: as attr.ino */
 	uint64_t cookie; /* pass as COOKIE to continue after this entry; < 2^63 */
 	const char *name;
 	uint16_t len;
 	uint8_t dtype;
-	const struct attr *attr; /* fs_readdirplus(): the attributes; NULL for "." and ".." */
+	/* fs_readdirplus(): the attributes; NULL for "." and "..", and what cannot be looked at */
+	const struct attr *attr;
 };
 /*
+ * What fs_readdir() gives entries to: mostly one, and all that share a place in the listing together, as no cookie
+ * leads in between. Takes all N or none; false: none, it has enough.
+ */
+typedef bool fs_emit(void *arg, const struct fs_dirent *entries, size_t n);
+/*
  * Calls EMIT for the entries after COOKIE (0: from the start, "." and ".." included) until it
- * returns false. Cookies stay valid while the directory changes, and after it was closed. In
+ * returns false. Cookies stay valid while the directory changes, and after it was closed; they are below 2^31. Several
+ * entries that EMIT refuses as the first ones of a call it gets again one by one, as too many to be given together,
+ * and their cookies may be wider. In
  * fs_readdirplus() an entry with attributes for which EMIT returned true has been looked up.
  */
-int fs_readdir(struct fs *fs, uint64_t ino, uint64_t cookie,
-	       bool (*emit)(void *arg, const struct fs_dirent *entry), void *arg);
-int fs_readdirplus(struct fs *fs, uint64_t ino, uint64_t cookie,
-		   bool (*emit)(void *arg, const struct fs_dirent *entry), void *arg);
+int fs_readdir(struct fs *fs, uint64_t ino, uint64_t cookie, fs_emit *emit, void *arg);
+int fs_readdirplus(struct fs *fs, uint64_t ino, uint64_t cookie, fs_emit *emit, void *arg);
 
 /* Extended attributes: sizes as getxattr(2). FLAGS: XATTR_CREATE, XATTR_REPLACE. */
 ssize_t fs_getxattr(struct fs *fs, uint64_t ino, const char *name, void *value, size_t size);

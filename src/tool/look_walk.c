@@ -15,10 +15,8 @@ void look_names_done(struct look_names *n)
 	*n = (struct look_names){0};
 }
 
-static bool add_name(void *arg, const struct fs_dirent *e)
+static bool add_name(struct look_names *names, const struct fs_dirent *e)
 {
-	struct look_names *names = arg;
-
 	if (strcmp(e->name, ".") == 0 || strcmp(e->name, "..") == 0)
 		return true;
 	if (names->n == names->cap) {
@@ -37,6 +35,14 @@ static bool add_name(void *arg, const struct fs_dirent *e)
 	return !names->failed;
 }
 
+static bool add_names(void *arg, const struct fs_dirent *entries, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!add_name(arg, &entries[i]))
+			return false;
+	return true;
+}
+
 static int compare_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -45,7 +51,7 @@ static int compare_names(const void *a, const void *b)
 int look_names_read(struct fs *fs, uint64_t dir, struct look_names *ret_names)
 {
 	CLEANUP(look_names) struct look_names names = {0};
-	int r = fs_readdir(fs, dir, 0, add_name, &names);
+	int r = fs_readdir(fs, dir, 0, add_names, &names);
 
 	if (r == 0 && names.failed)
 		r = -ENOMEM;

@@ -240,13 +240,15 @@ struct listing {
 	void *to;
 };
 
-static bool emit(void *arg, const struct fs_dirent *e)
+static bool emit(void *arg, const struct fs_dirent *entries, size_t n)
 {
 	struct listing *l = arg;
 	char name[256];
 
-	snprintf(name, sizeof(name), "%.*s", (int)e->len, e->name);
-	l->each(l->to, name);
+	for (size_t i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "%.*s", (int)entries[i].len, entries[i].name);
+		l->each(l->to, name);
+	}
 	return true;
 }
 

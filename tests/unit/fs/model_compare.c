@@ -105,13 +105,15 @@ struct seen_names {
 	size_t n;
 };
 
-static bool add_seen(void *arg, const struct fs_dirent *e)
+static bool add_seen(void *arg, const struct fs_dirent *entries, size_t n)
 {
 	struct seen_names *s = arg;
 
-	if (s->n == 64 || e->len >= 8)
-		return false;
-	snprintf(s->text[s->n++], 8, "%.*s", e->len, e->name);
+	for (const struct fs_dirent *e = entries; e < entries + n; e++) {
+		if (s->n == 64 || e->len >= 8)
+			return false;
+		snprintf(s->text[s->n++], 8, "%.*s", e->len, e->name);
+	}
 	return true;
 }
 

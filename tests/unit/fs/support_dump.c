@@ -29,9 +29,8 @@ static void names_done(struct names *l)
 }
 DEFINE_CLEANUP(struct names, names, names_done)
 
-static bool collect(void *arg, const struct fs_dirent *e)
+static void collect_one(struct names *l, const struct fs_dirent *e)
 {
-	struct names *l = arg;
 	struct one *o;
 
 	cr_assert_leq(e->len, NAME_MAX);
@@ -45,6 +44,12 @@ static bool collect(void *arg, const struct fs_dirent *e)
 	o->has_attr = e->attr != NULL;
 	if (e->attr != NULL)
 		o->attr = *e->attr;
+}
+
+static bool collect(void *arg, const struct fs_dirent *entries, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		collect_one(arg, &entries[i]);
 	return true;
 }
 

@@ -206,10 +206,10 @@ Test(changed_layers, a_directory_is_in_memory_before_its_record)
 	assert_names(&w, "there/low2/lower", "p q");
 }
 
-static bool emit_dotdot(void *arg, const struct fs_dirent *e)
+static bool emit_dotdot(void *arg, const struct fs_dirent *entries, size_t n)
 {
-	if (e->len == 2 && memcmp(e->name, "..", 2) == 0)
-		*(uint64_t *)arg = e->ino;
+	if (n == 1 && strcmp(entries->name, "..") == 0)
+		*(uint64_t *)arg = entries->ino;
 	return true;
 }
 

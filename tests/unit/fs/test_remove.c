@@ -218,10 +218,11 @@ static void assert_dead(struct world *w, uint64_t ino)
 	fails(ENOENT, t_stat(w, "stolen", &a));
 }
 
-static bool only_dots(void *arg, const struct fs_dirent *e)
+static bool only_dots(void *arg, const struct fs_dirent *entries, size_t n)
 {
 	(void)arg;
-	cr_assert(e->len <= 2 && e->name[0] == '.', "%.*s", e->len, e->name);
+	cr_assert_eq(n, 1);
+	cr_assert(entries->len <= 2 && entries->name[0] == '.', "%s", entries->name);
 	return true;
 }
 

@@ -63,10 +63,10 @@ static void pick(struct worker *k, char *path, size_t size, bool dir)
 		snprintf(path, size, "t%u/d%u/f%u", where, random_of(k, 4), random_of(k, 6));
 }
 
-static bool count_entry(void *arg, const struct fs_dirent *e)
+static bool count_entries(void *arg, const struct fs_dirent *entries, size_t n)
 {
-	(void)e;
-	return ++*(unsigned int *)arg < 1000;
+	(void)entries;
+	return (*(unsigned int *)arg += (unsigned int)n) < 1000;
 }
 
 static void look_around(struct worker *k, const char *path)
@@ -79,7 +79,7 @@ static void look_around(struct worker *k, const char *path)
 	if (fs_lookup(k->w->fs, FS_ROOT_INO, above, &top) < 0)
 		return;
 	if (fs_lookup(k->w->fs, top.ino, path + 3, &e) == 0) {
-		note(fs_readdir(k->w->fs, e.ino, 0, count_entry, &n));
+		note(fs_readdir(k->w->fs, e.ino, 0, count_entries, &n));
 		note(fs_read(k->w->fs, e.ino, bytes, sizeof(bytes), 0));
 		note(fs_getattr(k->w->fs, e.ino, &e.attr));
 		note(fs_listxattr(k->w->fs, e.ino, bytes, sizeof(bytes)));
