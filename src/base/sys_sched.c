@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,6 +27,33 @@ int sys_caps_of(pid_t tid, uint64_t *ret_caps)
 		return -errno;
 	*ret_caps = data[0].effective | (uint64_t)data[1].effective << 32;
 	return 0;
+}
+
+/* The number that the kernel gives the first one (PROC_USER_INIT_INO). */
+#define FIRST_USERNS 0xEFFFFFFDU
+
+/* A number of ours means in /proc what we mean by it. */
+static bool proc_is_ours(void)
+{
+	char self[16] = "";
+
+	return readlink("/proc/self", self, sizeof(self) - 1) > 0 &&
+	       strtol(self, NULL, 10) == getpid();
+}
+
+int sys_in_first_userns(pid_t tid)
+{
+	char path[64] = "/proc/self/ns/user";
+	struct stat st;
+
+	if (tid != 0) {
+		if (!proc_is_ours())
+			return -ESRCH;
+		snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)tid);
+	}
+	if (stat(path, &st) < 0)
+		return -errno;
+	return st.st_ino == FIRST_USERNS;
 }
 
 int sys_sched_idle(pid_t tid, bool idle)

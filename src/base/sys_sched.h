@@ -19,6 +19,12 @@ pid_t sys_gettid(void);
  */
 int sys_caps_of(pid_t tid, uint64_t *ret_caps);
 
+/*
+ * Is thread TID (0: this one) in the first user namespace, which capable() in the kernel is about? 1, 0; -EACCES and others
+ * when that cannot be seen, -ESRCH also when /proc is another PID namespace's. Waits for nobody.
+ */
+int sys_in_first_userns(pid_t tid);
+
 /* Puts thread TID (0: this one) under SCHED_IDLE; back only with RLIMIT_NICE or CAP_SYS_NICE. */
 int sys_sched_idle(pid_t tid, bool idle);
 

@@ -31,6 +31,14 @@ bool caller_has_fsetid(fuse_req_t req)
 	return has_cap(req, CAP_FSETID);
 }
 
+bool caller_keeps_set_id(fuse_req_t req, const struct front *f)
+{
+	pid_t pid = fuse_req_ctx(req)->pid;
+
+	return f->first_userns && pid > 0 && has_cap(req, CAP_FSETID) &&
+	       sys_in_first_userns(pid) > 0;
+}
+
 bool caller_is_trusted(fuse_req_t req, const struct front *f)
 {
 	/* A container's root has his capabilities in a user namespace of his own, and there another id. */

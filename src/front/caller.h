@@ -11,11 +11,17 @@
 struct fs_caller caller_of(fuse_req_t req);
 
 /*
- * True when the caller has CAP_FSETID, so that what he does to a file leaves its set-id bits. The
- * protocol says so for writes and truncation only. A caller that cannot be looked at (another pid
- * namespace, a thread that has ended) has it when he is root.
+ * True when the caller has CAP_FSETID in his own user namespace, which is what changes of attributes ask for. A caller that
+ * cannot be looked at (another pid namespace, a thread that has ended) has it when he is root.
  */
 bool caller_has_fsetid(fuse_req_t req);
+
+/*
+ * True when what the caller does to the bytes of a file leaves its set-id bits: the kernel wants CAP_FSETID in the first
+ * user namespace, as in one of his own anybody has it. The protocol says so for writes and truncation only. False for a
+ * caller that cannot be looked at.
+ */
+bool caller_keeps_set_id(fuse_req_t req, const struct front *f);
 
 /*
  * True when the caller may know of attributes called trusted.*: root of the first user namespace with CAP_SYS_ADMIN, as
@@ -27,7 +33,7 @@ bool caller_is_trusted(fuse_req_t req, const struct front *f);
 bool caller_in_group(fuse_req_t req, uint32_t gid);
 
 /*
- * Clears the set-id bits of INO that go when the caller, who has no CAP_FSETID, changes its bytes.
+ * Clears the set-id bits of INO that go when the caller, who may not keep them, changes its bytes.
  * The kernel does not look at the mode again after requests that it takes for changes of bytes
  * only, and would go on executing the file with the old bits: it is told. To be called before the
  * request is answered. 0 or -errno.

@@ -77,9 +77,9 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 }
 
 /* The kernel leaves the bits to us in these requests, too, but does not say who lacks CAP_FSETID. */
-static int kill_unless_fsetid(fuse_req_t req, struct front *f, uint64_t ino)
+static int kill_set_id(fuse_req_t req, struct front *f, uint64_t ino)
 {
-	if (caller_kill_bits(req, f, ino) == 0 || caller_has_fsetid(req))
+	if (caller_kill_bits(req, f, ino) == 0 || caller_keeps_set_id(req, f))
 		return 0;
 	return caller_kill_suidgid(req, f, ino);
 }
@@ -88,7 +88,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 		  struct fuse_file_info *fi)
 {
 	struct front *f = op_begin(req, FRONT_OP_FALLOCATE);
-	int r = kill_unless_fsetid(req, f, ino);
+	int r = kill_set_id(req, f, ino);
 
 	reply_result(req, r < 0 ? r : fs_fallocate(f->fs, ino, mode, off, len));
 }
@@ -101,7 +101,7 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_off,
 	ssize_t r = flags != 0 ? -EINVAL : 0;
 
 	if (r == 0)
-		r = kill_unless_fsetid(req, f, to);
+		r = kill_set_id(req, f, to);
 	if (r == 0)
 		r = fs_copy_range(f->fs, from, from_off, to, to_off, len, cached_times(f));
 	reply_written(req, r);

@@ -36,17 +36,6 @@ static void libfuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
 	}
 }
 
-/* The number that the kernel gives the first one (PROC_USER_INIT_INO). */
-#define FIRST_USERNS 0xEFFFFFFDU
-
-static bool in_first_userns(void)
-{
-	struct stat st;
-
-	return sys_fstatat(AT_FDCWD, "/proc/self/ns/user", &st, 0) == 0 &&
-	       st.st_ino == FIRST_USERNS;
-}
-
 static int front_new(struct fs *fs, const struct front_options *options, struct front **ret_front)
 {
 	struct front *f = calloc(1, sizeof(*f));
@@ -56,7 +45,7 @@ static int front_new(struct fs *fs, const struct front_options *options, struct 
 		return -ENOMEM;
 	f->fs = fs;
 	f->options = options;
-	f->first_userns = in_first_userns();
+	f->first_userns = sys_in_first_userns(0) > 0;
 	f->signal_fd = -1;
 	f->done_fd = -1;
 	f->lead.timer_fd = -1;

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 Test(sys_sched, one_cpu_and_back)
@@ -127,4 +128,29 @@ Test(sys_sched, capabilities_of_nobody)
 
 	cr_expect_eq(sys_caps_of(0x3fffffff, &caps), -ESRCH);
 	cr_expect_eq(caps, 7);
+}
+
+/* As its parent sees it: `in the first one` of a child that has made one of its own, or tells that it may not. */
+Test(sys_sched, user_namespaces)
+{
+	int made[2], end[2], r = -1;
+	pid_t child;
+
+	cr_expect_eq(sys_in_first_userns(getpid()), sys_in_first_userns(0));
+	cr_expect_lt(sys_in_first_userns(1 << 30), 0);
+	cr_assert_eq(pipe(made), 0);
+	cr_assert_eq(pipe(end), 0);
+	child = fork();
+	cr_assert_geq(child, 0);
+	if (child == 0) {
+		close(end[1]);
+		r = unshare(CLONE_NEWUSER);
+		_exit(write(made[1], &r, sizeof(r)) != sizeof(r) || read(end[0], &r, 1) != 0);
+	}
+	cr_assert_eq(read(made[0], &r, sizeof(r)), (ssize_t)sizeof(r));
+	if (r == 0)
+		cr_expect_leq(sys_in_first_userns(child), 0);
+	close(end[1]);
+	cr_assert_eq(waitpid(child, &r, 0), child);
+	cr_expect_eq(r, 0);
 }
