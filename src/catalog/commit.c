@@ -100,6 +100,15 @@ static bool ask_for_checkpoint(struct catalog *c)
 	return !c->has_thread;
 }
 
+/* Without one commits make the checkpoints; what is lost is the flush every few seconds. */
+static void start_thread(struct catalog *c)
+{
+	int rc = thread_start(c);
+
+	if (rc < 0)
+		log_warn("no checkpoint thread: %s", strerror(-rc));
+}
+
 static int commit_once(struct catalog *c, const struct buf *body, const struct body_info *info,
 		       bool *ret_checkpoint)
 {
@@ -108,7 +117,7 @@ static int commit_once(struct catalog *c, const struct buf *body, const struct b
 	pthread_mutex_lock(&c->lock);
 	rc = commit_locked(c, body, info);
 	if (rc == 0 && !c->has_thread)
-		thread_start(c);
+		start_thread(c);
 	*ret_checkpoint = ask_for_checkpoint(c);
 	pthread_mutex_unlock(&c->lock);
 	return rc;

@@ -211,8 +211,8 @@ bool spare_regain(struct catalog *c);
 /* sync.c; under the lock, which is released meanwhile. 0, or why something is not on the disk. */
 int sync_journals(struct catalog *c);
 
-/* thread.c; start under the lock. */
-void thread_start(struct catalog *c);
+/* thread.c; start under the lock: 0, also where no thread is wanted, or -EAGAIN. */
+int thread_start(struct catalog *c);
 void thread_stop(struct catalog *c);
 
 /* snapshot.c: fills C from the files in DIRFD. */

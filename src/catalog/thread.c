@@ -2,9 +2,7 @@
 /* The checkpoint thread, and what a fork does to it. */
 #include <errno.h>
 #include <signal.h>
-#include <string.h>
 
-#include "base/log.h"
 #include "catalog/internal.h"
 
 /* What a power cut may take. */
@@ -62,25 +60,23 @@ static void *run(void *arg)
 	return NULL;
 }
 
-void thread_start(struct catalog *c)
+int thread_start(struct catalog *c)
 {
 	sigset_t all, before;
 	int rc;
 
 	if (c->options.no_threads || c->has_thread)
-		return;
+		return 0;
 	/* Signals are the main thread's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(&c->thread, NULL, run, c);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (rc == 0) {
-		c->has_thread = true;
-		pthread_setname_np(c->thread, "checkpoint");
-	} else {
-		/* Commits then make the checkpoints; what is lost is the flush every few seconds. */
-		log_warn("no checkpoint thread: %s", strerror(rc));
-	}
+	if (rc != 0)
+		return -rc;
+	c->has_thread = true;
+	pthread_setname_np(c->thread, "checkpoint");
+	return 0;
 }
 
 void thread_stop(struct catalog *c)
@@ -105,7 +101,7 @@ void catalog_before_fork(struct catalog *c)
 
 int catalog_owner_changed(struct catalog *c)
 {
-	int rc;
+	int rc, thread;
 
 	if (c->options.mode != CATALOG_WRITE)
 		return 0;
@@ -113,7 +109,7 @@ int catalog_owner_changed(struct catalog *c)
 	rc = lock_write_owner(&c->lock_file);
 	pthread_mutex_unlock(&c->checkpoint_lock);
 	pthread_mutex_lock(&c->lock);
-	thread_start(c);
+	thread = thread_start(c);
 	pthread_mutex_unlock(&c->lock);
-	return rc;
+	return rc < 0 ? rc : thread;
 }

@@ -53,12 +53,17 @@ static int serve(struct serving *s, struct err *err)
 	if (fs_is_snapshot(fs))
 		log_info("%s is in use: it is shown read-only, as it was", s->options->fs.upper);
 	progress_line_end();
+	/* Before the threads that serve, which may take all that the limits allow. */
+	r = fs_start(fs);
+	if (r == -EAGAIN)
+		return err_set(
+			err, EAGAIN,
+			"cannot start the thread that makes changes durable: " FRONT_NO_MORE);
+	if (r < 0)
+		return err_errno(err, -r, "cannot start");
 	r = front_open(fs, &s->options->front, &front, err);
 	if (r < 0)
 		return r;
-	r = fs_start(fs);
-	if (r < 0)
-		return err_errno(err, -r, "cannot start");
 	return front_run(front, ready, s, err);
 }
 

@@ -147,21 +147,29 @@ int fs_open(const struct fs_options *options, struct fs **ret_fs, struct err *er
 	return 0;
 }
 
-int fs_start(struct fs *fs)
+static void start_helpers(struct fs *fs)
 {
-	int r;
+	int r = data_start(fs->data);
 
-	if (fs->stack != NULL)
-		union_start(fs->stack);
-	if (fs->catalog == NULL || fs->read_only)
-		return 0;
-	r = data_start(fs->data);
 	if (r < 0)
 		log_warn("no thread that deletes files: %s", strerror(-r));
-	r = catalog_owner_changed(fs->catalog);
 	if (fs->options->integrity)
 		sum_keeper_start(fs);
-	return r;
+}
+
+int fs_start(struct fs *fs)
+{
+	bool writes = fs->catalog != NULL && !fs->read_only;
+	/* First the thread that promises depend on, then those that make it faster. */
+	int r = writes ? catalog_owner_changed(fs->catalog) : 0;
+
+	if (r < 0)
+		return r;
+	if (writes)
+		start_helpers(fs);
+	if (fs->stack != NULL)
+		union_start(fs->stack);
+	return 0;
 }
 
 /*

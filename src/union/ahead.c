@@ -3,6 +3,7 @@
 #include "union/ahead.h"
 
 #include <dirent.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -182,9 +183,14 @@ static void *ahead_main(void *arg)
 void union_start(struct stack *s)
 {
 	struct ahead *a = &s->ahead;
+	sigset_t all, before;
 
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	a->started = sysconf(_SC_NPROCESSORS_ONLN) > 1 &&
 		     pthread_create(&a->thread, NULL, ahead_main, a) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 /* Returns the entry that had to make room: DIR's own, from before, or the oldest. */

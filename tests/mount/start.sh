@@ -93,8 +93,11 @@ limited() {
 	mounted=$(grep -c " $PWD/mnt " /proc/self/mounts)
 	if ((rc == 0)); then
 		[[ $mounted == 1 && $(cat mnt/file) == text ]] || { echo "not served with $1"; return; }
+		# Nobody else flushes what was committed.
+		cat "/proc/$(daemon_pids "$PWD/mnt")"/task/*/comm >threads
 		echo new >mnt/new
 		"$PLYFS" umount "$PWD/mnt"
+		grep -qx checkpoint threads || { echo "served with $1 without the thread that flushes: $(cat threads)"; return; }
 		echo served
 	else
 		# Warnings tell of the threads that are not necessary.
@@ -114,7 +117,8 @@ few_threads() {
 	{ cat /etc/passwd; echo "plyfsfew:x:$uid:$uid::/:/bin/sh"; } >passwd
 	mount --bind passwd /etc/passwd
 	chown "$uid:$uid" . low upper mnt
-	export -f limited
+	export -f limited daemon_pids all_daemons
+	export PLYFS_BINARY
 	for n in {1..12}; do
 		said=$(setpriv --reuid="$uid" --regid="$uid" --clear-groups --inh-caps=-all "$@" bash -c "limited $n")
 		echo "$n: $said, $(cat err)"
