@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "unit/fs/spoilt.h"
