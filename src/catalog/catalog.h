@@ -87,8 +87,7 @@ DEFINE_CLEANUP_PTR(struct catalog, catalog, catalog_close)
  * not close the catalog. In a process that does not fork, the first commit starts the thread.
  */
 void catalog_before_fork(struct catalog *c);
-/* 0, the error of writing the lock file where that is the only lock, or -EAGAIN: there is no thread to be had, and so
- * nobody to flush what was committed when it becomes quiet. */
+/* 0, the error of writing the lock file where that is the only lock, or -EAGAIN: no thread, so nobody who flushes in time. */
 int catalog_owner_changed(struct catalog *c);
 
 /* Random per catalog, constant for its life: seed of name hashes, and so of directory cookies. */

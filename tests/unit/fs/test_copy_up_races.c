@@ -171,17 +171,21 @@ struct seen {
 	uint32_t mode;
 };
 
-static bool see(void *arg, const struct fs_dirent *e)
+static void see_one(struct seen *seen, const struct fs_dirent *e)
 {
-	struct seen *seen = arg;
-
 	if (e->name[0] == '.')
-		return true;
+		return;
 	cr_assert_not_null(e->attr, "%.*s is listed without attributes", (int)e->len, e->name);
 	held_add(seen->w, e->attr->ino);
 	if (e->len == 1 && e->name[0] == 'f')
 		seen->mode = e->attr->mode & 07777;
 	seen->n++;
+}
+
+static bool see(void *arg, const struct fs_dirent *entries, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		see_one(arg, &entries[i]);
 	return true;
 }
 

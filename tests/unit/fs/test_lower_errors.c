@@ -123,9 +123,10 @@ Test(lower_errors, a_directory_above_it)
 	}
 }
 
-static bool count(void *arg, const struct fs_dirent *e)
+static bool count(void *arg, const struct fs_dirent *entries, size_t n)
 {
-	*(size_t *)arg += e->len > 0;
+	for (size_t i = 0; i < n; i++)
+		*(size_t *)arg += entries[i].len > 0;
 	return true;
 }
 

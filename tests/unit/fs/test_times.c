@@ -2,6 +2,7 @@
 /* Times of files whose bytes come from the cache of a kernel that keeps the times itself. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
