@@ -13,6 +13,12 @@ struct hash128 {
 /* XXH3-64 with a seed: hash tables, record checksums. */
 uint64_t hash64(const void *p, size_t len, uint64_t seed);
 
+/* The same of a number, such as an inode's: the key of a hash table. */
+static inline uint64_t hash_number(uint64_t n)
+{
+	return hash64(&n, sizeof(n), 0);
+}
+
 /* XXH3-128: identities of layers, trees and contents. */
 struct hash128 hash128(const void *p, size_t len);
 

@@ -80,6 +80,12 @@ int sys_unlinkat(int dirfd, const char *name, int flags);
 int sys_renameat(int olddir, const char *oldname, int newdir, const char *newname,
 		 unsigned int flags);
 
+/* Is NAME "." or ".."? */
+static inline bool sys_is_dots(const char *name)
+{
+	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
+}
+
 /* Directory entries as the kernel packs them: getdents64(2), which calls it linux_dirent64. */
 struct linux_dirent64 {
 	uint64_t d_ino;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -105,6 +106,19 @@ int sys_set_cpu(pid_t tid, unsigned int cpu)
 	r = sys_set_cpus(tid, &c);
 	cpus_done(&c);
 	return r;
+}
+
+int sys_thread_create(pthread_t *ret_thread, const pthread_attr_t *attr, void *(*run)(void *arg),
+		      void *arg)
+{
+	sigset_t all, before;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(ret_thread, attr, run, arg);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return -r;
 }
 
 int sys_attr_anywhere(pthread_attr_t *attr)

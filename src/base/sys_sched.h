@@ -40,6 +40,11 @@ int sys_get_cpus(pid_t tid, struct cpus *ret_cpus);
 int sys_set_cpus(pid_t tid, const struct cpus *cpus);
 /* Moves thread TID (0: this one) to one processor. -EINVAL: it may not run there. */
 int sys_set_cpu(pid_t tid, unsigned int cpu);
+/*
+ * pthread_create(3) of a thread that takes no signals, which are the main thread's. ATTR may be NULL. 0 or -errno.
+ */
+int sys_thread_create(pthread_t *ret_thread, const pthread_attr_t *attr, void *(*run)(void *arg),
+		      void *arg);
 /* Has threads made with ATTR run where the main thread may, not where the caller was moved to. */
 int sys_attr_anywhere(pthread_attr_t *attr);
 void cpus_done(struct cpus *cpus);

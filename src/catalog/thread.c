@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The checkpoint thread, and what a fork does to it. */
 #include <errno.h>
-#include <signal.h>
 
+#include "base/sys_sched.h"
 #include "catalog/internal.h"
 
 /* What a power cut may take. */
@@ -62,18 +62,13 @@ static void *run(void *arg)
 
 int thread_start(struct catalog *c)
 {
-	sigset_t all, before;
 	int rc;
 
 	if (c->options.no_threads || c->has_thread)
 		return 0;
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&c->thread, NULL, run, c);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (rc != 0)
-		return -rc;
+	rc = sys_thread_create(&c->thread, NULL, run, c);
+	if (rc < 0)
+		return rc;
 	c->has_thread = true;
 	pthread_setname_np(c->thread, "checkpoint");
 	return 0;

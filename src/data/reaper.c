@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Data files that are to be deleted as soon as no power cut can bring their records back. */
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/sys_sched.h"
 #include "data/path.h"
 #include "data/private.h"
 
@@ -144,18 +144,13 @@ static void *run(void *arg)
 int data_start(struct data *d)
 {
 	struct reaper *r = &d->reaper;
-	sigset_t all, before;
 	int error;
 
 	if (d->read_only || d->no_sync || r->has_thread)
 		return 0;
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&r->thread, NULL, run, d);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (error != 0)
-		return -error;
+	error = sys_thread_create(&r->thread, NULL, run, d);
+	if (error < 0)
+		return error;
 	pthread_setname_np(r->thread, "reaper");
 	pthread_mutex_lock(&r->lock);
 	r->has_thread = true;

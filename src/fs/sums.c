@@ -3,11 +3,11 @@
 #include "data/sums.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/sys_sched.h"
 #include "fs/private.h"
 
 /*
@@ -271,7 +271,6 @@ int sum_keeper_start(struct fs *fs)
 {
 	struct sum_keeper *k = calloc(1, sizeof(*k));
 	pthread_condattr_t attr;
-	sigset_t all, before;
 	int r;
 
 	if (k == NULL)
@@ -283,11 +282,7 @@ int sum_keeper_start(struct fs *fs)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&k->wake, &attr);
 	pthread_condattr_destroy(&attr);
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = -pthread_create(&k->thread, NULL, run, k);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	r = sys_thread_create(&k->thread, NULL, run, k);
 	k->has_thread = r == 0;
 	if (r == 0)
 		pthread_setname_np(k->thread, "sums");

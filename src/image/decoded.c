@@ -2,7 +2,6 @@
 #include "image/decoded.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 
 #include "base/sys_sched.h"
@@ -58,19 +57,15 @@ static int start_thread(struct errand *x)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
-	sigset_t all, before;
 	int r;
 
 	if (pthread_attr_init(&attr) != 0)
 		return -ENOMEM;
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	sys_attr_anywhere(&attr);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&thread, &attr, run_errand, x);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	r = sys_thread_create(&thread, &attr, run_errand, x);
 	pthread_attr_destroy(&attr);
-	return -r;
+	return r;
 }
 
 /* Has the span K decoded in the background. That it cannot be is no error. */

@@ -3,11 +3,11 @@
 #include "union/ahead.h"
 
 #include <dirent.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/sys_sched.h"
 #include "union/listing.h"
 
 /* As long as a listing is kept that nobody has read to its end. */
@@ -183,14 +183,9 @@ static void *ahead_main(void *arg)
 void union_start(struct stack *s)
 {
 	struct ahead *a = &s->ahead;
-	sigset_t all, before;
 
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
 	a->started = sysconf(_SC_NPROCESSORS_ONLN) > 1 &&
-		     pthread_create(&a->thread, NULL, ahead_main, a) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+		     sys_thread_create(&a->thread, NULL, ahead_main, a) == 0;
 }
 
 /* Returns the entry that had to make room: DIR's own, from before, or the oldest. */
