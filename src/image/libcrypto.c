@@ -2,11 +2,11 @@
 /* Loading libcrypto. */
 #include "image/libcrypto.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <openssl/opensslv.h>
 #include <pthread.h>
-#include <stdbool.h>
+
+#include "image/library.h"
 
 /* Since OpenSSL 3 the ABI is that of the major version; ours is the one whose headers we were built with. */
 #define SONAME_OF(major)   SONAME_TEXT(major)
@@ -18,23 +18,13 @@ struct libcrypto libcrypto;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int status = -ELIBACC;
 
-static bool find(void *handle)
-{
-#define LIBCRYPTO_FIND(name)                                                                       \
-	libcrypto.name = (__typeof__(libcrypto.name))dlsym(handle, "EVP_" #name);                  \
-	if (libcrypto.name == NULL)                                                                \
-		return false;
-	LIBCRYPTO_FUNCTIONS(LIBCRYPTO_FIND)
+#define LIBCRYPTO_FIND(name) {"EVP_" #name, &libcrypto.name},
+static const struct library_function functions[] = {LIBCRYPTO_FUNCTIONS(LIBCRYPTO_FIND)};
 #undef LIBCRYPTO_FIND
-	return true;
-}
 
 static void load(void)
 {
-	/* Never unloaded: it has handlers for the end of the process and of threads. */
-	void *handle = dlopen(LIBCRYPTO_SONAME, RTLD_NOW | RTLD_LOCAL);
-
-	if (handle != NULL && find(handle))
+	if (library_load(LIBCRYPTO_SONAME, functions, sizeof(functions) / sizeof(*functions)))
 		status = 0;
 }
 

@@ -2,9 +2,10 @@
 /* Loading libcurl. */
 #include "image/libcurl.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+
+#include "image/library.h"
 
 /* Its ABI has been this since 2006. */
 #define LIBCURL_SONAME "libcurl.so.4"
@@ -14,23 +15,14 @@ struct libcurl libcurl;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int status = -ELIBACC;
 
-static bool find(void *handle)
-{
-#define LIBCURL_FIND(name)                                                                         \
-	libcurl.name = (__typeof__(libcurl.name))dlsym(handle, "curl_" #name);                     \
-	if (libcurl.name == NULL)                                                                  \
-		return false;
-	LIBCURL_FUNCTIONS(LIBCURL_FIND)
+#define LIBCURL_FIND(name) {"curl_" #name, &libcurl.name},
+static const struct library_function functions[] = {LIBCURL_FUNCTIONS(LIBCURL_FIND)};
 #undef LIBCURL_FIND
-	return true;
-}
 
 static void load(void)
 {
-	/* Never unloaded: libraries below it keep threads and handlers of their own. */
-	void *handle = dlopen(LIBCURL_SONAME, RTLD_NOW | RTLD_LOCAL);
-
-	if (handle != NULL && find(handle) && libcurl.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
+	if (library_load(LIBCURL_SONAME, functions, sizeof(functions) / sizeof(*functions)) &&
+	    libcurl.global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
 		status = 0;
 }
 
