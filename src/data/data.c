@@ -153,7 +153,6 @@ int data_attr(struct data *d, const struct inode_rec *rec, struct attr *a)
 
 int data_set_mtime(struct data *d, const struct inode_rec *rec, const struct timespec *mtime)
 {
-	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, *mtime};
 	CLEANUP(fdref) struct fdref *ref = NULL;
 	int r;
 
@@ -165,11 +164,7 @@ int data_set_mtime(struct data *d, const struct inode_rec *rec, const struct tim
 	if (r < 0)
 		return r;
 	kept_drop(d, rec->attr.ino);
-	if (futimens(ref->fd, times) < 0)
-		return -errno;
-	sums_note(d, ref);
-	unsynced_written(d, ref);
-	return 0;
+	return datafile_set_mtime(d, ref, mtime);
 }
 
 int data_set_own_mtime(struct data *d, const struct inode_rec *rec, const struct timespec *mtime,

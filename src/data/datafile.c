@@ -23,6 +23,17 @@ int datafile_missing(uint64_t ino, int r)
 	return -EIO;
 }
 
+int datafile_set_mtime(struct data *d, struct fdref *ref, const struct timespec *mtime)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, *mtime};
+
+	if (futimens(ref->fd, times) < 0)
+		return -errno;
+	sums_note(d, ref);
+	unsynced_written(d, ref);
+	return 0;
+}
+
 int datafile_get(struct data *d, uint64_t ino, struct fdref **ret_ref)
 {
 	return datafile_missing(ino, fdcache_get(d->fds, ino, ret_ref));

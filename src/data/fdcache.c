@@ -45,16 +45,11 @@ void fdcache_on_evict(struct fdcache *c, void (*evicted)(void *arg, const struct
 	c->evicted_arg = arg;
 }
 
-static uint64_t hash_of(uint64_t ino)
-{
-	return hash64(&ino, sizeof(ino), 0);
-}
-
 static struct fdref *find(struct fdcache *c, uint64_t ino)
 {
 	struct table_node *n;
 
-	for (n = table_first(&c->refs, hash_of(ino)); n != NULL; n = table_next(n))
+	for (n = table_first(&c->refs, hash_number(ino)); n != NULL; n = table_next(n))
 		if (table_entry(n, struct fdref, node)->ino == ino)
 			return table_entry(n, struct fdref, node);
 	return NULL;
@@ -183,7 +178,7 @@ static int ref_new(struct fdcache *c, uint64_t ino, bool create, struct fdref **
 /* Puts NEW into the table, where there is none of its inode. Returns what is to be freed. */
 static struct fdref *add(struct fdcache *c, struct fdref *new)
 {
-	table_add(&c->refs, &new->node, hash_of(new->ino));
+	table_add(&c->refs, &new->node, hash_number(new->ino));
 	new->cached = true;
 	c->counts.open++;
 	return take_idle(c, c->counts.max);

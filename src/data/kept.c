@@ -38,16 +38,11 @@ void kept_done(struct kept *k)
 	pthread_mutex_destroy(&k->lock);
 }
 
-static uint64_t hash_of(uint64_t ino)
-{
-	return hash64(&ino, sizeof(ino), 0);
-}
-
 static struct kept_mtime *find(struct kept *k, uint64_t ino)
 {
 	struct table_node *n;
 
-	for (n = table_first(&k->mtimes, hash_of(ino)); n != NULL; n = table_next(n))
+	for (n = table_first(&k->mtimes, hash_number(ino)); n != NULL; n = table_next(n))
 		if (table_entry(n, struct kept_mtime, node)->ino == ino)
 			return table_entry(n, struct kept_mtime, node);
 	return NULL;
@@ -78,7 +73,7 @@ static void add(struct kept *k, uint64_t ino, const struct timespec *mtime)
 	*m = (struct kept_mtime){.ino = ino, .mtime = *mtime};
 	pthread_mutex_lock(&k->lock);
 	if (find(k, ino) == NULL) {
-		table_add(&k->mtimes, &m->node, hash_of(ino));
+		table_add(&k->mtimes, &m->node, hash_number(ino));
 		atomic_fetch_add(&k->n, 1);
 		m = NULL;
 	}
@@ -132,17 +127,11 @@ void kept_drop(struct data *d, uint64_t ino)
  */
 static int put_back(struct data *d, struct fdref *ref, const struct timespec *mtime)
 {
-	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, *mtime};
-
 	if (!atomic_load(&ref->sum_none))
 		sums_before_change(d, ref, 0);
 	if (!atomic_load(&ref->sum_none))
 		return 0;
-	if (futimens(ref->fd, times) < 0)
-		return -errno;
-	sums_note(d, ref);
-	unsynced_written(d, ref);
-	return 0;
+	return datafile_set_mtime(d, ref, mtime);
 }
 
 int data_put_mtime(struct data *d, uint64_t ino)

@@ -40,6 +40,8 @@ struct data {
 
 /* R of a look at a data file that a record says is there: where there is none, or no file, a log line and -EIO. */
 int datafile_missing(uint64_t ino, int r);
+/* Gives the data file itself an mtime. 0 or -errno. */
+int datafile_set_mtime(struct data *d, struct fdref *ref, const struct timespec *mtime);
 /* As fdcache_get() of a file that REC says is there: a missing one is -EIO and a log line. */
 int datafile_get(struct data *d, uint64_t ino, struct fdref **ret_ref);
 

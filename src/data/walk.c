@@ -82,7 +82,7 @@ static int visit_names(struct data_walker *w, int fd, uint64_t dir)
 		while (r == 0 && (d = sys_dirents_next(&it)) != NULL) {
 			uint64_t sub;
 
-			if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
+			if (sys_is_dots(d->d_name))
 				continue;
 			if (dir != UINT64_MAX)
 				r = visit_file(w, fd, dir, d->d_name);

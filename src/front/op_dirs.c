@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operations on directories. */
 #include <errno.h>
-#include <string.h>
 
+#include "base/sys.h"
 #include "front/ops.h"
 #include "front/reply.h"
 
@@ -41,11 +41,6 @@ static bool add(struct listing *l, const struct fs_dirent *d)
 	return true;
 }
 
-static bool is_dots(const char *name)
-{
-	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
 /* An entry that does not fit is not written: fs/ must then not count its look-up. */
 static bool add_plus(struct listing *l, const struct fs_dirent *d)
 {
@@ -68,7 +63,7 @@ static bool add_plus(struct listing *l, const struct fs_dirent *d)
 	l->used += need;
 	if (d->attr != NULL)
 		l->counted[l->n_counted++] = d->ino;
-	l->n_names += !is_dots(d->name);
+	l->n_names += !sys_is_dots(d->name);
 	return true;
 }
 

@@ -40,6 +40,22 @@ void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forg
 	reply_none(req);
 }
 
+/* Answers of what has put a name into DIR, and of what has taken one away. */
+static void reply_made(fuse_req_t req, struct front *f, fuse_ino_t dir, int r,
+		       const struct fs_entry *entry)
+{
+	if (r == 0)
+		reply_dir_changed(req, f, dir);
+	reply_entry(req, f, r, entry);
+}
+
+static void reply_removed(fuse_req_t req, struct front *f, fuse_ino_t dir, int r)
+{
+	if (r == 0)
+		reply_dir_changed(req, f, dir);
+	reply_result(req, r);
+}
+
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
 	struct front *f = op_begin(req, FRONT_OP_MKNOD);
@@ -47,9 +63,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 	struct fs_entry entry;
 	int r = fs_mknod(f->fs, &who, parent, name, mode, major(rdev), minor(rdev), &entry);
 
-	if (r == 0)
-		reply_dir_changed(req, f, parent);
-	reply_entry(req, f, r, &entry);
+	reply_made(req, f, parent, r, &entry);
 }
 
 void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
@@ -59,9 +73,7 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	struct fs_entry entry;
 	int r = fs_mkdir(f->fs, &who, parent, name, mode, &entry);
 
-	if (r == 0)
-		reply_dir_changed(req, f, parent);
-	reply_entry(req, f, r, &entry);
+	reply_made(req, f, parent, r, &entry);
 }
 
 void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
@@ -71,9 +83,7 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 	struct fs_entry entry;
 	int r = fs_symlink(f->fs, &who, parent, name, target, &entry);
 
-	if (r == 0)
-		reply_dir_changed(req, f, parent);
-	reply_entry(req, f, r, &entry);
+	reply_made(req, f, parent, r, &entry);
 }
 
 void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
@@ -92,29 +102,21 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *
 	struct fs_entry entry;
 	int r = fs_link(f->fs, ino, new_parent, new_name, &entry);
 
-	if (r == 0)
-		reply_dir_changed(req, f, new_parent);
-	reply_entry(req, f, r, &entry);
+	reply_made(req, f, new_parent, r, &entry);
 }
 
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct front *f = op_begin(req, FRONT_OP_UNLINK);
-	int r = fs_unlink(f->fs, parent, name);
 
-	if (r == 0)
-		reply_dir_changed(req, f, parent);
-	reply_result(req, r);
+	reply_removed(req, f, parent, fs_unlink(f->fs, parent, name));
 }
 
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct front *f = op_begin(req, FRONT_OP_RMDIR);
-	int r = fs_rmdir(f->fs, parent, name);
 
-	if (r == 0)
-		reply_dir_changed(req, f, parent);
-	reply_result(req, r);
+	reply_removed(req, f, parent, fs_rmdir(f->fs, parent, name));
 }
 
 /*

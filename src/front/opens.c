@@ -15,11 +15,6 @@ struct open_inode {
 	int id;
 };
 
-static uint64_t key_of(uint64_t ino)
-{
-	return hash64(&ino, sizeof(ino), 0);
-}
-
 int opens_init(struct opens *t)
 {
 	int r = table_init(&t->table);
@@ -46,7 +41,7 @@ static struct open_inode *find_locked(struct opens *t, uint64_t ino)
 {
 	struct table_node *n;
 
-	for (n = table_first(&t->table, key_of(ino)); n != NULL; n = table_next(n)) {
+	for (n = table_first(&t->table, hash_number(ino)); n != NULL; n = table_next(n)) {
 		struct open_inode *o = table_entry(n, struct open_inode, node);
 
 		if (o->ino == ino)
@@ -82,7 +77,7 @@ int opens_add(struct opens *t, uint64_t ino, int id, int *ret_id)
 	o = find_locked(t, ino);
 	if (o == NULL) {
 		o = steal_ptr(&fresh);
-		table_add(&t->table, &o->node, key_of(ino));
+		table_add(&t->table, &o->node, hash_number(ino));
 	}
 	o->n++;
 	*ret_id = o->id;

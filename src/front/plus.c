@@ -2,6 +2,8 @@
 /* Attributes are left out now and then, to see whether they are missed. */
 #include "front/plus.h"
 
+#include "base/hash.h"
+
 /*
  * Who has attributes says nothing when he uses them. So one answer in so many goes out without: if its names are looked up
  * later, attributes are wanted. Ever fewer for as long as they are.
@@ -23,7 +25,7 @@
 
 static _Atomic uint64_t *place_of(struct plus *p, uint64_t dir)
 {
-	return &p->dirs[(dir * 0x9e3779b97f4a7c15u) >> 32 & (PLUS_DIRS - 1)];
+	return &p->dirs[hash_number(dir) % PLUS_DIRS];
 }
 
 void plus_init(struct plus *p)

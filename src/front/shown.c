@@ -2,6 +2,8 @@
 /* A word for each of some thousand places; directories that share one are taken for each other. */
 #include "front/shown.h"
 
+#include "base/hash.h"
+
 /* An answer is at its client within so many seconds. */
 #define SECONDS 10
 
@@ -34,7 +36,7 @@ static struct place unpack(uint64_t word)
 
 static _Atomic uint64_t *place_of(struct shown *s, uint64_t ino)
 {
-	return &s->places[(ino * 0x9e3779b97f4a7c15u) >> 40 & (SHOWN_PLACES - 1)];
+	return &s->places[hash_number(ino) % SHOWN_PLACES];
 }
 
 static bool is_recent(unsigned int then, unsigned int now)

@@ -142,9 +142,11 @@ int bytes_truncate(struct change *ch, struct inode *inode, uint64_t size,
 int bytes_write(struct change *ch, struct inode *inode, const void *bytes, size_t size, off_t off,
 		unsigned int how, struct inode_rec **ret_rec)
 {
-	struct byte_op op = {.kind = OP_WRITE, .bytes = bytes, .size = size, .off = off};
-
-	op.back = how & FS_WRITE_BACK;
+	struct byte_op op = {.kind = OP_WRITE,
+			     .bytes = bytes,
+			     .size = size,
+			     .off = off,
+			     .back = how & FS_WRITE_BACK};
 
 	return run(ch, inode, &op, ret_rec);
 }

@@ -33,7 +33,7 @@ void data_locks_done(struct data_locks *t)
 /* Few are in use at a time, one a thread: they are looked through. */
 static struct data_lock *take(struct data_locks *t, uint64_t ino)
 {
-	struct data_lock_shard *s = &t->shards[hash64(&ino, sizeof(ino), 0) % DATA_LOCK_SHARDS];
+	struct data_lock_shard *s = &t->shards[hash_number(ino) % DATA_LOCK_SHARDS];
 	struct data_lock *lock = NULL;
 
 	pthread_mutex_lock(&s->lock);

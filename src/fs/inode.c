@@ -6,11 +6,6 @@
 #include "base/hash.h"
 #include "fs/inode.h"
 
-static uint64_t ino_hash(uint64_t ino)
-{
-	return hash64(&ino, sizeof(ino), 0);
-}
-
 /* The table uses the upper bits of the hash's product; the stripe takes the lowest. */
 static struct inodes_stripe *stripe_of(struct inodes *t, uint64_t hash)
 {
@@ -92,7 +87,7 @@ static struct inode *find_locked(struct inodes_stripe *s, uint64_t ino, uint64_t
 
 struct inode *inodes_find(struct inodes *t, uint64_t ino)
 {
-	uint64_t hash = ino_hash(ino);
+	uint64_t hash = hash_number(ino);
 	struct inodes_stripe *s = stripe_of(t, hash);
 	struct inode *inode;
 
@@ -125,7 +120,7 @@ static struct inode *inode_new(uint64_t ino, uint32_t type, struct union_ref *re
 struct inode *inodes_obtain(struct inodes *t, uint64_t ino, uint32_t type, struct union_ref *ref,
 			    const char *name)
 {
-	uint64_t hash = ino_hash(ino);
+	uint64_t hash = hash_number(ino);
 	struct inodes_stripe *s = stripe_of(t, hash);
 	struct inode *inode, *fresh = NULL;
 

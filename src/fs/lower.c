@@ -16,11 +16,6 @@ struct lower_file {
 	struct lower_file *newer, *older; /* in the list while refs == 0 */
 };
 
-static uint64_t key_of(uint64_t ino)
-{
-	return hash64(&ino, sizeof(ino), 0);
-}
-
 int lower_files_init(struct lower_files *t, size_t max)
 {
 	int r = table_init(&t->table);
@@ -81,7 +76,7 @@ static struct lower_file *find_locked(struct lower_files *t, uint64_t ino)
 {
 	struct table_node *n;
 
-	for (n = table_first(&t->table, key_of(ino)); n != NULL; n = table_next(n)) {
+	for (n = table_first(&t->table, hash_number(ino)); n != NULL; n = table_next(n)) {
 		struct lower_file *f = table_entry(n, struct lower_file, node);
 
 		if (f->ino == ino)
@@ -122,7 +117,7 @@ static struct lower_file *add_or_use(struct lower_files *t, struct lower_file *f
 		*ret_unused = fresh;
 	} else {
 		f = fresh;
-		table_add(&t->table, &f->node, key_of(f->ino));
+		table_add(&t->table, &f->node, hash_number(f->ino));
 		*ret_unused = evict_locked(t);
 	}
 	pthread_mutex_unlock(&t->lock);

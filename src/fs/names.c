@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sys.h"
 #include "fs/private.h"
 
 int name_check(const char *name)
@@ -14,7 +15,7 @@ int name_check(const char *name)
 
 	if (len > NAME_MAX)
 		return -ENAMETOOLONG;
-	if (len == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+	if (len == 0 || sys_is_dots(name))
 		return -EINVAL;
 	return strchr(name, '/') != NULL ? -EINVAL : 0;
 }

@@ -32,12 +32,3 @@ bool layer_is_upper(int fd)
 	}
 	return false;
 }
-
-int layer_open_auto(int fd, const char *path, const struct layer_options *options,
-		    struct layer **ret_layer, bool *ret_upper, struct err *err)
-{
-	*ret_upper = layer_is_upper(fd);
-	if (*ret_upper)
-		return layer_open_upper(fd, path, options, ret_layer, err);
-	return layer_open_dir(fd, path, options, ret_layer, err);
-}

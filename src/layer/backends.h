@@ -85,11 +85,9 @@ int layer_upper_super(struct layer *l, const char *key, struct buf *out);
 void layer_upper_set_above(struct layer *l, uint64_t end);
 
 /*
- * The right one of the two: an upper when the directory holds `.plyfs` and that anything of ours, else a plain directory.
+ * Which of the two a directory is for: it is an upper when it holds `.plyfs` and in that anything of ours.
  * (What else lies in an upper's directory is a layer of its own: see layer_open_upper().)
  */
-int layer_open_auto(int fd, const char *path, const struct layer_options *options,
-		    struct layer **ret_layer, bool *ret_upper, struct err *err);
 bool layer_is_upper(int fd);
 
 struct index_file;

@@ -89,16 +89,11 @@ static void loading_done(struct loading *l)
 }
 DEFINE_CLEANUP(struct loading, loading, loading_done)
 
-static uint64_t key_of(uint64_t ino)
-{
-	return hash64(&ino, sizeof(ino), 0);
-}
-
 static struct loaded *find_loaded(const struct loading *l, uint64_t ino)
 {
 	struct table_node *t;
 
-	for (t = table_first(&l->inodes, key_of(ino)); t != NULL; t = table_next(t)) {
+	for (t = table_first(&l->inodes, hash_number(ino)); t != NULL; t = table_next(t)) {
 		struct loaded *d = table_entry(t, struct loaded, node);
 
 		if (d->ino == ino)
@@ -150,7 +145,7 @@ static int load_inode(struct loading *l, struct index_rec *rec, struct apply_ino
 	d->inode->rec = *rec;
 	*rec = (struct index_rec){0};
 	*ret_inode = d->inode;
-	table_add(&l->inodes, &d->node, key_of(ino));
+	table_add(&l->inodes, &d->node, hash_number(ino));
 	return (d->inode->rec.flags & INDEX_HAS_XATTRS) ? load_xattrs(l, ino, d->inode) : 0;
 }
 

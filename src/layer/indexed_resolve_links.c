@@ -71,8 +71,7 @@ static struct lower *lower_find(const struct resolving *r, uint64_t ino)
 {
 	struct table_node *t;
 
-	for (t = table_first(&r->lowers, hash64(&ino, sizeof(ino), 0)); t != NULL;
-	     t = table_next(t)) {
+	for (t = table_first(&r->lowers, hash_number(ino)); t != NULL; t = table_next(t)) {
 		struct lower *l = table_entry(t, struct lower, node);
 
 		if (l->ino == ino)
@@ -119,7 +118,7 @@ static int lower_new(struct resolving *r, const char *path, const struct attr *a
 		free(l);
 		return rc;
 	}
-	table_add(&r->lowers, &l->node, hash64(&l->ino, sizeof(l->ino), 0));
+	table_add(&r->lowers, &l->node, hash_number(l->ino));
 	*ret_lower = l;
 	return 0;
 }

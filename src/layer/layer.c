@@ -18,7 +18,7 @@ static int check_name(const char *name)
 		return 0;
 	if (name[0] == '\0' || strchr(name, '/') != NULL)
 		return -EINVAL;
-	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+	if (sys_is_dots(name))
 		return -EINVAL;
 	return strlen(name) > NAME_MAX ? -ENAMETOOLONG : 0;
 }

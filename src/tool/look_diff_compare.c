@@ -50,7 +50,7 @@ int differ_init(struct differ *d)
 
 static const struct twin *find_twin(const struct table *t, uint64_t ino)
 {
-	uint64_t hash = hash64(&ino, sizeof(ino), 0);
+	uint64_t hash = hash_number(ino);
 
 	for (struct table_node *n = table_first(t, hash); n != NULL; n = table_next(n))
 		if (table_entry(n, struct twin, node)->ino == ino)
@@ -66,7 +66,7 @@ static int add_twin(struct table *t, uint64_t ino, uint64_t other)
 		return -ENOMEM;
 	twin->ino = ino;
 	twin->other = other;
-	table_add(t, &twin->node, hash64(&ino, sizeof(ino), 0));
+	table_add(t, &twin->node, hash_number(ino));
 	return 0;
 }
 

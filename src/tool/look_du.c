@@ -41,7 +41,7 @@ DEFINE_CLEANUP(struct sums, sums, sums_done)
 /* 1: another name of a file that was counted; 0: a new one. */
 static int seen_before(struct sums *s, uint64_t ino)
 {
-	uint64_t hash = hash64(&ino, sizeof(ino), 0);
+	uint64_t hash = hash_number(ino);
 	struct seen *seen;
 
 	for (struct table_node *n = table_first(&s->seen, hash); n != NULL; n = table_next(n))

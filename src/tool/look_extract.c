@@ -248,7 +248,7 @@ static int put_file(struct extract *x, const struct look_item *item, const char 
 /* 1: NAME is now one more name of a file that was put; 0: it is the first. */
 static int put_link(struct extract *x, const struct look_item *item, const char *name)
 {
-	uint64_t hash = hash64(&item->ino, sizeof(item->ino), 0);
+	uint64_t hash = hash_number(item->ino);
 	const struct first *first = NULL;
 	const char *slash;
 	CLEANUP(fd) int dir = -1;
@@ -277,7 +277,7 @@ static int note_first(struct extract *x, const struct look_item *item)
 		return -ENOMEM;
 	first->ino = item->ino;
 	memcpy(first->path, item->path, len);
-	table_add(&x->firsts, &first->node, hash64(&item->ino, sizeof(item->ino), 0));
+	table_add(&x->firsts, &first->node, hash_number(item->ino));
 	return 0;
 }
 

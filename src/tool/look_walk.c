@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/sys.h"
 #include "tool/columns.h"
 #include "tool/look_private.h"
 #include "tool/progress.h"
@@ -17,7 +18,7 @@ void look_names_done(struct look_names *n)
 
 static bool add_name(struct look_names *names, const struct fs_dirent *e)
 {
-	if (strcmp(e->name, ".") == 0 || strcmp(e->name, "..") == 0)
+	if (sys_is_dots(e->name))
 		return true;
 	if (names->n == names->cap) {
 		size_t cap = names->cap > 0 ? 2 * names->cap : 32;

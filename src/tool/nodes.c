@@ -18,11 +18,6 @@ struct kept {
 	struct node node;
 };
 
-static uint64_t hash_of(uint64_t ino)
-{
-	return hash64(&ino, sizeof(ino), 0);
-}
-
 struct nodes *nodes_new(void)
 {
 	struct nodes *t = calloc(1, sizeof(*t));
@@ -58,7 +53,7 @@ struct node *nodes_find(const struct nodes *t, uint64_t ino)
 {
 	struct table_node *n;
 
-	for (n = table_first(&t->table, hash_of(ino)); n != NULL; n = table_next(n)) {
+	for (n = table_first(&t->table, hash_number(ino)); n != NULL; n = table_next(n)) {
 		struct kept *k = table_entry(n, struct kept, table);
 
 		if (k->node.ino == ino)
@@ -78,7 +73,7 @@ struct node *nodes_get(struct nodes *t, uint64_t ino)
 	if (k == NULL)
 		return NULL;
 	k->node.ino = ino;
-	table_add(&t->table, &k->table, hash_of(ino));
+	table_add(&t->table, &k->table, hash_number(ino));
 	return &k->node;
 }
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <string.h>
 
 #include "base/sys.h"
 #include "catalog/salvage.h"
@@ -30,7 +29,7 @@ static int open_to(const char *to, int *ret_fd, struct err *err)
 		const struct linux_dirent64 *d;
 
 		while ((d = sys_dirents_next(&it)) != NULL)
-			if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+			if (!sys_is_dots(d->d_name))
 				return err_set(err, ENOTEMPTY,
 					       "%s is not empty: name a new directory", to);
 	}

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/sys.h"
 #include "union/bytes.h"
 #include "union/listing.h"
 #include "union/search.h"
@@ -191,7 +192,7 @@ static int next_component(const char **path, char name[NAME_MAX + 1])
 		return -ENAMETOOLONG;
 	memcpy(name, p, len);
 	name[len] = '\0';
-	if (len == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+	if (len == 0 || sys_is_dots(name))
 		return -EINVAL;
 	*path = p + len + (p[len] == '/');
 	return 1;
