@@ -58,6 +58,13 @@ static void assert_whole(struct world *w)
 	fails(EEXIST, t_mkdir(w, "p/d/f1", 0755));
 }
 
+/* Look-ups of NAME in one of `layers` fail. */
+static void spoil_lookups(size_t layer, const char *name, int error)
+{
+	spoilt = (struct spoilt){
+		.calls = SPOILT_LOOKUP, .layer = layers[layer], .name = name, .result = -error};
+}
+
 /* Nothing comes out of the directory, and nothing becomes of it. */
 static void assert_dir_fails(struct world *w, int error)
 {
@@ -88,10 +95,7 @@ Test(lower_errors, a_directory_of_which_a_part_cannot_be_looked_up)
 	put_world(&w);
 	for (size_t i = 0; i < N_ERRORS; i++) {
 		for (size_t l = 0; l < N_LAYERS; l++) {
-			spoilt = (struct spoilt){.calls = SPOILT_LOOKUP,
-						 .layer = layers[l],
-						 .name = "d",
-						 .result = -errors[i]};
+			spoil_lookups(l, "d", errors[i]);
 			assert_names(&w, "p", "d file large");
 			assert_dir_fails(&w, errors[i]);
 			assert_whole(&w);
@@ -109,10 +113,7 @@ Test(lower_errors, a_directory_above_it)
 	put_world(&w);
 	for (size_t i = 0; i < N_ERRORS; i++) {
 		for (size_t l = 0; l < N_LAYERS; l++) {
-			spoilt = (struct spoilt){.calls = SPOILT_LOOKUP,
-						 .layer = layers[l],
-						 .name = "p",
-						 .result = -errors[i]};
+			spoil_lookups(l, "p", errors[i]);
 			fails(errors[i], t_stat(&w, "p", &a));
 			fails(errors[i], t_rmdir(&w, "p"));
 			fails(errors[i], t_rename(&w, "empty", "p", 0));
@@ -241,10 +242,7 @@ Test(lower_errors, what_is_not_in_the_catalog)
 	put_world(&w);
 	for (size_t i = 0; i < N_ERRORS; i++) {
 		for (size_t l = 0; l < N_LAYERS; l++) {
-			spoilt = (struct spoilt){.calls = SPOILT_LOOKUP,
-						 .layer = layers[l],
-						 .name = "sub",
-						 .result = -errors[i]};
+			spoil_lookups(l, "sub", errors[i]);
 			fails(errors[i], t_stat(&w, "p/d/sub", &a));
 			fails(errors[i], t_rmdir(&w, "p/d/sub"));
 			fails(errors[i], t_mkdir(&w, "p/d/sub", 0755));

@@ -90,14 +90,24 @@ Test(times, bytes_from_the_cache_leave_them)
 		assert_times(&w, paths[i], &was[i]);
 }
 
+/* Of the data file itself. */
+static void assert_file_mtime(uint64_t ino, const struct timespec *mtime)
+{
+	struct stat st;
+	char path[64];
+
+	snprintf(path, sizeof(path), "upper/.plyfs/data/%02llx/%016llx",
+		 (unsigned long long)ino & 0xff, (unsigned long long)ino);
+	cr_assert_eq(stat(path, &st), 0, "%s", path);
+	cr_assert_eq(timespec_cmp(&st.st_mtim, mtime), 0);
+}
+
 /* The kernel lets go of the inode, and looks it up again. */
 Test(times, are_settled_when_an_inode_is_forgotten)
 {
 	CLEANUP(world) struct world w;
-	struct stat st;
 	struct attr was;
 	uint64_t ino;
-	char path[64];
 
 	fill_world(&w);
 	was = stat_of(&w, "file");
@@ -109,10 +119,7 @@ Test(times, are_settled_when_an_inode_is_forgotten)
 	drop(&w, ino);
 	cr_assert_not(data_keeps_mtime(w.fs->data, ino));
 	assert_times(&w, "file", &was);
-	snprintf(path, sizeof(path), "upper/.plyfs/data/%02llx/%016llx",
-		 (unsigned long long)ino & 0xff, (unsigned long long)ino);
-	cr_assert_eq(stat(path, &st), 0, "%s", path);
-	cr_assert_eq(timespec_cmp(&st.st_mtim, &was.mtime), 0);
+	assert_file_mtime(ino, &was.mtime);
 	world_assert_lasting(&w);
 	assert_times(&w, "file", &was);
 }
@@ -120,20 +127,15 @@ Test(times, are_settled_when_an_inode_is_forgotten)
 Test(times, fsync_gives_them_to_the_file)
 {
 	CLEANUP(world) struct world w;
-	struct stat st;
 	struct attr was;
 	uint64_t ino;
-	char path[64];
 
 	fill_world(&w);
 	was = stat_of(&w, "file");
 	ino = hold(&w, "file");
 	write_back(&w, "file", 1, 0);
 	ok(fs_fsync(w.fs, ino, false));
-	snprintf(path, sizeof(path), "upper/.plyfs/data/%02llx/%016llx",
-		 (unsigned long long)ino & 0xff, (unsigned long long)ino);
-	cr_assert_eq(stat(path, &st), 0, "%s", path);
-	cr_assert_eq(timespec_cmp(&st.st_mtim, &was.mtime), 0);
+	assert_file_mtime(ino, &was.mtime);
 	usleep(12000);
 	write_back(&w, "file", 1, 0);
 	assert_times(&w, "file", &was);
