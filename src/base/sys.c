@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/btrfs.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
@@ -442,6 +443,26 @@ void sys_reserve_fds(unsigned int n)
 	if (fd >= 0)
 		close(fd);
 	close(root);
+}
+
+size_t sys_fds_left(void)
+{
+	const size_t gap = 256;
+	struct rlimit limit;
+	size_t open = 0, max;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 0;
+	max = limit.rlim_cur < INT_MAX ? (size_t)limit.rlim_cur : INT_MAX;
+	for (size_t fd = 0, closed = 0; fd < max && closed < gap; fd++) {
+		if (fcntl((int)fd, F_GETFD) >= 0) {
+			open++;
+			closed = 0;
+		} else {
+			closed++;
+		}
+	}
+	return max - open;
 }
 
 int sys_random(void *p, size_t len)

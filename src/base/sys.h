@@ -168,6 +168,11 @@ bool sys_has_xattrat(void);
  * thread; failing costs that time only.
  */
 void sys_reserve_fds(unsigned int n);
+/*
+ * How many descriptors RLIMIT_NOFILE still allows this process. What was kept at a high number behind 256 free ones is
+ * not seen.
+ */
+size_t sys_fds_left(void);
 
 /* Fills P with LEN random bytes; 0 or -errno. */
 int sys_random(void *p, size_t len);

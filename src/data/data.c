@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "data/files.h"
@@ -11,19 +10,7 @@
 #include "data/private.h"
 
 #define DEFAULT_CHUNK_SHIFT 17
-#define MAX_FDS		    4096
-
-static size_t default_max_fds(void)
-{
-	struct rlimit limit;
-	rlim_t n = 64;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-		n = limit.rlim_cur / 4;
-	if (n > MAX_FDS)
-		n = MAX_FDS;
-	return n > 0 ? (size_t)n : 1;
-}
+#define DEFAULT_FDS	    64
 
 static void data_free(struct data *d)
 {
@@ -38,11 +25,16 @@ static void data_free(struct data *d)
 	free(d);
 }
 
+void data_keep_fds(struct data *d, size_t n)
+{
+	fdcache_set_max(d->fds, n);
+}
+
 int data_open(int dirfd, struct catalog *c, const struct data_options *options,
 	      struct data **ret_data, struct err *err)
 {
 	struct data *d;
-	size_t max = options->max_fds > 0 ? options->max_fds : default_max_fds();
+	size_t max = options->max_fds > 0 ? options->max_fds : DEFAULT_FDS;
 
 	if (options->chunk_shift != 0 && (options->chunk_shift < 9 || options->chunk_shift > 30))
 		return err_set(err, EINVAL, "chunks of 2^%d bytes are not possible",

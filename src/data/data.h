@@ -47,9 +47,9 @@ struct data_source {
 
 struct data_options {
 	bool read_only;
-	bool keep_sums; /* remember which files are written, for data/sums.h */
-	bool no_sync;	/* volatile: never wait for a disk */
-	size_t max_fds; /* descriptors kept open; 0: a quarter of RLIMIT_NOFILE, at most 4096 */
+	bool keep_sums;	     /* remember which files are written, for data/sums.h */
+	bool no_sync;	     /* volatile: never wait for a disk */
+	size_t max_fds;	     /* descriptors kept open; 0: 64 */
 	uint8_t chunk_shift; /* 0: the default (128 KiB chunks); tests use small ones */
 	uint32_t whole_max;  /* lower files up to this size are copied whole; 0: one chunk */
 };
@@ -66,6 +66,9 @@ int data_open(int dirfd, struct catalog *c, const struct data_options *options,
  */
 void data_close(struct data *d);
 DEFINE_CLEANUP_PTR(struct data, data, data_close)
+
+/* From now on N descriptors are kept open, besides those in use; N is at least 1. */
+void data_keep_fds(struct data *d, size_t n);
 
 /*
  * For catalog_set_hooks(). With them each flush of records, whoever asks for it, first flushes the

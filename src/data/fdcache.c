@@ -308,6 +308,13 @@ void fdcache_drop(struct fdcache *c, uint64_t ino)
 	free_all(garbage);
 }
 
+void fdcache_set_max(struct fdcache *c, size_t max)
+{
+	pthread_mutex_lock(&c->lock);
+	c->counts.max = max;
+	pthread_mutex_unlock(&c->lock);
+}
+
 void fdcache_count(struct fdcache *c, struct fdcache_counts *ret_counts)
 {
 	pthread_mutex_lock(&c->lock);

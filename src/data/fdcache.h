@@ -60,6 +60,9 @@ int fdcache_new(int dirfd, bool read_only, size_t max, struct fdcache **ret_cach
 void fdcache_free(struct fdcache *c); /* NULL is fine; no references may be left */
 DEFINE_CLEANUP_PTR(struct fdcache, fdcache, fdcache_free)
 
+/* Another MAX: what is too many goes when files are next opened or put back. */
+void fdcache_set_max(struct fdcache *c, size_t max);
+
 /*
  * Calls EVICTED for each descriptor that is about to be closed although its file is not deleted;
  * under the cache's lock: it must not call the cache. To be set before the first use.

@@ -16,14 +16,18 @@ struct lower_file {
 	struct lower_file *newer, *older; /* in the list while refs == 0 */
 };
 
-int lower_files_init(struct lower_files *t, size_t max)
+int lower_files_init(struct lower_files *t)
 {
 	int r = table_init(&t->table);
 
-	if (r < 0)
-		return r;
+	return r < 0 ? r : -pthread_mutex_init(&t->lock, NULL);
+}
+
+void lower_files_keep(struct lower_files *t, size_t max)
+{
+	pthread_mutex_lock(&t->lock);
 	t->max = max;
-	return -pthread_mutex_init(&t->lock, NULL);
+	pthread_mutex_unlock(&t->lock);
 }
 
 static void file_free(struct lower_file *f)

@@ -19,8 +19,9 @@ struct lower_files {
 
 struct lower_file;
 
-/* MAX: how many stay open without being used. */
-int lower_files_init(struct lower_files *t, size_t max);
+int lower_files_init(struct lower_files *t);
+/* So many stay open without being used: before the first one is, none. */
+void lower_files_keep(struct lower_files *t, size_t max);
 void lower_files_done(struct lower_files *t);
 
 /* The bytes of INODE's lower file, opened when they are not. -EIO when it has none. */

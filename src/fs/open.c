@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "fs/open.h"
+#include "layer/backends.h"
 
 /* Directory cookies of a mount without an upper; any constant does. */
 #define SEED_WITHOUT_UPPER UINT64_C(0x706c796673)
@@ -16,22 +17,17 @@
 /* The table for so many descriptors takes 32 KiB; few mounts ever have more of them open. */
 #define RESERVED_FDS 4096
 
-static size_t descriptor_share(void)
-{
-	struct rlimit rl;
-	size_t n = 256;
-
-	if (getrlimit(RLIMIT_NOFILE, &rl) == 0)
-		n = rl.rlim_cur / 4;
-	return n < 16 ? 16 : n > 4096 ? 4096 : n;
-}
+/* Descriptors that layers must leave over: for the caches, and for what operations open for a while. */
+#define SPARE_FDS 64
+/* No cache keeps more of them. */
+#define KEPT_FDS 4096
 
 static int fs_init(struct fs *fs)
 {
 	int r = inodes_init(&fs->inodes);
 
 	if (r == 0)
-		r = lower_files_init(&fs->lower_files, descriptor_share());
+		r = lower_files_init(&fs->lower_files);
 	if (r == 0)
 		r = -pthread_mutex_init(&fs->write_lock, NULL);
 	return r == 0 ? data_locks_init(&fs->data_locks) : r;
@@ -118,6 +114,25 @@ static int explain_limit(const struct fs *fs, struct err *err)
 		       fs->stack != NULL ? stack_count(fs->stack) : fs->options->n_lower);
 }
 
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What the layers have left over is dealt to the caches, and three eighths to what is opened for a while. */
+static int share_descriptors(struct fs *fs, struct err *err)
+{
+	size_t left = sys_fds_left();
+
+	if (left < SPARE_FDS)
+		return err_errno(err, EMFILE, "%zu descriptors are left for files", left);
+	lower_files_keep(&fs->lower_files, least(left / 4, KEPT_FDS));
+	if (fs->data != NULL)
+		data_keep_fds(fs->data, least(left / 4, KEPT_FDS));
+	layer_dir_keep_fds(least(left / 8, KEPT_FDS));
+	return 0;
+}
+
 int fs_open(const struct fs_options *options, struct fs **ret_fs, struct err *err)
 {
 	CLEANUP(fs) struct fs *fs = calloc(1, sizeof(*fs));
@@ -136,6 +151,8 @@ int fs_open(const struct fs_options *options, struct fs **ret_fs, struct err *er
 	if (fs_init(fs) < 0)
 		return err_set(err, ENOMEM, "out of memory");
 	r = open_all(fs, err);
+	if (r == 0)
+		r = share_descriptors(fs, err);
 	if (r == -EMFILE)
 		return explain_limit(fs, err);
 	if (r < 0)

@@ -60,10 +60,11 @@ struct layer_options {
  * Opens the plain directory FD (a directory descriptor, taken over on success and on failure; PATH
  * is for messages) with every whiteout format in it, mixed. Never reads more than the root, which
  * must be readable. Descriptors are a cache that all such layers of the process share: an eighth of
- * RLIMIT_NOFILE as it is now, besides one a layer.
+ * RLIMIT_NOFILE as it is now, besides one a layer, until layer_dir_keep_fds() says another number.
  */
 int layer_open_dir(int fd, const char *path, const struct layer_options *options,
 		   struct layer **ret_layer, struct err *err);
+void layer_dir_keep_fds(size_t n);
 
 /*
  * Opens a plyfs upper (the directory FD, which holds `.plyfs`) as a layer, from a snapshot of its

@@ -26,20 +26,19 @@ static struct {
 	size_t budget;
 } cache = {.lock = PTHREAD_MUTEX_INITIALIZER, .budget = MIN_BUDGET};
 
+void layer_dir_keep_fds(size_t n)
+{
+	pthread_mutex_lock(&cache.lock);
+	cache.budget = n < MIN_BUDGET ? MIN_BUDGET : n > MAX_BUDGET ? MAX_BUDGET : n;
+	pthread_mutex_unlock(&cache.lock);
+}
+
 void dir_fds_set_budget(void)
 {
-	struct rlimit lim;
-	size_t budget = MIN_BUDGET;
+	struct rlimit lim = {0};
 
-	if (getrlimit(RLIMIT_NOFILE, &lim) == 0) {
-		if (lim.rlim_cur / BUDGET_SHARE > MAX_BUDGET)
-			budget = MAX_BUDGET;
-		else if (lim.rlim_cur / BUDGET_SHARE > MIN_BUDGET)
-			budget = lim.rlim_cur / BUDGET_SHARE;
-	}
-	pthread_mutex_lock(&cache.lock);
-	cache.budget = budget;
-	pthread_mutex_unlock(&cache.lock);
+	getrlimit(RLIMIT_NOFILE, &lim);
+	layer_dir_keep_fds(lim.rlim_cur / BUDGET_SHARE);
 }
 
 static void list_add(struct dir_node *n)

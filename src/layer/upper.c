@@ -15,7 +15,7 @@
  * union of the layers below. That is what a redirect is, and here it can be trusted, for plyfs wrote
  * it. So every directory with an origin is a redirected one, and one without hides what is below.
  */
-#define MAX_FDS 64 /* data files kept open; an upper is one layer of many */
+#define MAX_FDS 16 /* data files kept open; an upper is one layer of many */
 #define PIECE	1024
 
 int upper_find(struct upper_layer *u, struct layer_dir *dir, const char *name, uint64_t *ret_ino)

@@ -80,6 +80,33 @@ stack_with_few() {
 	umount_plyfs "$PWD/mnt"
 }
 
+# Files above and below at the same time: layers, directories, data files and lower files all want descriptors.
+all_with_few() {
+	local round i
+	fresh
+	limited 1024 "$PLYFS" -o "$(stack_options)" "$PWD/mnt"
+	mkdir mnt/new
+	for round in 1 2 3; do
+		deep files mnt/new "$LAYERS"
+		echo 3 >/proc/sys/vm/drop_caches
+		# Each of them above and one below, in turn.
+		for ((i = 0; i < LAYERS; i++)); do
+			cat "mnt/new/file$i" "mnt/shared/f$i" || fail "round $round, file $i"
+		done >out
+		eq "$(wc -c <out)" $((LAYERS * 8192 + $(printf %s $(seq 0 $((LAYERS - 1))) | wc -c)))
+		# Copied up, with the same descriptors.
+		for ((i = 0; i < LAYERS; i += 7)); do echo "$round" >"mnt/shared/f$i"; done
+		for ((i = 0; i < LAYERS; i += 7)); do
+			eq "$(cat "mnt/shared/f$i")" "$round"
+			echo -n "$i" >"mnt/shared/f$i"
+		done
+	done
+	rm -r mnt/new
+	deep check . mnt
+	has_at_most 1024 "$PWD/mnt"
+	umount_plyfs "$PWD/mnt"
+}
+
 many_open() {
 	cd "$WORK"
 	rm -rf low upper work mnt
@@ -98,7 +125,7 @@ many_open() {
 too_few() {
 	local said n
 	fresh
-	for n in 20 256 505; do
+	for n in 20 256 505 560; do
 		said=$(limited "$n" "$PLYFS" -o "$(stack_options)" "$PWD/mnt" 2>&1) && fail "mounted with $n descriptors"
 		echo "$said"
 		eq "$(wc -l <<<"$said")" 1 "lines with $n"
@@ -118,6 +145,7 @@ mkdir "$WORK/layers"
 deep make "$WORK/layers" "$LAYERS" "$SEED"
 run_test "$LAYERS layers" stack
 run_test "$LAYERS layers with 1,024 descriptors" stack_with_few
+run_test "files above and below $LAYERS layers with 1,024 descriptors" all_with_few
 run_test "$FILES open files with 1,024 descriptors" many_open
 run_test "too few descriptors for the layers: what to do is said" too_few
 finish

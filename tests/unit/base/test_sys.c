@@ -396,6 +396,30 @@ static int reserve_fds(void)
 	return dup(null) == next && fcntl((int)most - 1, F_GETFD) < 0 ? 0 : 6;
 }
 
+Test(sys, fds_left_counts_what_is_open)
+{
+	struct rlimit limit = {1000, 1000};
+	int null = open("/dev/null", O_RDONLY);
+	size_t left;
+
+	cr_assert_eq(close_range((unsigned int)null + 1, ~0u, 0), 0);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	left = sys_fds_left();
+	cr_assert_geq(left, 999 - (size_t)null);
+	/* At any number, and with free ones before it. */
+	for (int i = 0; i < 600; i++)
+		cr_assert_geq(dup(null), 0);
+	cr_assert_eq(sys_fds_left(), left - 600);
+	cr_assert_eq(close_range((unsigned int)null + 1, (unsigned int)null + 100, 0), 0);
+	cr_assert_eq(sys_fds_left(), left - 500);
+	while (dup(null) >= 0)
+		;
+	cr_assert_eq(sys_fds_left(), 0);
+	limit.rlim_cur = 300;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	cr_assert_eq(sys_fds_left(), 0);
+}
+
 Test(sys, reserve_fds_grows_the_table_at_once)
 {
 	int status;

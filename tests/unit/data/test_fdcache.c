@@ -285,7 +285,7 @@ Test(fdcache, a_thousand_files_and_four_threads)
 	unsigned int i;
 
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	fixture_open(&t.store, NULL, &(struct data_options){0});
+	fixture_open(&t.store, NULL, &(struct data_options){.max_fds = 16});
 	for (i = 0; i < FILES; i++) {
 		pthread_rwlock_init(&t.locks[i], NULL);
 		file_make(&t.files[i], &t.store, NULL);
