@@ -54,6 +54,9 @@ uint32_t op_set_bits(int to_set)
 		set &= ~(uint32_t)FS_SET_ATIME;
 	if (set & FS_SET_MTIME_NOW)
 		set &= ~(uint32_t)FS_SET_MTIME;
+	/* What is left of a chown(2) that names neither owner nor group: fuse_do_setattr() of fs/fuse/dir.c. */
+	if ((set & ~(uint32_t)FS_SET_CTIME) == 0)
+		set |= FS_SET_KILL_SUIDGID;
 	return set;
 }
 
@@ -66,8 +69,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
 	int r;
 
 	/* A truncation says so of who has no CAP_FSETID, a change of the owner of everybody. */
-	if ((set & FS_SET_KILL_SUIDGID) &&
-	    (!(set & (FS_SET_UID | FS_SET_GID)) || !caller_has_fsetid(req)))
+	if ((set & FS_SET_KILL_SUIDGID) && ((set & FS_SET_SIZE) || !caller_has_fsetid(req)))
 		set |= caller_kill_bits(req, f, ino);
 	attr_from_stat(st, &to);
 	r = fs_setattr(f->fs, ino, set, &to, &attr);

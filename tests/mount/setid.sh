@@ -87,7 +87,54 @@ in_container() {
 	wait_until 20 no_daemons || fail "a daemon stayed"
 }
 
+# chowns COMMAND…: modes after chown(2) by COMMAND, which names neither owner nor group, and the same on an overlayfs.
+chowns() {
+	local where mode file
+	for where in mnt plain; do
+		for mode in 6755 2644 6777 755; do
+			file=$D/$where/chowned
+			touch "$file"
+			chown "$TEST_USER:daemon" "$file"
+			chmod "$mode" "$file"
+			touch -c -d @1 "$file"
+			"$@" python3 -c "import os; os.chown('$file', -1, -1)" || echo "not allowed"
+			stat -c '%a' "$file"
+			(($(stat -c %Z "$file") > 1))
+		done
+		mkdir -p "$D/$where/dir"
+		chmod 6775 "$D/$where/dir"
+		"$@" python3 -c "import os; os.chown('$D/$where/dir', -1, -1)" || echo "not allowed"
+		stat -c %a "$D/$where/dir"
+	done >seen
+	eq "$(head -n $(($(wc -l <seen) / 2)) seen)" "$(tail -n $(($(wc -l <seen) / 2)) seen)" "modes after chown: $*"
+}
+
+to_nobody() {
+	fresh
+	mkdir plain
+	mount_plyfs "lowerdir=low,upperdir=upper,workdir=work,allow_other" "$PWD/mnt"
+	mkdir -p tmp
+	mount -t tmpfs none tmp
+	mkdir tmp/upper tmp/work
+	mount -t overlay none -o "lowerdir=$D/low,upperdir=$D/tmp/upper,workdir=$D/tmp/work" plain
+	chmod 777 mnt plain
+	chowns env
+	eq "$(sed -n 1p seen)" 755
+	chowns setpriv --bounding-set -fsetid --inh-caps -fsetid
+	chowns as_user
+	umount plain tmp
+	umount_plyfs "$PWD/mnt"
+	# And without the cache of writes, where not even the time of the change comes along.
+	mount_plyfs "lowerdir=low,upperdir=upper,workdir=work,allow_other,writeback=0" "$PWD/mnt"
+	touch mnt/again
+	chmod 6755 mnt/again
+	python3 -c "import os; os.chown('$D/mnt/again', -1, -1)"
+	eq "$(stat -c %a mnt/again)" 755
+	umount_plyfs "$PWD/mnt"
+}
+
 run_test "root's mount" by_root
+run_test "chown to nobody, as overlayfs does it" to_nobody
 run_test "a user's mount" by_user
 run_test "a mount in a user namespace" in_container
 finish

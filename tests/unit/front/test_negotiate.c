@@ -102,7 +102,8 @@ Test(negotiate, changing_layers)
 
 Test(negotiate, set_bits)
 {
-	cr_expect_eq(op_set_bits(0), 0);
+	cr_expect_eq(op_set_bits(0), FS_SET_KILL_SUIDGID);
+	cr_expect_eq(op_set_bits(FUSE_SET_ATTR_CTIME), FS_SET_CTIME | FS_SET_KILL_SUIDGID);
 	cr_expect_eq(op_set_bits(FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID),
 		     FS_SET_MODE | FS_SET_UID | FS_SET_GID);
 	cr_expect_eq(op_set_bits(FUSE_SET_ATTR_SIZE | FUSE_SET_ATTR_CTIME),
