@@ -18,7 +18,7 @@
 #define RESERVED_FDS 4096
 
 /* Descriptors that layers must leave over: for the caches, and for what operations open for a while. */
-#define SPARE_FDS 64
+#define SPARE_FDS 40
 /* No cache keeps more of them. */
 #define KEPT_FDS 4096
 

@@ -125,7 +125,7 @@ many_open() {
 too_few() {
 	local said n
 	fresh
-	for n in 20 256 505 560; do
+	for n in 20 256 505 540; do
 		said=$(limited "$n" "$PLYFS" -o "$(stack_options)" "$PWD/mnt" 2>&1) && fail "mounted with $n descriptors"
 		echo "$said"
 		eq "$(wc -l <<<"$said")" 1 "lines with $n"
