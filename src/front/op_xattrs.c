@@ -23,7 +23,7 @@ static bool kills_sgid(fuse_req_t req, struct front *f, fuse_ino_t ino, const ch
 		return false;
 	if (fs_getattr(f->fs, ino, &attr) < 0 || !(attr.mode & S_ISGID))
 		return false;
-	return !caller_in_group(req, attr.gid) && !caller_has_fsetid(req);
+	return !caller_in_group(req, attr.gid) && !caller_keeps_set_id(req, f);
 }
 
 /*

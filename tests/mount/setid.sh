@@ -3,7 +3,7 @@
 # Set-id bits over requests that change bytes and do not say who may keep the bits: as on other file systems only those
 # who have CAP_FSETID in the first user namespace. Anybody has it in one that he made himself.
 . "$(dirname "$0")/../support/lib.sh"
-need_packages fuse3 python3
+need_packages fuse3 python3 acl
 in_private_ns "$@"
 fuse_ready
 make_user
@@ -133,7 +133,27 @@ to_nobody() {
 	umount_plyfs "$PWD/mnt"
 }
 
+# An ACL takes the set-gid bit from who is not in the group, whatever he is in a user namespace of his own.
+by_acl() {
+	local where
+	fresh
+	mkdir plain
+	mount_plyfs "lowerdir=low,upperdir=upper,workdir=work,allow_other" "$PWD/mnt"
+	for where in mnt plain; do
+		touch "$where/f"
+		for how in env "unshare --user" "unshare --map-root-user"; do
+			chown "$TEST_USER:daemon" "$where/f"
+			chmod 2755 "$where/f"
+			# shellcheck disable=SC2086
+			as_user $how setfacl -m u::rwx,g::r-x,o::r-x,m::rwx "$D/$where/f"
+			eq "$(stat -c %a "$where/f")" 775 "mode in $where after setfacl by $how"
+		done
+	done
+	umount_plyfs "$PWD/mnt"
+}
+
 run_test "root's mount" by_root
+run_test "an ACL" by_acl
 run_test "chown to nobody, as overlayfs does it" to_nobody
 run_test "a user's mount" by_user
 run_test "a mount in a user namespace" in_container
