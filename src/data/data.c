@@ -99,12 +99,17 @@ static uint64_t blocks_of(uint64_t size)
 	return size / 512 + (size % 512 != 0);
 }
 
+/* Without a number of its own, which a change of the length takes away: what is behind the lower file's bytes has none. */
+static uint64_t lower_blocks(const struct inode_rec *rec)
+{
+	return rec->attr.blocks > 0 ? rec->attr.blocks : blocks_of(rec->lower_size);
+}
+
 /* Lower blocks are counted as if none had been copied, but never more than the length has. */
 static uint64_t chunks_blocks(const struct inode_rec *rec, const struct stat *st)
 {
 	uint64_t all = blocks_of((uint64_t)st->st_size);
-	uint64_t lower = rec->attr.blocks > 0 ? rec->attr.blocks : blocks_of(rec->lower_size);
-	uint64_t n = (uint64_t)st->st_blocks + lower;
+	uint64_t n = (uint64_t)st->st_blocks + lower_blocks(rec);
 
 	return n < all ? n : all;
 }
@@ -120,14 +125,13 @@ static struct timespec ctime_of(const struct inode_rec *rec, const struct timesp
 
 int data_attr(struct data *d, const struct inode_rec *rec, struct attr *a)
 {
+	struct timespec mtime;
 	struct stat st;
 	int r;
 
 	if (rec->where == BYTES_INLINE || rec->where == BYTES_LOWER) {
 		a->size = rec->attr.size;
-		a->blocks = blocks_of(a->size);
-		if (rec->where == BYTES_LOWER && rec->attr.blocks > 0)
-			a->blocks = rec->attr.blocks;
+		a->blocks = rec->where == BYTES_LOWER ? lower_blocks(rec) : blocks_of(a->size);
 		return 0;
 	}
 	r = stat_file(d, rec->attr.ino, &st);
@@ -135,11 +139,12 @@ int data_attr(struct data *d, const struct inode_rec *rec, struct attr *a)
 		return r;
 	a->size = (uint64_t)st.st_size;
 	a->blocks = rec->where == BYTES_FILE ? (uint64_t)st.st_blocks : chunks_blocks(rec, &st);
-	a->mtime = st.st_mtim;
+	mtime = st.st_mtim;
 	if (d->coarse)
-		times_refine(rec, &a->mtime);
-	(void)kept_find(d, rec->attr.ino, &a->mtime);
-	a->ctime = ctime_of(rec, &a->mtime);
+		times_refine(rec, &mtime);
+	(void)kept_find(d, rec->attr.ino, &mtime);
+	a->ctime = ctime_of(rec, &mtime);
+	a->mtime = mtime;
 	return 0;
 }
 

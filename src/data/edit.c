@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One change of a file's bytes, done the same way wherever the bytes are. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
+#include "base/sys.h"
 #include "data/edit.h"
 #include "data/files.h"
 
@@ -132,11 +134,30 @@ static int edit_inline(struct data *d, struct inode_rec *rec, const struct edit 
 	return r < 0 ? r : edit_to_inline(d, rec, e, content, b, ret_changed);
 }
 
+/*
+ * Could a data file be so long? A length that none can have would be found out by the first write, which nobody could
+ * make any more. -EFBIG when not; where no nameless file can be made it is taken for granted.
+ */
+static int check_length(const struct data *d, uint64_t size)
+{
+	CLEANUP(fd) int fd = -1;
+
+	/* Every file system has files of so many bytes. */
+	if (size <= INT32_MAX)
+		return 0;
+	fd = openat(d->dirfd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	return fd >= 0 && sys_ftruncate(fd, (off_t)size) == -EFBIG ? -EFBIG : 0;
+}
+
 /* Another length of a lower file: a matter of the record alone. */
-static int resize_lower(struct inode_rec *rec, uint64_t size, bool *ret_changed)
+static int resize_lower(const struct data *d, struct inode_rec *rec, uint64_t size,
+			bool *ret_changed)
 {
 	struct inode_rec next = *rec;
+	int r = size > rec->attr.size ? check_length(d, size) : 0;
 
+	if (r < 0)
+		return r;
 	next.attr.size = size;
 	next.attr.blocks = 0;
 	if (next.lower_size > size)
@@ -157,7 +178,7 @@ static int edit_lower(struct data *d, struct inode_rec *rec, const struct data_s
 	if (rec->lower_size > rec->attr.size)
 		return -EUCLEAN;
 	if (e->kind == EDIT_RESIZE)
-		return resize_lower(rec, e->end, ret_changed);
+		return resize_lower(d, rec, e->end, ret_changed);
 	if (edit_room(e, rec->attr.size) > DATA_INLINE_MAX)
 		return edit_moving(d, rec, src, e, b, ret_changed);
 	r = inline_from_lower(rec, src, content);

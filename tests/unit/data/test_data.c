@@ -66,6 +66,11 @@ Test(data, attributes_of_a_data_file)
 	cr_assert_eq(a.mtime.tv_nsec, 5);
 	/* The later one of what the record says and what was written without it. */
 	cr_assert_eq(timespec_cmp(&a.ctime, &old), 0);
+	a = f.rec.attr;
+	cr_assert_eq(data_attr(s.data, &f.rec, &f.rec.attr), 0,
+		     "the record's own attributes may be filled in");
+	cr_assert_eq(timespec_cmp(&f.rec.attr.ctime, &old), 0);
+	f.rec.attr = a;
 	f.rec.attr.ctime = future;
 	cr_assert_eq(data_attr(s.data, &f.rec, &a), 0);
 	cr_assert_eq(timespec_cmp(&a.ctime, &future), 0);

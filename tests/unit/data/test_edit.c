@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "unit/data/fixture.h"
 
@@ -435,6 +437,7 @@ Test(edit, appending_to_ten_gigabytes_copies_one_chunk)
 Test(edit, lengths_of_lower_files_copy_nothing)
 {
 	struct setup t;
+	struct attr attr;
 	CLEANUP(free) uint8_t *want = calloc(1, 8 * CHUNK);
 
 	setup(&t, 6 * CHUNK, true, &small_chunks);
@@ -443,6 +446,10 @@ Test(edit, lengths_of_lower_files_copy_nothing)
 	cr_assert_eq(file_truncate(&t.file, 8 * CHUNK), 0);
 	cr_assert_eq(t.file.rec.where, BYTES_LOWER);
 	cr_assert_eq(t.lower.reads, 0);
+	/* What is behind them is a hole. */
+	cr_assert_eq(data_attr(t.store.data, &t.file.rec, &attr), 0);
+	cr_assert_eq(attr.size, 8 * CHUNK);
+	cr_assert_eq(attr.blocks, CHUNK / 512 + 1);
 	file_expect(&t.file, want, 8 * CHUNK);
 	file_expect_seeks(&t.file, want, 8 * CHUNK);
 	t.lower.reads = 0;
@@ -452,6 +459,24 @@ Test(edit, lengths_of_lower_files_copy_nothing)
 	file_expect(&t.file, want, 0);
 	cr_assert_eq(t.lower.reads, 0);
 	cr_assert_eq(fixture_counter(&t.store, " bytes copied"), 0);
+	done(&t);
+}
+
+/* The process's own limit stands for that of the file system. */
+Test(edit, a_lower_file_gets_no_length_that_no_file_can_have)
+{
+	const struct rlimit limit = {UINT64_C(3) << 30, UINT64_C(3) << 30};
+	struct setup t;
+
+	setup(&t, 6 * CHUNK, true, &small_chunks);
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	cr_assert_eq(file_truncate(&t.file, limit.rlim_cur + 1), -EFBIG);
+	cr_assert_eq(t.file.rec.attr.size, 6 * CHUNK);
+	cr_assert_eq(file_truncate(&t.file, limit.rlim_cur), 0);
+	cr_assert_eq(t.file.rec.attr.size, limit.rlim_cur);
+	cr_assert_eq(t.file.rec.where, BYTES_LOWER);
+	cr_assert_eq(t.lower.reads, 0);
 	done(&t);
 }
 
