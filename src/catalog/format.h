@@ -22,6 +22,7 @@
 #define JOURNAL_FILE_2	 "journal2"
 #define JOURNAL_FILE_BAD "journal.bad-%u"
 #define LOCK_FILE	 "lock"
+#define VOLATILE_FILE	 "volatile" /* empty: an owner has flushed nothing; see volatile.c */
 
 /* Bytes of the lock file: who owns the catalog, and who changes catalog.mdb and the journal. */
 #define LOCK_OWNER_BYTE	  0

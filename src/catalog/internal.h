@@ -195,6 +195,9 @@ bool space_is_tight(const struct catalog *c);
 #define COMPACT_BYTES	    ((uint64_t)8 << 20)
 #define COMPACT_CLOSE_BYTES ((uint64_t)1 << 20)
 
+/* volatile.c: of an owner that flushes nothing, a mark; before others change anything, what it left is flushed. */
+int volatile_settle(const struct catalog *c, struct err *err);
+
 /* spare.c: room for writes that free space, on btrfs; nothing on others. Without the lock. */
 /* The owner's first and last call; opening itself may need the room. */
 void spare_begin(struct catalog *c);

@@ -453,6 +453,9 @@ static int open_for_writing(struct catalog *c, int dirfd, struct err *err)
 	c->unclean = c->lock_file.was_owned;
 	if (rc < 0)
 		return rc;
+	rc = volatile_settle(c, err);
+	if (rc < 0)
+		return rc;
 	spare_begin(c);
 	return open_owned(c, err);
 }

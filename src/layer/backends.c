@@ -13,8 +13,8 @@
  * whose catalog was not finished, must not be shown as a plain directory.
  */
 static const char *const own_files[] = {
-	"catalog.mdb",	   "journal",	  "journal2", "lock",	   "data",
-	"catalog.mdb.new", "catalog.sum", "lost",     "repairing", "spare0",
+	"catalog.mdb", "journal", "journal2",  "lock",	 "data",     "catalog.mdb.new",
+	"catalog.sum", "lost",	  "repairing", "spare0", "volatile",
 };
 
 bool layer_is_upper(int fd)

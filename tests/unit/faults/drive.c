@@ -12,7 +12,7 @@
 
 #include "fs/private.h"
 
-int drive_open(struct drive *d, const char *upper, bool threads, struct err *err)
+int drive_open(struct drive *d, const char *upper, unsigned int how, struct err *err)
 {
 	int r;
 
@@ -21,13 +21,14 @@ int drive_open(struct drive *d, const char *upper, bool threads, struct err *err
 	d->o.lower = calloc(1, sizeof(*d->o.lower));
 	d->o.lower[d->o.n_lower++] = strdup("l0");
 	d->o.upper = strdup(upper);
+	d->o.no_sync = how & DRIVE_NO_SYNC;
 	r = fs_open(&d->o, &d->fs, err);
 	if (r < 0) {
 		fs_options_done(&d->o);
 		return r;
 	}
 	/* Then a workload makes the same calls in the same order every time. */
-	if (!threads)
+	if (!(how & DRIVE_THREADS))
 		catalog_be_quiet(d->fs->catalog);
 	r = fs_start(d->fs);
 	if (r < 0)

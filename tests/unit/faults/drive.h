@@ -15,8 +15,13 @@ struct drive {
 	size_t n_held;
 };
 
-/* 0, or -errno and a sentence in ERR. Without the background thread, unless THREADS. */
-int drive_open(struct drive *d, const char *upper, bool threads, struct err *err);
+enum {
+	DRIVE_THREADS = 1, /* with the background thread */
+	DRIVE_NO_SYNC = 2, /* volatile */
+};
+
+/* 0, or -errno and a sentence in ERR. HOW: of DRIVE_... */
+int drive_open(struct drive *d, const char *upper, unsigned int how, struct err *err);
 void drive_close(struct drive *d);
 
 /* No thread from now on: checkpoints are then made by commits. */

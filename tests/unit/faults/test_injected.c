@@ -40,7 +40,7 @@ static void check_one(void *arg)
 	char dir[64];
 
 	work_init(&w, dir);
-	w.threads = o->threads;
+	w.how = o->threads ? DRIVE_THREADS : 0;
 	/* The shadow is made from what is there before anything fails. */
 	work_open(&w);
 	work_close(&w);

@@ -123,7 +123,7 @@ static void try_it(void *arg)
 	faults_cut(0, CUT_ALL, 0, "try");
 	faults_watch("try", false);
 	faults_begin(&plan);
-	r = drive_open(&d, "try", false, &err);
+	r = drive_open(&d, "try", 0, &err);
 	*a->fired = faults_fired() > 0;
 	if (r == 0)
 		drive_close(&d);
@@ -135,7 +135,7 @@ static void try_it(void *arg)
 		check_sentence(a, err_text(&err));
 		mount_read_only();
 		err_done(&err);
-		if (drive_open(&d, "try", false, &err) < 0)
+		if (drive_open(&d, "try", 0, &err) < 0)
 			wrong("when the disk works again: %s", err_text(&err));
 		drive_close(&d);
 		count(&in_data, &in_lost);
@@ -250,16 +250,16 @@ static void try_again_and_cut(void *arg)
 	faults_cut(0, CUT_ALL, 0, "try");
 	faults_watch("try", true);
 	faults_begin(&plan);
-	if (drive_open(&d, "try", false, &err) < 0)
+	if (drive_open(&d, "try", 0, &err) < 0)
 		++*a->refused;
 	*a->fired = faults_fired() > 0;
 	faults_begin(NULL);
-	if (d.fs == NULL && drive_open(&d, "try", false, &err) < 0)
+	if (d.fs == NULL && drive_open(&d, "try", 0, &err) < 0)
 		wrong("when the disk works again: %s", err_text(&err));
 	faults_cut(faults_recorded(), CUT_DURABLE, 0, "cut");
 	faults_unwatch();
 	drive_close(&d);
-	if (drive_open(&d, "cut", false, &err) < 0)
+	if (drive_open(&d, "cut", 0, &err) < 0)
 		wrong("after the power cut: %s", err_text(&err));
 	drive_close(&d);
 	remove_all(AT_FDCWD, "try");

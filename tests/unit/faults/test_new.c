@@ -44,7 +44,7 @@ static void open_and_die(struct work *w, const struct killed *k)
 	CLEANUP(err) struct err err = {0};
 
 	faults_begin(&plan);
-	if (drive_open(&w->d, w->upper, false, &err) == 0)
+	if (drive_open(&w->d, w->upper, 0, &err) == 0)
 		work_kill(w);
 	k->result->fired = faults_fired() > 0;
 	if (!k->result->fired)

@@ -376,6 +376,12 @@ Test(powercut, while_it_recovers)
 	cut_everywhere(CUT_RANDOM, true, 60);
 }
 
+static void do_all(struct work *w, struct history *h, const struct shadow_op *ops, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		note(h, w, h->n, &ops[i], work_step(w, &ops[i]));
+}
+
 /* The process is killed first: what it had not flushed is in memory only when it is opened again. */
 Test(powercut, after_a_kill)
 {
@@ -391,12 +397,52 @@ Test(powercut, after_a_kill)
 
 	work_init(&w, dir);
 	record_run(&w, &h, NULL, 60, (unsigned int)c.seed);
-	for (size_t i = 0; i < sizeof(last) / sizeof(*last); i++)
-		note(&h, &w, h.n, &last[i], work_step(&w, &last[i]));
+	do_all(&w, &h, last, sizeof(last) / sizeof(*last));
 	n = faults_recorded();
 	work_kill(&w);
 	work_open(&w);
 	work_compare(&w, "after a kill");
+	end_run(&w);
+	for (int mode = CUT_DURABLE; mode <= CUT_RANDOM; mode++) {
+		c.mode = (enum cut_mode)mode;
+		cut_from(n, &c, 40);
+	}
+	history_done(&h);
+	work_done(&w, dir);
+}
+
+/* What a mount flushes nothing of, and closes well, is flushed by the next one that promises something. */
+Test(powercut, after_a_volatile_mount)
+{
+	static const struct shadow_op volatile_ops[] = {
+		{SHADOW_CREATE, .path = "large", .mode = 0644},
+		{SHADOW_WRITE, .path = "large", .len = 70000, .seed = 1},
+		{SHADOW_MKDIR, .path = "new", .mode = 0755},
+		{SHADOW_CREATE, .path = "new/small", .mode = 0644},
+		{SHADOW_WRITE, .path = "new/small", .len = 100, .seed = 2},
+	};
+	static const struct shadow_op after_ops[] = {
+		{SHADOW_WRITE, .path = "large", .off = 1000, .len = 2000, .seed = 3},
+		{SHADOW_CREATE, .path = "new/later", .mode = 0644},
+		{SHADOW_SYNCFS},
+	};
+	static struct history h;
+	struct cut c = {.h = &h, .seed = seed_of()};
+	static struct work w;
+	char dir[64];
+	size_t n;
+
+	work_init(&w, dir);
+	record_run(&w, &h, NULL, 60, (unsigned int)c.seed);
+	work_close(&w);
+	w.how = DRIVE_NO_SYNC;
+	work_open(&w);
+	do_all(&w, &h, volatile_ops, sizeof(volatile_ops) / sizeof(*volatile_ops));
+	work_close(&w);
+	w.how = 0;
+	work_open(&w);
+	do_all(&w, &h, after_ops, sizeof(after_ops) / sizeof(*after_ops));
+	n = faults_recorded();
 	end_run(&w);
 	for (int mode = CUT_DURABLE; mode <= CUT_RANDOM; mode++) {
 		c.mode = (enum cut_mode)mode;

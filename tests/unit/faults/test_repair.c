@@ -75,7 +75,7 @@ static void mount_it(const char *upper, bool may_refuse)
 {
 	CLEANUP(err) struct err err = {0};
 	struct drive d;
-	int r = drive_open(&d, upper, false, &err);
+	int r = drive_open(&d, upper, 0, &err);
 
 	if (r == 0)
 		drive_close(&d);

@@ -208,7 +208,7 @@ void work_open(struct work *w)
 
 	for (int i = 0;; i++) {
 		CLEANUP(err) struct err err = {0};
-		int r = drive_open(&w->d, w->upper, w->threads, &err);
+		int r = drive_open(&w->d, w->upper, w->how, &err);
 
 		if (r == 0)
 			break;

@@ -13,7 +13,7 @@ struct work {
 	struct drive *killed; /* its memory stays, and so do threads that wait */
 	bool open;
 	const char *upper;
-	bool threads;
+	unsigned int how;      /* drive_open() */
 	int code;	       /* what injected faults say; 0: there are none */
 	struct shadow *s;      /* owned; NULL before the first open */
 	bool can_delete;       /* faults are those of a full disk, where deleting works */
