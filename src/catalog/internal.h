@@ -182,10 +182,7 @@ int before_change(struct catalog *c);
 /* space.c. Under checkpoint_lock, with the gate shut. */
 /* Makes the LMDB file anew when most of it is free pages. LEAST: that many bytes of them. */
 void compact_if_worth(struct catalog *c, uint64_t least);
-/*
- * Makes CATALOG_FILE_NEW where a close may want it: that makes no names, for the reason given in sum.c. The other
- * removes it.
- */
+/* Makes CATALOG_FILE_NEW where a close may want it, which makes no names (see sum.c). The other removes it. */
 void prepare_compaction(struct catalog *c);
 void forget_compaction(struct catalog *c);
 /* Allocates blocks behind the end of the LMDB file for the next checkpoint. False: there are none. */
