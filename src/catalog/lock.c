@@ -24,7 +24,7 @@
  * is unmounted; a client that mounts again at once must get its upper back, not a snapshot of it.
  */
 #define CLOSING_WAIT_MS 60000
-#define UNMOUNT_WAIT_MS 200
+#define UNMOUNT_WAIT_MS 1000
 #define OWNER_POLL_MS	5
 
 #define CLOSING_WORD " closing"

@@ -22,7 +22,7 @@ struct lock_file {
 /*
  * Becomes the owner: 0; -EBUSY (the sentence names the owner); -ENOLCK when nobody can tell whether
  * there is one (the sentence says what to do); -EROFS, -EACCES, -ENOSPC. A lock
- * whose owner has died is free. Waits for an owner that is closing, and a fifth of a second for one
+ * whose owner has died is free. Waits for an owner that is closing, and a second for one
  * that does not know yet that it should.
  */
 int lock_own(struct lock_file *l, int dirfd, struct err *err);
