@@ -18,13 +18,14 @@ void look_layers_done(struct look_layers *f)
 /* The search on its way down. */
 struct search {
 	struct look_layers *found;
-	char *path;	     /* owned; where the layers below have it: redirects change that */
-	bool closed;	     /* something hides what is below */
-	bool closing;	     /* something of this layer does, when the layer has been asked */
-	size_t closed_by;    /* index in FOUND; for `closing` too */
-	bool is_dir;	     /* what shows is a directory */
-	size_t dir_at;	     /* index in FOUND */
-	char *redirect;	     /* owned; the deepest one of this layer, or NULL */
+	char *path;	  /* owned; where the layers below have it: redirects change that */
+	bool closed;	  /* something hides what is below */
+	bool closing;	  /* something of this layer does, when the layer has been asked */
+	bool root_closes; /* its root does: nothing of the layers below is anywhere */
+	size_t closed_by; /* index in FOUND; for `closing` too */
+	bool is_dir;	  /* what shows is a directory */
+	size_t dir_at;	  /* index in FOUND */
+	char *redirect; /* owned; where the layers below have what is redirected in this one, or NULL */
 	size_t redirect_len; /* of the part of the path that it is for */
 };
 
@@ -69,21 +70,19 @@ static void close_here(struct search *s)
 	s->closing = true;
 }
 
-/* The layers below have the redirected part at its target: an absolute path, or another last name. */
+/* The layers below have the redirected part elsewhere. */
 static int follow_redirect(struct search *s)
 {
 	CLEANUP(free) char *redirect = steal_ptr(&s->redirect);
-	const char *target = redirect;
-	size_t keep = 0;
 	char *path;
 
-	if (target == NULL)
+	if (redirect == NULL)
 		return 0;
-	for (size_t i = 0; i < s->redirect_len && *target != '/'; i++)
-		keep = s->path[i] == '/' ? i + 1 : keep;
-	target += *target == '/';
-	if (asprintf(&path, "%.*s%s%s", (int)keep, s->path, target, s->path + s->redirect_len) < 0)
+	if (asprintf(&path, "%s%s", redirect, s->path + s->redirect_len) < 0)
 		return -ENOMEM;
+	/* Of one that leads to the root. */
+	if (*path == '/')
+		memmove(path, path + 1, strlen(path));
 	free(s->path);
 	s->path = path;
 	return 0;
@@ -145,8 +144,44 @@ static int weigh_root(struct search *s, struct layer *layer, struct layer_dir *r
 		r = weigh_last(s, position, 0, &e);
 	else
 		r = (e.flags & LAYER_OPAQUE) != 0 ? weigh(s, position, 0, &e) : 1;
+	s->root_closes = s->closing;
 	layer_entry_done(layer, &e);
 	return r;
+}
+
+/* Do the layers below have E, the first LEN bytes of the path, where its redirect says? */
+static bool is_followed(const struct search *s, size_t len, const struct layer_entry *e)
+{
+	if (e->redirect == NULL || (e->flags & LAYER_WHITEOUT) != 0)
+		return false;
+	if (attr_is_dir(&e->attr))
+		return (e->flags & LAYER_OPAQUE) == 0;
+	return (e->flags & LAYER_METACOPY) != 0 && s->path[len] == '\0';
+}
+
+/*
+ * Follows the redirect of E, whose name is the path's bytes from AT to LEN: an absolute path, or another name in its
+ * directory, which may be redirected itself. A directory above that hides what the layers below have in it hides
+ * nothing of what they have elsewhere.
+ */
+static int note_redirect(struct search *s, size_t at, size_t len, const struct layer_entry *e)
+{
+	const char *dir = s->redirect != NULL ? s->redirect : "", *name = e->redirect;
+	size_t from = s->redirect != NULL ? s->redirect_len : 0;
+	char *target;
+
+	if (*name == '/') {
+		s->closing &= s->root_closes;
+		target = strdup(name + 1);
+	} else if (asprintf(&target, "%s%.*s%s", dir, (int)(at - from), s->path + from, name) < 0) {
+		target = NULL;
+	}
+	if (target == NULL)
+		return -ENOMEM;
+	free(s->redirect);
+	s->redirect = target;
+	s->redirect_len = len;
+	return 0;
 }
 
 /* The part of the path from AT on, in *DIR, which goes down. As weigh(); -ENOENT: not in this layer. */
@@ -161,10 +196,10 @@ static int weigh_part(struct search *s, struct layer *layer, struct layer_dir **
 	if (r < 0)
 		return r;
 	r = weigh(s, position, len, &e);
-	if (e.redirect != NULL && r >= 0) {
-		free(s->redirect);
-		s->redirect = steal_ptr(&e.redirect);
-		s->redirect_len = len;
+	if (r >= 0 && is_followed(s, len, &e)) {
+		int noted = note_redirect(s, *at, len, &e);
+
+		r = noted < 0 ? noted : r;
 	}
 	if (r == 1) {
 		layer_dir_unref(layer, *dir);

@@ -208,6 +208,33 @@ assert prog == [(1, "shown", None, "/usr/bin/prog", "ADD one /")], prog'
 	refused 1 'has 3 layers, there is no layer 4' cat --layer 4 "oci:$I/img:t" etc/conf
 }
 
+# A hard link to a file of the layer below, in a directory that hides what that one has there: the bytes are not hidden.
+which_follows_what_leads_below() {
+	umoci init --layout "$I/linked"
+	umoci new --image "$I/linked:t"
+	mkdir -p "$I/linked1"/{a,b}
+	echo text >"$I/linked1/a/f"
+	echo old >"$I/linked1/b/old"
+	add_layer "$I/linked:t" "$I/linked1" first
+	/usr/bin/python3 - "$I/linked2.tar" <<-'END'
+		import sys, tarfile
+		with tarfile.open(sys.argv[1], "w") as tar:
+		    tar.addfile(tarfile.TarInfo(".wh.b"))
+		    for name, kind, link in ("b", tarfile.DIRTYPE, ""), ("b/f", tarfile.LNKTYPE, "a/f"):
+		        m = tarfile.TarInfo(name)
+		        m.type, m.mode, m.linkname = kind, 0o755, link
+		        tar.addfile(m)
+	END
+	umoci raw add-layer --image "$I/linked:t" --history.created_by second "$I/linked2.tar"
+	"$PLYFS" which --json "oci:$I/linked:t" b/f b/old | /usr/bin/python3 -c '
+import json, sys
+def states(e): return [(l["layer"], l["state"], l.get("hidden_by"), l["path"]) for l in e["layers"]]
+f, old = map(states, json.load(sys.stdin))
+assert f == [(2, "attributes", None, "/b/f"), (1, "shown", None, "/a/f")], f
+assert old == [(2, "opaque", None, "/b"), (1, "hidden", 2, "/b/old")], old'
+	eq "$("$PLYFS" cat "oci:$I/linked:t" b/f)" text
+}
+
 # A layer's tar, plain and packed; a directory; directories on top of each other and of an image.
 other_sources() {
 	local file text
@@ -404,6 +431,7 @@ run_test "stat tells true owners, xattrs, capabilities and layers" true_attribut
 run_test "find finds what find(1) finds" finds
 run_test "du counts a hard link once" sums
 run_test "which says which layer gives a path and which hides it" which_layer
+run_test "which follows what leads to another place below" which_follows_what_leads_below
 run_test "tars, directories and stacks are looked into alike" other_sources
 run_test "an ordinary user needs no /dev/fuse" ordinary_user
 run_test "extract copies what umoci unpacks" extracts

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "support/tmpdir.h"
@@ -252,13 +253,44 @@ Test(look, layers_that_have_a_path)
 	world_close(&w);
 }
 
-/* Changes names and attributes of the world through an upper, and then has that as its topmost layer. */
-static void put_upper_on_top(struct world *w)
+/* A directory is moved, a mode changed, a file removed. */
+static void change_names_and_modes(struct fs *fs)
 {
 	const struct fs_caller who = {0};
 	const struct attr mode = {.mode = 0600};
 	struct fs_entry merged, a, one;
 	struct attr attr;
+
+	cr_assert_eq(fs_rename(fs, &who, FS_ROOT_INO, "merged", FS_ROOT_INO, "moved", 0), 0);
+	cr_assert_eq(fs_lookup(fs, FS_ROOT_INO, "moved", &merged), 0);
+	cr_assert_eq(fs_lookup(fs, FS_ROOT_INO, "a", &a), 0);
+	cr_assert_eq(fs_lookup(fs, a.ino, "one", &one), 0);
+	cr_assert_eq(fs_setattr(fs, one.ino, FS_SET_MODE, &mode, &attr), 0);
+	cr_assert_eq(fs_unlink(fs, FS_ROOT_INO, "file"), 0);
+	fs_forget(fs, merged.ino, 1);
+	fs_forget(fs, one.ino, 1);
+	fs_forget(fs, a.ino, 1);
+}
+
+/* Into a directory that is the upper's alone a file and a directory of the layers below are moved. */
+static void move_into_new_directory(struct fs *fs)
+{
+	const struct fs_caller who = {0};
+	struct fs_entry dir, a, b;
+
+	cr_assert_eq(fs_mkdir(fs, &who, FS_ROOT_INO, "n", 0755, &dir), 0);
+	cr_assert_eq(fs_rename(fs, &who, FS_ROOT_INO, "merged", dir.ino, "merged", 0), 0);
+	cr_assert_eq(fs_lookup(fs, FS_ROOT_INO, "a", &a), 0);
+	cr_assert_eq(fs_lookup(fs, a.ino, "b", &b), 0);
+	cr_assert_eq(fs_rename(fs, &who, b.ino, "deep", dir.ino, "deep", 0), 0);
+	fs_forget(fs, b.ino, 1);
+	fs_forget(fs, a.ino, 1);
+	fs_forget(fs, dir.ino, 1);
+}
+
+/* CHANGE is made through an upper, which then is the world's topmost layer. */
+static void put_upper_on_top(struct world *w, void (*change)(struct fs *fs))
+{
 	CLEANUP(err) struct err err = {0};
 
 	fs_close(w->fs);
@@ -266,15 +298,7 @@ static void put_upper_on_top(struct world *w)
 	cr_assert_eq(mkdir("upper", 0755), 0);
 	w->o.upper = strdup("upper");
 	cr_assert_eq(fs_open(&w->o, &w->fs, &err), 0, "%s", err_text(&err));
-	cr_assert_eq(fs_rename(w->fs, &who, FS_ROOT_INO, "merged", FS_ROOT_INO, "moved", 0), 0);
-	cr_assert_eq(fs_lookup(w->fs, FS_ROOT_INO, "moved", &merged), 0);
-	cr_assert_eq(fs_lookup(w->fs, FS_ROOT_INO, "a", &a), 0);
-	cr_assert_eq(fs_lookup(w->fs, a.ino, "one", &one), 0);
-	cr_assert_eq(fs_setattr(w->fs, one.ino, FS_SET_MODE, &mode, &attr), 0);
-	cr_assert_eq(fs_unlink(w->fs, FS_ROOT_INO, "file"), 0);
-	fs_forget(w->fs, merged.ino, 1);
-	fs_forget(w->fs, one.ino, 1);
-	fs_forget(w->fs, a.ino, 1);
+	change(w->fs);
 	fs_close(w->fs);
 	w->fs = NULL;
 	free(w->o.upper);
@@ -292,7 +316,7 @@ Test(look, an_upper_is_a_layer_on_top)
 	struct world w;
 
 	world_open(&w);
-	put_upper_on_top(&w);
+	put_upper_on_top(&w, change_names_and_modes);
 	wrote(&w, &plain, look_ls, "moved", "link\n");
 	wrote(&w, &plain, look_cat, "moved/link", "low one");
 	wrote(&w, &plain, look_cat, "a/one", "top");
@@ -302,5 +326,58 @@ Test(look, an_upper_is_a_layer_on_top)
 	found(&w, "/a/one", "+3 has a/one\n+2 has a/one\n-1 has a/one\n");
 	found(&w, "/file", "3 whiteout file\n-2 has file\n-1 has file\n");
 	found(&w, "/merged/link", "3 whiteout merged\n-1 has merged/link\n");
+	world_close(&w);
+}
+
+/* That the new directory hides what the layers below have at its path is nothing to what is elsewhere in them. */
+Test(look, a_redirect_leads_out_of_an_opaque_directory)
+{
+	struct look plain = {0};
+	struct world w;
+
+	world_open(&w);
+	put_upper_on_top(&w, move_into_new_directory);
+	wrote(&w, &plain, look_cat, "n/deep", "deep");
+	wrote(&w, &plain, look_cat, "n/merged/link", "low one");
+	found(&w, "/n/deep", "3 opaque n\n+3 has n/deep\n+1 has a/b/deep\n");
+	found(&w, "/n/merged", "3 opaque n\n+3 has n/merged\n+2 has merged\n+1 has merged\n");
+	found(&w, "/n/merged/link", "3 opaque n\n+1 has merged/link\n");
+	found(&w, "/a/b/deep", "3 whiteout a/b/deep\n-1 has a/b/deep\n");
+	wrote(&w, &plain, look_which, "/n/merged/link",
+	      "LAYER  STATE  TYPE  SIZE  PATH          BY\n"
+	      "    1  shown  file     7  /merged/link  low\n");
+	world_close(&w);
+}
+
+static void redirect(const char *dir, const char *to)
+{
+	cr_assert_eq(mkdir(dir, 0755), 0);
+	cr_assert_eq(setxattr(dir, "trusted.overlay.redirect", to, strlen(to), 0), 0, "%m");
+}
+
+/* Overlayfs writes one name where a directory was renamed in place, and that may be in a redirected one. */
+Test(look, redirects_in_redirected_directories)
+{
+	struct look plain = {0};
+	struct world w;
+
+	world_open(&w);
+	fs_close(w.fs);
+	redirect("top/z", "a");
+	redirect("top/z/c", "b");
+	redirect("top/abs", "/a");
+	redirect("top/abs/c", "b");
+	redirect("top/root", "/");
+	redirect("top/root/c", "a");
+	/* In a directory that hides the ones below another of its names is as hidden. */
+	redirect("top/o/c", "old");
+	w.o.follow_redirect = true;
+	cr_assert_eq(fs_open(&w.o, &w.fs, NULL), 0);
+	wrote(&w, &plain, look_cat, "z/c/deep", "deep");
+	found(&w, "/z/c/deep", "+1 has a/b/deep\n");
+	found(&w, "/abs/c/deep", "+1 has a/b/deep\n");
+	found(&w, "/root/a/b", "+1 has a/b\n");
+	found(&w, "/root/c/b/deep", "+1 has a/b/deep\n");
+	found(&w, "/o/c", "2 opaque o\n+2 has o/c\n-1 has o/old\n");
 	world_close(&w);
 }
