@@ -110,6 +110,25 @@ static int enter_parent(struct extract *x, const char *path, const char **ret_na
 
 /* ---- attributes ---- */
 
+/* The name by which calls that take no O_PATH descriptor reach its inode, a link's own too. */
+#define FD_PATH_MAX 32
+static const char *fd_path(int fd, char path[static FD_PATH_MAX])
+{
+	snprintf(path, FD_PATH_MAX, "/proc/self/fd/%d", fd);
+	return path;
+}
+
+static int set_xattr(int fd, const char *name, const void *value, size_t len)
+{
+	char path[FD_PATH_MAX];
+
+	if (fsetxattr(fd, name, value, len, 0) == 0)
+		return 0;
+	if (errno != EBADF)
+		return -errno;
+	return setxattr(fd_path(fd, path), name, value, len, 0) < 0 ? -errno : 0;
+}
+
 static int copy_xattr(struct extract *x, uint64_t ino, int fd, const char *name)
 {
 	ssize_t len = fs_getxattr(x->l->fs, ino, name, NULL, 0);
@@ -119,13 +138,20 @@ static int copy_xattr(struct extract *x, uint64_t ino, int fd, const char *name)
 		return len < 0 ? (int)len : -ENOMEM;
 	if (len > 0)
 		len = fs_getxattr(x->l->fs, ino, name, value, (size_t)len);
-	if (len < 0)
-		return (int)len;
-	return fsetxattr(fd, name, value, (size_t)len, 0) < 0 ? -errno : 0;
+	return len < 0 ? (int)len : set_xattr(fd, name, value, (size_t)len);
 }
 
-static int copy_xattrs(struct extract *x, uint64_t ino, int fd)
+/* As another than root, those that are his own to give; no file system has them of anything but files and directories. */
+static bool is_wanted(const struct extract *x, uint32_t mode, const char *name)
 {
+	bool user = strncmp(name, "user.", 5) == 0;
+
+	return user ? S_ISREG(mode) || S_ISDIR(mode) : x->root;
+}
+
+static int copy_xattrs(struct extract *x, const struct look_item *item, int fd)
+{
+	uint64_t ino = item->ino;
 	ssize_t len = fs_listxattr(x->l->fs, ino, NULL, 0);
 	CLEANUP(free) char *names = malloc(len > 0 ? (size_t)len : 1);
 	int r = 0;
@@ -135,13 +161,19 @@ static int copy_xattrs(struct extract *x, uint64_t ino, int fd)
 	if (names == NULL)
 		return -ENOMEM;
 	for (ssize_t at = 0; at < len; at += (ssize_t)strlen(names + at) + 1) {
-		bool wanted = x->root || strncmp(names + at, "user.", 5) == 0;
+		bool wanted = is_wanted(x, item->attr->mode, names + at);
 		int one = wanted ? copy_xattr(x, ino, fd, names + at) : 0;
 
 		if (r == 0)
 			r = one;
 	}
 	return len < 0 && len != -EOPNOTSUPP ? (int)len : r;
+}
+
+/* A set-id bit is meant for the owner in the image, nobody else. */
+static mode_t mode_of(const struct attr *a, bool owned)
+{
+	return a->mode & (owned ? 07777 : 01777);
 }
 
 /*
@@ -153,26 +185,50 @@ static int copy_attrs(struct extract *x, const struct look_item *item, int fd)
 	const struct attr *a = item->attr;
 	const struct timespec times[2] = {a->mtime, a->mtime};
 	bool owned = x->root && fchown(fd, a->uid, a->gid) == 0;
-	int r = x->root && !owned ? -errno : 0, r_xattrs = copy_xattrs(x, item->ino, fd);
+	int r = x->root && !owned ? -errno : 0, r_xattrs = copy_xattrs(x, item, fd);
 
 	if (r == 0)
 		r = r_xattrs;
-	/* A set-id bit is meant for the owner in the image, nobody else. */
-	if (fchmod(fd, a->mode & (owned ? 07777 : 01777)) < 0 && r == 0)
+	if (fchmod(fd, mode_of(a, owned)) < 0 && r == 0)
 		r = -errno;
 	if (futimens(fd, times) < 0 && r == 0)
 		r = -errno;
 	return r;
 }
 
-/* Of what cannot be opened without its being a device or a pipe for somebody: by name, which is new. */
-static int copy_attrs_at(struct extract *x, const struct attr *a, const char *name)
+/* Of a device or a pipe: FD is O_PATH. Mostly they were made with it. */
+static int set_mode_at(int fd, mode_t mode)
 {
-	const struct timespec times[2] = {a->mtime, a->mtime};
-	int r = 0;
+	char path[FD_PATH_MAX];
+	struct stat st;
+	int r = sys_fstat(fd, &st);
 
-	if (x->root && fchownat(x->parent, name, a->uid, a->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		r = -errno;
+	/* Somebody who may write in DEST put a link there: what it leads to is none of ours. */
+	if (r == 0 && S_ISLNK(st.st_mode))
+		r = -ELOOP;
+	if (r < 0 || (st.st_mode & 07777) == mode)
+		return r;
+	return chmod(fd_path(fd, path), mode) < 0 ? -errno : 0;
+}
+
+/* As copy_attrs(), of NAME, which cannot be opened without its being a device or a pipe for somebody. */
+static int copy_attrs_at(struct extract *x, const struct look_item *item, const char *name)
+{
+	const struct attr *a = item->attr;
+	const struct timespec times[2] = {a->mtime, a->mtime};
+	CLEANUP(fd) int fd = sys_open_in(x->parent, name, O_PATH, false);
+	bool owned;
+	int r, one;
+
+	if (fd < 0)
+		return fd;
+	owned = x->root && fchownat(fd, "", a->uid, a->gid, AT_EMPTY_PATH) == 0;
+	r = x->root && !owned ? -errno : 0;
+	one = copy_xattrs(x, item, fd);
+	r = r == 0 ? one : r;
+	/* A link has no mode of its own. */
+	one = S_ISLNK(a->mode) ? 0 : set_mode_at(fd, mode_of(a, owned));
+	r = r == 0 ? one : r;
 	if (utimensat(x->parent, name, times, AT_SYMLINK_NOFOLLOW) < 0 && r == 0)
 		r = -errno;
 	return r;
@@ -293,7 +349,7 @@ static int put_symlink(struct extract *x, const struct look_item *item, const ch
 	if (r < 0)
 		return r;
 	x->whole = true;
-	return copy_attrs_at(x, item->attr, name);
+	return copy_attrs_at(x, item, name);
 }
 
 static int put_node(struct extract *x, const struct look_item *item, const char *name)
@@ -304,7 +360,7 @@ static int put_node(struct extract *x, const struct look_item *item, const char 
 		    makedev(a->rdev_major, a->rdev_minor)) < 0)
 		return -errno;
 	x->whole = true;
-	return copy_attrs_at(x, a, name);
+	return copy_attrs_at(x, item, name);
 }
 
 static int put(struct extract *x, const struct look_item *item)

@@ -49,6 +49,12 @@ make_image() {
 	mknod one/dev/zero c 1 5
 	mknod one/dev/disk b 8 17
 	mkfifo one/dev/pipe
+	chown -h 5:6 one/dev/{pipe,disk} one/up
+	chmod 1644 one/dev/pipe
+	chmod 6660 one/dev/disk
+	setfattr -h -n trusted.of.link -v link one/up
+	setfattr -n trusted.of.device -v device one/dev/zero
+	setfattr -n security.of.pipe -v pipe one/dev/pipe
 	chown 12:34 one/etc/conf
 	chmod 4711 one/usr/bin/prog
 	chmod 1777 one/var
@@ -267,6 +273,10 @@ other_sources() {
 extracts() {
 	"$PLYFS" extract "oci:$I/img:t" / "$WORK/all"
 	/usr/bin/python3 "$HERE/_tree.py" --no-root "$T" "$WORK/all"
+	eq "$(cd "$WORK/all" && getfattr -hd -m 'of[.]' --absolute-names up dev/zero dev/pipe | grep =)" 'trusted.of.link="link"
+trusted.of.device="device"
+security.of.pipe="pipe"'
+	eq "$(stat -c '%a %u %g' "$WORK/all/dev/"{pipe,disk})" $'1644 5 6\n6660 5 6'
 	(($(stat -c %b "$WORK/all/var/sparse") < 100)) || fail "holes became blocks"
 	eq "$(getcap "$WORK/all/usr/bin/ping" | cut -d' ' -f2)" cap_net_admin,cap_net_raw=ep
 	mkdir "$WORK/parts"
