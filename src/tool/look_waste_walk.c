@@ -42,10 +42,12 @@ struct inode {
 	uint64_t ino;
 };
 
-/* Bytes of the layers below that another name of LAYER keeps: a hard link that goes there. */
-struct kept {
-	char *path; /* owned */
+/* A name of LAYER whose bytes the layers below have by another name: a hard link to a file there. */
+struct link {
+	char *path;   /* owned */
+	char *target; /* owned; that other name */
 	size_t layer;
+	bool shown;
 };
 
 /* A name of a file that is not the one it is called by. */
@@ -60,8 +62,8 @@ struct walk {
 	size_t n, cap;
 	struct table names;  /* struct name, of one directory */
 	struct table inodes; /* struct inode */
-	struct kept *kept;   /* owned */
-	size_t n_kept, cap_kept;
+	struct link *links;  /* owned */
+	size_t n_links, cap_links;
 	struct other_name *others; /* owned */
 	size_t n_others, cap_others;
 };
@@ -113,12 +115,14 @@ static void walk_done(struct walk *k)
 	table_done(&k->names);
 	table_each(&k->inodes, free_inode, NULL);
 	table_done(&k->inodes);
-	for (size_t i = 0; i < k->n_kept; i++)
-		free(k->kept[i].path);
+	for (size_t i = 0; i < k->n_links; i++) {
+		free(k->links[i].path);
+		free(k->links[i].target);
+	}
 	for (size_t i = 0; i < k->n_others; i++)
 		free(k->others[i].path);
 	free(k->others);
-	free(k->kept);
+	free(k->links);
 	free(k->stack);
 }
 DEFINE_CLEANUP(struct walk, walk, walk_done)
@@ -225,14 +229,23 @@ static int take_file(struct walk *k, const char *dir, struct name *name, const s
 	return r;
 }
 
-static int keep(struct walk *k, size_t layer, const char *redirect)
+/* The file at a name has its bytes where REDIRECT says. RET_MOVED: by another name. */
+static int take_link(struct walk *k, const char *dir, const char *name, struct link link,
+		     const char *redirect, bool *ret_moved)
 {
-	int r = grow(&k->kept, k->n_kept, &k->cap_kept, sizeof(*k->kept));
-	char *path = r == 0 ? strdup(redirect + (*redirect == '/')) : NULL;
+	int r = grow(&k->links, k->n_links, &k->cap_links, sizeof(*k->links));
+	bool absolute = *redirect == '/';
 
-	if (path == NULL)
+	if (r < 0)
+		return r;
+	if (asprintf(&link.path, "%s%s", dir, name) < 0)
 		return -ENOMEM;
-	k->kept[k->n_kept++] = (struct kept){path, layer};
+	if (asprintf(&link.target, "%s%s", absolute ? "" : dir, redirect + absolute) < 0) {
+		free(link.path);
+		return -ENOMEM;
+	}
+	*ret_moved = strcmp(link.path, link.target) != 0;
+	k->links[k->n_links++] = link;
 	return 0;
 }
 
@@ -294,17 +307,21 @@ static int take_other(struct walk *k, const char *dir, const struct part *part, 
 		.size = e->attr.size,
 		.above = name->file,
 	};
-	bool elsewhere = (e->flags & LAYER_METACOPY) != 0;
+	bool elsewhere = (e->flags & LAYER_METACOPY) != 0, moved = false;
 	int r = 0;
 
 	is_hidden(part, name, &file.why, &file.by);
-	if (elsewhere && file.why == WASTE_SHOWN && e->redirect != NULL)
-		r = keep(k, part->layer, e->redirect);
+	if (elsewhere && e->redirect != NULL) {
+		struct link link = {.layer = part->layer, .shown = file.why == WASTE_SHOWN};
+
+		r = take_link(k, dir, name->text, link, e->redirect, &moved);
+	}
 	if (r == 0 && S_ISREG(e->attr.mode) && !elsewhere && e->attr.size > 0)
 		r = take_file(k, dir, name, &e->attr, &file);
 	else
 		name->file = WASTE_NONE;
-	if (!elsewhere)
+	/* What the layers below have by this name is not what is shown by it. */
+	if (!elsewhere || moved)
 		close_name(name, WASTE_REPLACED, part->layer);
 	return r;
 }
@@ -436,58 +453,87 @@ static int push_roots(struct walk *k)
 
 /* ---- what hard links keep ---- */
 
-/* Where a file is found by any of its names. */
+/* What LAYER has at PATH: a file by any of its names, or a link. */
 struct place {
 	struct table_node node;
 	const char *path;
-	struct waste_file *file;
+	size_t layer;
+	struct waste_file *file; /* NULL: a link */
+	const struct link *link;
 };
 
-/* The topmost file below KEPT's layer that has its path. */
-static void show_kept(const struct table *places, const struct kept *kept)
+/* The topmost one below LAYER at PATH, or NULL. */
+static const struct place *find_place(const struct table *places, const char *path, size_t layer)
 {
-	uint64_t hash = hash64(kept->path, strlen(kept->path), 0);
-	struct waste_file *best = NULL;
+	const struct place *best = NULL;
+	uint64_t hash = hash64(path, strlen(path), 0);
 
 	for (struct table_node *n = table_first(places, hash); n != NULL; n = table_next(n)) {
 		const struct place *p = table_entry(n, struct place, node);
 
-		if (p->file->layer > kept->layer && strcmp(p->path, kept->path) == 0 &&
-		    (best == NULL || p->file->layer < best->layer))
-			best = p->file;
+		if (p->layer > layer && strcmp(p->path, path) == 0 &&
+		    (best == NULL || p->layer < best->layer))
+			best = p;
 	}
-	if (best != NULL)
-		best->why = WASTE_SHOWN;
+	return best;
 }
 
-static void add_place(struct table *places, struct place *place, const char *path,
-		      struct waste_file *file)
+/* Each step leads to a lower layer. */
+static void show_target(const struct table *places, const struct link *link)
 {
-	place->path = path;
-	place->file = file;
-	table_add(places, &place->node, hash64(path, strlen(path), 0));
+	const struct place *p = NULL;
+
+	for (; link != NULL; link = p != NULL ? p->link : NULL)
+		p = find_place(places, link->target, link->layer);
+	if (p != NULL)
+		p->file->why = WASTE_SHOWN;
 }
 
-static int show_all_kept(struct walk *k)
+static void add_place(struct table *places, struct place *place, const struct place *is)
 {
-	struct waste_file *files = k->w->files;
-	size_t n = k->w->n;
+	*place = *is;
+	table_add(places, &place->node, hash64(place->path, strlen(place->path), 0));
+}
+
+static void add_places(struct walk *k, struct table *places, struct place *all)
+{
+	for (size_t i = 0; i < k->w->n; i++) {
+		struct waste_file *f = &k->w->files[i];
+
+		add_place(places, all++,
+			  &(struct place){.path = f->path, .layer = f->layer, .file = f});
+	}
+	for (size_t i = 0; i < k->n_others; i++) {
+		struct waste_file *f = &k->w->files[k->others[i].file];
+
+		add_place(places, all++,
+			  &(struct place){.path = k->others[i].path, .layer = f->layer, .file = f});
+	}
+	for (size_t i = 0; i < k->n_links; i++) {
+		const struct link *l = &k->links[i];
+
+		add_place(places, all++,
+			  &(struct place){.path = l->path, .layer = l->layer, .link = l});
+	}
+}
+
+/* Bytes are shown by the names of links to them, too. */
+static int show_targets(struct walk *k)
+{
 	CLEANUP(free) struct place *all = NULL;
 	struct table places = {0};
 	int r;
 
-	if (k->n_kept == 0)
+	if (k->n_links == 0)
 		return 0;
-	all = calloc(n + k->n_others + 1, sizeof(*all));
+	all = calloc(k->w->n + k->n_others + k->n_links, sizeof(*all));
 	r = all != NULL ? table_init(&places) : -ENOMEM;
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < n; i++)
-		add_place(&places, &all[i], files[i].path, &files[i]);
-	for (size_t i = 0; i < k->n_others; i++)
-		add_place(&places, &all[n + i], k->others[i].path, &files[k->others[i].file]);
-	for (size_t i = 0; i < k->n_kept; i++)
-		show_kept(&places, &k->kept[i]);
+	add_places(k, &places, all);
+	for (size_t i = 0; i < k->n_links; i++)
+		if (k->links[i].shown)
+			show_target(&places, &k->links[i]);
 	table_done(&places);
 	return 0;
 }
@@ -521,7 +567,7 @@ int waste_walk(struct waste *w)
 		pending_done(&k, &p);
 	}
 	if (r == 0)
-		r = show_all_kept(&k);
+		r = show_targets(&k);
 	if (r == 0)
 		sum_up(w);
 	return r;

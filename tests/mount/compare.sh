@@ -288,6 +288,9 @@ make_waste() {
 	head -c 1234 /dev/urandom >1/keep/old
 	head -c 4321 /dev/urandom >1/keep/one
 	ln 1/keep/one 1/keep/two
+	# What it replaces is hidden, and kept by no link to the link.
+	head -c 2345 /dev/urandom >1/keep/new
+	head -c 3456 /dev/urandom >1/keep/last
 	umoci init --layout "$I/waste"
 	umoci new --image "$I/waste:t"
 	for n in 1 2 3; do tar -C $n -cf $n.tar .; done
@@ -298,7 +301,10 @@ with tarfile.open("2.tar", "a") as tar:
     tar.addfile(tarfile.TarInfo("./keep/.wh.old"))
     # Of two names the one that is not the first.
     m.name, m.linkname = "./keep/three", "./keep/two"; tar.addfile(m)
-    for name in "one", "two": tar.addfile(tarfile.TarInfo("./keep/.wh." + name))'
+    for name in "one", "two": tar.addfile(tarfile.TarInfo("./keep/.wh." + name))
+with tarfile.open("3.tar", "a") as tar:
+    m.name, m.linkname = "./keep/last", "./keep/new"; tar.addfile(m)
+    tar.addfile(tarfile.TarInfo("./keep/.wh.new"))'
 	for n in 1 2 3; do umoci raw add-layer --image "$I/waste:t" --history.created_by "STEP $n" $n.tar; done
 	cd "$WORK"
 }

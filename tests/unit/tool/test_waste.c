@@ -203,3 +203,39 @@ Test(waste, contents_of_several_files)
 	put("1/empty2", "");
 	hides(&w, "same: a = c = x/b\ngone 1 deleted 3\n", 5, 32);
 }
+
+/* The layers TOP and what is below it; TOP is an upper, in which FROM is moved to where TO was. */
+static void move_in_upper(const char *top, const char *from, const char *to)
+{
+	const struct fs_caller who = {0};
+	CLEANUP(err) struct err err = {0};
+	struct fs_options o;
+	struct fs *fs = NULL;
+
+	fs_options_init(&o);
+	o.upper = strdup(top);
+	o.n_lower = (size_t)(*top - '1');
+	o.lower = calloc(o.n_lower, sizeof(*o.lower));
+	for (size_t i = 0; i < o.n_lower; i++)
+		o.lower[i] = strdup(&"2\0001"[2 * (i + 2 - o.n_lower)]);
+	cr_assert_eq(fs_open(&o, &fs, &err), 0, "%s", err_text(&err));
+	cr_assert_eq(fs_rename(fs, &who, FS_ROOT_INO, from, FS_ROOT_INO, to, 0), 0);
+	fs_close(fs);
+	fs_options_done(&o);
+}
+
+/* What replaces a file has its bytes in a layer below: those are shown, and the file's own are not. */
+Test(waste, replaced_by_a_lower_file)
+{
+	struct world w;
+
+	begin(&w);
+	put("1/c", "1");
+	put("1/d", "12");
+	put("1/e", "123");
+	put("1/same", "1234");
+	move_in_upper("2", "c", "d");
+	/* What is at its name in the lowest layer is not what it stands for. */
+	move_in_upper("3", "d", "e");
+	hides(&w, "d 1 replaced 2\ne 1 replaced 3\n", 5, 10);
+}
