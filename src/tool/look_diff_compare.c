@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "layer/layer.h"
 #include "tool/look_diff_private.h"
+#include "tool/look_private.h"
 #include "tool/progress.h"
 
 #define CHUNK ((size_t)256 << 10)
@@ -95,38 +96,51 @@ static int compare_links(struct differ *d, const struct diff_pair *p, struct dif
 
 /* ---- content ---- */
 
-/* SIZE bytes unless the file ends. */
-static ssize_t read_piece(struct layer_file *f, char *bytes, size_t size, off_t off)
+/* At OFF, of SIZE bytes, for one that is in a range of A or B. Up to where both ranges end, if that is near. */
+static size_t piece_size(uint64_t off, const struct look_range *a, const struct look_range *b)
 {
-	size_t done = 0;
-	ssize_t n = 1;
+	uint64_t end_a = a->data <= off ? a->hole : off, end_b = b->data <= off ? b->hole : off;
+	uint64_t end = end_a > end_b ? end_a : end_b;
 
-	while (done < size && n > 0) {
-		n = layer_file_read(f, bytes + done, size - done, off + (off_t)done);
-		if (n < 0)
-			return n;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
+	return end - off < CHUNK ? (size_t)(end - off) : CHUNK;
 }
 
-/* 1: the same, 0: not, -errno. */
+/* The bytes at OFF: how many are the same, at least one; 0: they are not; -errno. */
+static ssize_t compare_piece(struct differ *d, struct layer_file *a, struct layer_file *b,
+			     uint64_t off, size_t size)
+{
+	ssize_t n = look_read_piece(a, d->bytes[0], size, off), m;
+
+	if (n < 0)
+		return n;
+	m = look_read_piece(b, d->bytes[1], size, off);
+	if (m < 0)
+		return m;
+	if (n != m || memcmp(d->bytes[0], d->bytes[1], (size_t)n) != 0)
+		return 0;
+	/* Both are shorter than they said. */
+	return n > 0 ? n : -EIO;
+}
+
+/* 1: the same, 0: not, -errno. What is a hole in both is not read. */
 static int same_bytes(struct differ *d, struct layer_file *a, struct layer_file *b, uint64_t size)
 {
-	for (uint64_t off = 0; off < size;) {
-		ssize_t n = read_piece(a, d->bytes[0], CHUNK, (off_t)off), m;
+	struct look_range of_a = {0}, of_b = {0};
+	ssize_t n;
 
-		if (n < 0)
+	for (uint64_t off = 0; off < size; off += (uint64_t)n) {
+		uint64_t next;
+		int r = look_range_at(a, off, size, &of_a);
+
+		if (r == 0)
+			r = look_range_at(b, off, size, &of_b);
+		if (r < 0)
+			return r;
+		next = of_a.data < of_b.data ? of_a.data : of_b.data;
+		n = next > off ? (ssize_t)(next - off)
+			       : compare_piece(d, a, b, off, piece_size(off, &of_a, &of_b));
+		if (n <= 0)
 			return (int)n;
-		m = read_piece(b, d->bytes[1], CHUNK, (off_t)off);
-		if (m < 0)
-			return (int)m;
-		if (n != m || memcmp(d->bytes[0], d->bytes[1], (size_t)n) != 0)
-			return 0;
-		/* Both are shorter than they said. */
-		if (n == 0)
-			return -EIO;
-		off += (uint64_t)n;
 		d->compared += (uint64_t)n;
 		progress_line_show(NULL, "comparing", d->compared, 0);
 	}

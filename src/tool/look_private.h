@@ -4,6 +4,7 @@
 #define PLYFS_TOOL_LOOK_PRIVATE_H
 
 #include "base/cleanup.h"
+#include "layer/layer.h"
 #include "tool/look.h"
 
 /* ---- look_path.c: where a path leads ---- */
@@ -80,6 +81,20 @@ int look_json(struct look *l, const char *path, uint64_t ino, const struct attr 
 void look_json_attr(struct json_out *j, const struct attr *a, const char *target);
 /* The whole object. What of it cannot be read gets a line. */
 void look_put_json(struct look *l, const struct look_item *item);
+
+/* ---- look_holes.c: reading without holes ---- */
+
+/* Bytes from `data` up to `hole`, which may be anything; what is between such ranges is zeros. */
+struct look_range {
+	uint64_t data, hole;
+};
+/*
+ * The range of F, a file of SIZE bytes, that ends behind OFF (< SIZE), if RANGE, zeroed at first and then of a lower OFF,
+ * is not that one. At the end there is none, { SIZE, SIZE }. -EIO: the file is shorter.
+ */
+int look_range_at(struct layer_file *f, uint64_t off, uint64_t size, struct look_range *range);
+/* SIZE bytes unless the file ends. */
+ssize_t look_read_piece(struct layer_file *f, char *bytes, size_t size, uint64_t off);
 
 /* ---- look_layers.c: which layers have a path ---- */
 

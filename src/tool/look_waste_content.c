@@ -8,6 +8,7 @@
 #include "tool/progress.h"
 
 #define CHUNK ((size_t)1 << 20)
+#define BLOCK ((size_t)4096)
 
 /* ---- reading ---- */
 
@@ -43,24 +44,75 @@ struct reading {
 	uint64_t done, total;
 };
 
+/*
+ * The hash of a content does not tell whether zeros are a hole: before each block that has another byte it has how many
+ * zeros there are, in blocks of them, since the one before that, and so at the end.
+ */
+struct content {
+	struct hash128_stream hash;
+	uint64_t zeros;
+};
+
+static void add_zeros(struct content *c)
+{
+	hash128_add(&c->hash, &c->zeros, sizeof(c->zeros));
+	c->zeros = 0;
+}
+
+/* LEN is a number of blocks, except at the end of the file. */
+static void add_bytes(struct content *c, const char *bytes, size_t len)
+{
+	for (size_t n; len > 0; bytes += n, len -= n) {
+		n = len < BLOCK ? len : BLOCK;
+		if (bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0) {
+			c->zeros += n;
+			continue;
+		}
+		add_zeros(c);
+		hash128_add(&c->hash, bytes, n);
+	}
+}
+
+static int read_range(struct reading *g, struct layer_file *file, uint64_t off, uint64_t end,
+		      struct content *c)
+{
+	while (off < end) {
+		size_t want = end - off < CHUNK ? (size_t)(end - off) : CHUNK;
+		ssize_t n = look_read_piece(file, g->bytes, want, off);
+
+		if (n < 0 || (size_t)n < want)
+			return n < 0 ? (int)n : -EIO;
+		add_bytes(c, g->bytes, want);
+		off += want;
+		progress_line_show(NULL, "comparing files", g->done + off, g->total);
+	}
+	return 0;
+}
+
+/* Whole blocks of holes are not read. */
 static int read_file(struct reading *g, struct waste_file *f)
 {
 	CLEANUP(layer_file) struct layer_file *file = NULL;
-	struct hash128_stream hash;
-	uint64_t off = 0;
+	struct look_range range = {0};
+	struct content c = {0};
+	uint64_t off = 0, end;
 	int r = open_in(stack_layer(g->w->stack, f->layer), f->path, &file);
 
-	hash128_begin(&hash);
-	while (r == 0 && off < f->size) {
-		ssize_t n = layer_file_read(file, g->bytes, CHUNK, (off_t)off);
+	hash128_begin(&c.hash);
+	for (; r == 0 && off < f->size; off = end) {
+		uint64_t data;
 
-		if (n <= 0)
-			return n < 0 ? (int)n : -EIO;
-		hash128_add(&hash, g->bytes, (size_t)n);
-		off += (uint64_t)n;
-		progress_line_show(NULL, "comparing files", g->done + off, g->total);
+		r = look_range_at(file, off, f->size, &range);
+		if (r < 0)
+			break;
+		data = range.data < f->size ? range.data - range.data % BLOCK : f->size;
+		end = range.hole + (BLOCK - range.hole % BLOCK) % BLOCK;
+		end = end < f->size ? end : f->size;
+		c.zeros += data - off;
+		r = read_range(g, file, data, end, &c);
 	}
-	f->hash = hash128_end(&hash);
+	add_zeros(&c);
+	f->hash = hash128_end(&c.hash);
 	f->known = r == 0;
 	return r;
 }

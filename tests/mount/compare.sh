@@ -341,6 +341,38 @@ waste_for_people() {
 	refused 16 'one image at a time' waste "$I/img" "$I/img"
 }
 
+# --- holes ------------------------------------------------------------------------------
+
+# exbibyte TAR MEMBER=TEXT…: members of 1 EiB that are a hole but for TEXT, in the middle; TAR has 2 KiB of each.
+exbibyte() {
+	/usr/bin/python3 - "$@" <<-'END'
+		import io, sys, tarfile
+		with tarfile.open(sys.argv[1], "w", format=tarfile.PAX_FORMAT) as tar:
+		    for arg in sys.argv[2:]:
+		        name, text = arg.split("=")
+		        sparse = f"1\n{1 << 59}\n{len(text)}\n".encode().ljust(512, b"\0") + text.encode()
+		        m = tarfile.TarInfo("GNUSparseFile.0/" + name)
+		        m.size = len(sparse)
+		        m.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": name,
+		                         "GNU.sparse.realsize": str(1 << 60)}
+		        tar.addfile(m, io.BytesIO(sparse))
+	END
+}
+
+# Whoever reads them is at it for years, and never ends.
+holes_are_not_read() {
+	exbibyte "$I/holes1.tar" one=text two=text other=tex.
+	exbibyte "$I/holes2.tar" before=1 one=text two=texT other=tex.
+	gives 0 waste --json -n 0 "$I/holes1.tar"
+	/usr/bin/python3 -c '
+import json, sys
+document = json.load(sys.stdin)
+assert document["duplicate"] == 1 << 60, document
+assert [[f["path"] for f in d["files"]] for d in document["duplicates"]] == [["/one", "/two"]], document' <"$WORK/out"
+	gives 1 diff "$I/holes1.tar" "$I/holes2.tar"
+	eq "$(cat "$WORK/out")" $'A /before\nM /two  content'
+}
+
 make_image >"$WORK/make.log" 2>&1 || { cat "$WORK/make.log" >&2; exit 2; }
 make_rebuilt >"$WORK/make.log" 2>&1 || { cat "$WORK/make.log" >&2; exit 2; }
 make_waste >"$WORK/make.log" 2>&1 || { cat "$WORK/make.log" >&2; exit 2; }
@@ -355,4 +387,5 @@ run_test "diff says what it cannot compare" diff_refuses
 run_test "a user compares images" diff_as_user
 run_test "waste finds what is hidden, copied and there twice" waste_of_an_image
 run_test "waste has tables for people" waste_for_people
+run_test "neither diff nor waste reads holes" holes_are_not_read
 finish

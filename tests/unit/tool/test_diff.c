@@ -213,6 +213,38 @@ Test(diff, long_files)
 	end(&w);
 }
 
+/* A file of SIZE bytes that are zeros and a hole but for TEXT at AT. */
+static void put_sparse(const char *path, off_t size, off_t at, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT, 0644);
+
+	cr_assert(fd >= 0, "%s: %m", path);
+	cr_assert_eq(ftruncate(fd, size), 0);
+	cr_assert_eq(pwrite(fd, text, strlen(text), at), (ssize_t)strlen(text));
+	close(fd);
+}
+
+/* Where one has a hole the other may have anything. */
+Test(diff, holes)
+{
+	const off_t size = (4 << 20) + 100;
+	struct world w;
+
+	begin(&w);
+	for (int i = 0; i < 2; i++) {
+		put_sparse(i == 0 ? "a/same" : "b/same", size, 3 << 20, "text");
+		put_sparse(i == 0 ? "a/moved" : "b/moved", size, (2 + i) << 20, "text");
+		put_sparse(i == 0 ? "a/end" : "b/end", size, size - 4, i == 0 ? "text" : "tex.");
+		put_sparse(i == 0 ? "a/begin" : "b/begin", size, 0, i == 0 ? "text" : ".ext");
+		put_sparse(i == 0 ? "a/only" : "b/only", size, 1 << 20, i == 0 ? "" : "text");
+		put_sparse(i == 0 ? "a/nothing" : "b/nothing", size, 0, "");
+	}
+	open_both(&w);
+	says(&w, (struct look_diff){0}, "/",
+	     "M /begin  content\nM /end  content\nM /moved  content\nM /only  content\n");
+	end(&w);
+}
+
 Test(diff, nothing_and_everything)
 {
 	struct world w;

@@ -74,7 +74,10 @@ static void hides(struct world *w, const char *wanted, uint64_t hidden, uint64_t
 	cr_assert_eq(waste.hidden, hidden, "%ju", (uintmax_t)waste.hidden);
 	for (size_t i = 0; i < waste.n_groups; i++)
 		for (size_t k = 0; k < waste.groups[i].n; k++)
-			buf_printf(&text, "%s%s", k > 0 ? " = " : "same: ",
+			buf_printf(&text, "%s%s",
+				   k > 0   ? " = "
+				   : i > 0 ? "\nsame: "
+					   : "same: ",
 				   waste.files[waste.order[waste.groups[i].first + k]].path);
 	if (text.len > 0)
 		buf_put_str(&text, "\n");
@@ -238,4 +241,44 @@ Test(waste, replaced_by_a_lower_file)
 	/* What is at its name in the lowest layer is not what it stands for. */
 	move_in_upper("3", "d", "e");
 	hides(&w, "d 1 replaced 2\ne 1 replaced 3\n", 5, 10);
+}
+
+/* Of SIZE bytes, all zeros but the last of TEXT, which ends at END; zeros are written or a hole. */
+static void put_zeros(const char *path, size_t size, size_t end, const char *text, bool hole)
+{
+	static const char zeros[4096];
+	size_t len = strlen(text);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+	cr_assert(fd >= 0, "%s: %m", path);
+	for (size_t off = 0; !hole && off < size; off += sizeof(zeros)) {
+		size_t n = size - off < sizeof(zeros) ? size - off : sizeof(zeros);
+
+		cr_assert_eq(pwrite(fd, zeros, n, (off_t)off), (ssize_t)n);
+	}
+	cr_assert_eq(ftruncate(fd, (off_t)size), 0);
+	cr_assert_eq(pwrite(fd, text, len, (off_t)(end - len)), (ssize_t)len);
+	close(fd);
+}
+
+Test(waste, holes_are_zeros)
+{
+	const size_t size = (3 << 20) + 5;
+	struct world w;
+
+	begin(&w);
+	put_zeros("1/hole", size, 2 << 20, "x", true);
+	put_zeros("2/zeros", size, 2 << 20, "x", false);
+	put_zeros("1/next", size, (2 << 20) + 1, "x", true);
+	put_zeros("1/next_block", size, (2 << 20) + 4096, "x", true);
+	put_zeros("1/over", size + 1, (2 << 20) + 3, "abcdef", true);
+	put_zeros("1/over_zeros", size + 1, (2 << 20) + 3, "abcdef", false);
+	put_zeros("1/nothing", size + 2, 0, "", true);
+	put_zeros("1/nothing_zeros", size + 2, 0, "", false);
+	put_zeros("1/end", size + 3, size + 3, "end", true);
+	put_zeros("1/end_zeros", size + 3, size + 3, "end", false);
+	hides(&w,
+	      "same: end = end_zeros\nsame: nothing = nothing_zeros\nsame: over = over_zeros\n"
+	      "same: hole = zeros\n",
+	      0, 10 * size + 2 * (1 + 2 + 3));
 }
