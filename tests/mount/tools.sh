@@ -273,7 +273,7 @@ other_sources() {
 extracts() {
 	"$PLYFS" extract "oci:$I/img:t" / "$WORK/all"
 	/usr/bin/python3 "$HERE/_tree.py" --no-root "$T" "$WORK/all"
-	eq "$(cd "$WORK/all" && getfattr -hd -m 'of[.]' --absolute-names up dev/zero dev/pipe | grep =)" 'trusted.of.link="link"
+	eq "$(cd "$WORK/all" && getfattr -hd -m 'of[.]' --absolute-names up dev/zero dev/pipe | grep "=")" 'trusted.of.link="link"
 trusted.of.device="device"
 security.of.pipe="pipe"'
 	eq "$(stat -c '%a %u %g' "$WORK/all/dev/"{pipe,disk})" $'1644 5 6\n6660 5 6'
