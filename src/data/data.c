@@ -140,8 +140,7 @@ int data_attr(struct data *d, const struct inode_rec *rec, struct attr *a)
 	a->size = (uint64_t)st.st_size;
 	a->blocks = rec->where == BYTES_FILE ? (uint64_t)st.st_blocks : chunks_blocks(rec, &st);
 	mtime = st.st_mtim;
-	if (d->coarse)
-		times_refine(rec, &mtime);
+	times_refine(rec, d->coarse, &mtime);
 	(void)kept_find(d, rec->attr.ino, &mtime);
 	a->ctime = ctime_of(rec, &mtime);
 	a->mtime = mtime;
@@ -169,9 +168,9 @@ int data_set_own_mtime(struct data *d, const struct inode_rec *rec, const struct
 {
 	struct timespec shown = ctime_of(rec, mtime);
 
-	/* Where times are rounded the record keeps them whole. */
-	if ((rec->where != BYTES_FILE && rec->where != BYTES_CHUNKS) || d->coarse ||
-	    timespec_cmp(&shown, ctime) != 0)
+	/* A time that the file may not keep whole the record keeps. */
+	if ((rec->where != BYTES_FILE && rec->where != BYTES_CHUNKS) ||
+	    times_need_record(d, mtime) || timespec_cmp(&shown, ctime) != 0)
 		return 1;
 	return data_set_mtime(d, rec, mtime);
 }

@@ -25,10 +25,10 @@ int datafile_missing(uint64_t ino, int r)
 
 int datafile_set_mtime(struct data *d, struct fdref *ref, const struct timespec *mtime)
 {
-	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, *mtime};
+	int r = times_set(ref->fd, mtime);
 
-	if (futimens(ref->fd, times) < 0)
-		return -errno;
+	if (r < 0)
+		return r;
 	sums_note(d, ref);
 	unsynced_written(d, ref);
 	return 0;

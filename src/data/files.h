@@ -9,6 +9,8 @@
 #include "data/path.h"
 
 struct data;
+struct inode_rec;
+struct timespec;
 
 /*
  * Calls EACH for every data file that there is, by the number in its name, in no order. Names that are not
@@ -32,6 +34,9 @@ int data_names_find(struct data_names *n, uint64_t ino);
 int data_names_make(struct data_names *n, uint64_t ino);
 /* Waits for the disk, for all that were found or made. */
 int data_names_sync(const struct data_names *n);
+
+/* MTIME is that of REC's data file: makes it what was set, where the file system could not keep that. */
+void data_file_mtime(const struct inode_rec *rec, struct timespec *mtime);
 
 /*
  * Removes the data file of an inode that has none by its record, at once: no record that a power cut

@@ -93,8 +93,7 @@ void kept_before_change(struct data *d, const struct inode_rec *rec, struct fdre
 	if (kept_find(d, ref->ino, &mtime) || fstat(ref->fd, &st) < 0)
 		return;
 	mtime = st.st_mtim;
-	if (d->coarse)
-		times_refine(rec, &mtime);
+	times_refine(rec, d->coarse, &mtime);
 	add(&d->kept, ref->ino, &mtime);
 }
 

@@ -40,7 +40,7 @@ struct data {
 
 /* R of a look at a data file that a record says is there: where there is none, or no file, a log line and -EIO. */
 int datafile_missing(uint64_t ino, int r);
-/* Gives the data file itself an mtime. 0 or -errno. */
+/* Gives the data file itself an mtime, as times_set() does. 0 or -errno. */
 int datafile_set_mtime(struct data *d, struct fdref *ref, const struct timespec *mtime);
 /* As fdcache_get() of a file that REC says is there: a missing one is -EIO and a log line. */
 int datafile_get(struct data *d, uint64_t ino, struct fdref **ret_ref);
@@ -67,11 +67,19 @@ int datafile_write(struct data *d, struct fdref *ref, const void *bytes, size_t 
  * it out on the directory unless READ_ONLY.
  */
 bool times_are_coarse(int dirfd, bool read_only);
+/* Must the record be told MTIME, since the data file cannot keep it for certain? */
+bool times_need_record(const struct data *d, const struct timespec *mtime);
 /*
- * A data file's mtime on such a file system: whenever one is set the record is told, too, so what
- * the record says is meant as long as the file's may be a rounded copy of it.
+ * Gives the data file FD an mtime; where its file system cannot keep that century, one that stands for "as the record
+ * says". 0 or -errno.
  */
-void times_refine(const struct inode_rec *rec, struct timespec *mtime);
+int times_set(int fd, const struct timespec *mtime);
+/*
+ * MTIME is a data file's: makes it what was set. Whenever a time is set that the file may not keep the record is told, too,
+ * so what the record says is meant when the file's is that of times_set(), and, where times are COARSE, as long as the file's
+ * may be a rounded copy of it.
+ */
+void times_refine(const struct inode_rec *rec, bool coarse, struct timespec *mtime);
 
 /*
  * copy.c: LEN bytes of SRC from OFF on, to TO at TO_OFF. What is a hole in SRC becomes one in TO,

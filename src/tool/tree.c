@@ -13,6 +13,7 @@
 
 #include "base/sys.h"
 #include "data/data.h"
+#include "data/files.h"
 
 #define PIECE 1024
 
@@ -117,6 +118,7 @@ static int copy_data(struct writer *w, int fd, const struct inode_rec *rec)
 	w->counts->bytes += (uint64_t)st.st_size;
 	times[0] = rec->attr.atime;
 	times[1] = st.st_mtim;
+	data_file_mtime(rec, &times[1]);
 	(void)!futimens(fd, times);
 	return 0;
 }

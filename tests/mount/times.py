@@ -83,6 +83,13 @@ def change(directory):
         os.chmod(path_of, 0o600)
         os.utime(write("times"), (1, 2))
         os.utime(write("future"), (1, 2**32))
+        # Centuries that ext4 and XFS cannot keep.
+        os.utime(write("far-future"), (1, 2**40))
+        os.utime(write("far-past"), (1, -(2**33)))
+        path_of = write("far-past-written")
+        os.utime(path_of, (1, -(2**33)))
+        with open(path_of, "ab") as f:
+            f.write(b"z")
         os.setxattr(write("xattr"), "user.a", b"1")
         with open(write("mapped"), "r+b") as f:
             with mmap.mmap(f.fileno(), size) as m:

@@ -87,6 +87,56 @@ Test(data, attributes_of_a_data_file)
 	close_with_file(&s, &f);
 }
 
+/* Whatever the file system of the data files can keep: no answer may change by itself. */
+Test(data, times_of_any_century)
+{
+	static const int64_t seconds[] = {-(1LL << 33),	   -1,	     1LL << 30, (1LL << 31) + 5,
+					  (1LL << 34) + 5, 1LL << 40};
+	static const uint8_t bytes[20000];
+	struct fixture s;
+	struct file f;
+
+	open_with_file(&s, &f);
+	cr_assert_eq(file_write(&f, bytes, sizeof(bytes), 0), 0);
+	for (size_t i = 0; i < sizeof(seconds) / sizeof(*seconds); i++) {
+		struct timespec t = {seconds[i], 0}, now;
+		struct attr a = {0};
+
+		/* As whoever sets one does. */
+		f.rec.attr.mtime = t;
+		cr_assert_eq(data_set_mtime(s.data, &f.rec, &t), 0);
+		cr_assert_eq(data_attr(s.data, &f.rec, &a), 0);
+		cr_assert_eq(timespec_cmp(&a.mtime, &t), 0, "%ld", (long)t.tv_sec);
+		cr_assert_eq(timespec_cmp(&a.ctime, &f.rec.attr.ctime), 0);
+		fixture_reopen(&s);
+		cr_assert_eq(data_attr(s.data, &f.rec, &a), 0);
+		cr_assert_eq(timespec_cmp(&a.mtime, &t), 0, "%ld, reopened", (long)t.tv_sec);
+		/* The first write moves it, as ever. */
+		clock_gettime(CLOCK_REALTIME, &now);
+		cr_assert_eq(file_write(&f, "x", 1, 0), 0);
+		cr_assert_eq(data_attr(s.data, &f.rec, &a), 0);
+		cr_assert_geq(a.mtime.tv_sec, now.tv_sec - 2);
+		cr_assert_leq(a.mtime.tv_sec, now.tv_sec + 60);
+	}
+	close_with_file(&s, &f);
+}
+
+/* Only the record can keep it, so the record must be told. */
+Test(data, a_time_of_another_century_needs_the_record)
+{
+	static const uint8_t bytes[20000];
+	struct timespec far = {1LL << 40, 0}, near = {1LL << 30, 5};
+	struct fixture s;
+	struct file f;
+
+	open_with_file(&s, &f);
+	cr_assert_eq(file_write(&f, bytes, sizeof(bytes), 0), 0);
+	f.rec.attr.ctime = (struct timespec){5, 6};
+	cr_assert_eq(data_set_own_mtime(s.data, &f.rec, &near, &near), 0);
+	cr_assert_eq(data_set_own_mtime(s.data, &f.rec, &far, &far), 1);
+	close_with_file(&s, &f);
+}
+
 Test(data, arguments)
 {
 	CLEANUP(batch) struct batch b = {0};
