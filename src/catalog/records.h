@@ -38,6 +38,9 @@ enum inode_flags {
 	INODE_HAS_CAPS = 1 << 2,   /* has security.capability (may be stale-true) */
 	INODE_OTHER_LAYERS =
 		1 << 3, /* made over other lower layers: its number says nothing of theirs */
+	INODE_LOST_NAME =
+		1
+		<< 4, /* of a lower file; has lost a name: the count may be of names that nobody sees */
 };
 
 /*

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "data/files.h"
 #include "fs/bytes.h"
+#include "fs/nameless.h"
 
 int bytes_source(struct fs *fs, const struct inode *inode, const struct inode_rec *rec,
 		 struct lower_held *ret_held, struct data_source *ret_source,
@@ -128,7 +129,10 @@ static int run(struct change *ch, struct inode *inode, const struct byte_op *op,
 	r = change_rec(ch, inode, ret_rec);
 	if (r == 0)
 		move_place(&copy, *ret_rec);
-	else
+	/* Of a deleted file, perhaps, that is still in use. */
+	if (r == 0 && ch->moved && ((*ret_rec)->flags & INODE_LOST_NAME))
+		nameless_note(ch, *ret_rec);
+	if (r < 0)
 		bytes_abandon(ch);
 	return r;
 }

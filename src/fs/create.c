@@ -7,6 +7,7 @@
 #include "attr/acl.h"
 #include "fs/bytes.h"
 #include "fs/create.h"
+#include "fs/nameless.h"
 
 /* -EEXIST when DIR shows NAME. */
 static int check_free(struct fs *fs, struct inode *dir, const char *name)
@@ -238,6 +239,7 @@ static int link_rec(struct change *ch, struct inode *inode, struct inode_rec **r
 		batch_del_orphan(&ch->batch, rec->attr.ino);
 	rec->attr.nlink++;
 	rec->attr.ctime = ch->now;
+	nameless_moved(ch, rec);
 	*ret_rec = rec;
 	return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "fs/nameless.h"
 #include "fs/open.h"
 #include "layer/backends.h"
 
@@ -172,6 +173,7 @@ static void start_helpers(struct fs *fs)
 		log_warn("no thread that deletes files: %s", strerror(-r));
 	if (fs->options->integrity)
 		sum_keeper_start(fs);
+	nameless_start(fs);
 }
 
 int fs_start(struct fs *fs)
@@ -217,6 +219,7 @@ void fs_close(struct fs *fs)
 		return;
 	catalog_closing(fs->catalog);
 	sum_keeper_stop(fs);
+	nameless_stop(fs);
 	/* The layers first: whoever unmounted wants their file systems back. */
 	lower_files_done(&fs->lower_files);
 	fs_erase_orphans(fs);

@@ -45,6 +45,12 @@ struct fs {
 	pthread_mutex_t write_lock;
 	struct data_locks data_locks;
 	struct sum_keeper *sum_keeper; /* owned; NULL without the option `integrity` */
+	struct nameless *nameless;     /* owned; NULL: nothing is looked for (nameless.h) */
+	/*
+	 * How often names were moved that a walk through all names could miss, and how often one was lost that may have
+	 * been the last; protected by write_lock.
+	 */
+	uint64_t names_moved, names_lost;
 };
 
 /* The inode INO with a reference, to be given back by inode_put(); NULL: -ESTALE. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fs/nameless.h"
 #include "fs/remove.h"
 
 static void unsettle(struct fs *fs, struct inode *inode)
@@ -63,6 +64,8 @@ int removal_plan(struct change *ch, struct inode *inode, const struct attr *attr
 	}
 	if (rec->attr.nlink == 0)
 		batch_put_orphan(&ch->batch, inode->ino);
+	else
+		nameless_note(ch, rec);
 	*ret_removal = rec->attr.nlink == 0 ? REMOVAL_ORPHAN : REMOVAL_KEEPS;
 	/* Before anybody can see the new count. */
 	if (*ret_removal == REMOVAL_KEEPS)

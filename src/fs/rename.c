@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fs/create.h"
+#include "fs/nameless.h"
 #include "fs/remove.h"
 
 /* One side of a rename. */
@@ -55,6 +56,7 @@ static int move(struct change *ch, struct side *from, struct side *to)
 	if (r < 0)
 		return r;
 	rec->attr.ctime = ch->now;
+	nameless_moved(ch, rec);
 	if (S_ISDIR(from->inode->type)) {
 		rec->parent = to->dir->ino;
 		rec_count_dir(from->dir_rec, -1);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/sys_sched.h"
+#include "fs/background.h"
 #include "fs/private.h"
 
 /*
@@ -20,10 +20,6 @@ unsigned int sum_keeper_period_ms = 10000;
 /* At the end, in all. Who mounts the upper again at once waits for it. */
 #define FINISH_SECONDS 5
 
-/* In the background sums take one part of the time, and this many parts are left to others. */
-#define PAUSE_PARTS 4
-#define PAUSE_FROM  0.02
-
 struct inos {
 	uint64_t *v; /* owned; sorted */
 	size_t n;
@@ -31,49 +27,21 @@ struct inos {
 
 struct sum_keeper {
 	struct fs *fs;
-	pthread_t thread;
-	bool has_thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	atomic_bool stop; /* set under the lock */
-	double deadline;  /* at the end: when to give up; 0: when told to stop */
+	struct background bg;
+	double deadline; /* at the end: when to give up; 0: when told to stop */
 
 	/* The thread's own. */
 	struct inos ready, fresh; /* changed in the period before the last, and in the last */
 	bool look_at_all;
 	bool lost_count; /* of what this mount has changed */
-	double debt;	 /* seconds of work that no pause was made for */
 	size_t n_failed;
 };
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* Sleeps, or returns at once when told to stop. */
-static void rest(struct sum_keeper *k, double seconds)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	seconds += (double)until.tv_nsec / 1e9;
-	until.tv_sec += (time_t)seconds;
-	until.tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9);
-	pthread_mutex_lock(&k->lock);
-	while (!k->stop && pthread_cond_timedwait(&k->wake, &k->lock, &until) != ETIMEDOUT)
-		;
-	pthread_mutex_unlock(&k->lock);
-}
-
 static bool give_up(void *arg)
 {
-	const struct sum_keeper *k = arg;
+	struct sum_keeper *k = arg;
 
-	return k->deadline > 0 ? now() > k->deadline : atomic_load(&k->stop);
+	return k->deadline > 0 ? background_now() > k->deadline : background_stopped(&k->bg);
 }
 
 /* [X] of data/sums.h: 1 when there is something to hash. */
@@ -140,7 +108,7 @@ static int take_held(struct sum_keeper *k, uint64_t ino)
 /* 0; -ECANCELED to stop. What goes wrong with one file is not the others'. */
 static int take_one(struct sum_keeper *k, uint64_t ino)
 {
-	double start = now();
+	double start = background_now();
 	int r;
 
 	if (give_up(k))
@@ -148,11 +116,8 @@ static int take_one(struct sum_keeper *k, uint64_t ino)
 	r = take_held(k, ino);
 	if (r < 0 && r != -ECANCELED && r != -ENOENT)
 		k->n_failed++;
-	k->debt += now() - start;
-	if (k->deadline == 0 && k->debt > PAUSE_FROM) {
-		rest(k, k->debt * PAUSE_PARTS);
-		k->debt = 0;
-	}
+	if (k->deadline == 0)
+		background_worked(&k->bg, background_now() - start);
 	return give_up(k) ? -ECANCELED : 0;
 }
 
@@ -258,9 +223,9 @@ static void *run(void *arg)
 {
 	struct sum_keeper *k = arg;
 
-	while (!atomic_load(&k->stop)) {
-		rest(k, sum_keeper_period_ms / 1e3);
-		if (!atomic_load(&k->stop))
+	while (!background_stopped(&k->bg)) {
+		background_rest(&k->bg, sum_keeper_period_ms / 1e3);
+		if (!background_stopped(&k->bg))
 			period(k);
 		report(k);
 	}
@@ -270,23 +235,14 @@ static void *run(void *arg)
 int sum_keeper_start(struct fs *fs)
 {
 	struct sum_keeper *k = calloc(1, sizeof(*k));
-	pthread_condattr_t attr;
 	int r;
 
 	if (k == NULL)
 		return -ENOMEM;
 	k->fs = fs;
 	k->look_at_all = true;
-	pthread_mutex_init(&k->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&k->wake, &attr);
-	pthread_condattr_destroy(&attr);
-	r = sys_thread_create(&k->thread, NULL, run, k);
-	k->has_thread = r == 0;
-	if (r == 0)
-		pthread_setname_np(k->thread, "sums");
-	else
+	r = background_start(&k->bg, "sums", run, k);
+	if (r < 0)
 		log_warn("no thread for checksums (%s); they are taken at the end", strerror(-r));
 	fs->sum_keeper = k;
 	return 0;
@@ -294,16 +250,8 @@ int sum_keeper_start(struct fs *fs)
 
 void sum_keeper_stop(struct fs *fs)
 {
-	struct sum_keeper *k = fs->sum_keeper;
-
-	if (k == NULL || !k->has_thread)
-		return;
-	pthread_mutex_lock(&k->lock);
-	k->stop = true;
-	pthread_cond_signal(&k->wake);
-	pthread_mutex_unlock(&k->lock);
-	pthread_join(k->thread, NULL);
-	k->has_thread = false;
+	if (fs->sum_keeper != NULL)
+		background_stop(&fs->sum_keeper->bg);
 }
 
 /* The last period's, this one's, and, where they are too many to be known by name, all that lack one. */
@@ -331,7 +279,7 @@ void sum_keeper_finish(struct fs *fs, bool durable)
 	if (k == NULL)
 		return;
 	if (durable) {
-		k->deadline = now() + FINISH_SECONDS;
+		k->deadline = background_now() + FINISH_SECONDS;
 		if (take_rest(k) == -ECANCELED)
 			log_info("upper %s: there was no time for all checksums; the next mount "
 				 "takes the others",
@@ -340,8 +288,7 @@ void sum_keeper_finish(struct fs *fs, bool durable)
 	}
 	inos_done(&k->ready);
 	inos_done(&k->fresh);
-	pthread_cond_destroy(&k->wake);
-	pthread_mutex_destroy(&k->lock);
+	background_done(&k->bg);
 	free(k);
 	fs->sum_keeper = NULL;
 }

@@ -227,19 +227,34 @@ salvage_killed() {
 	(cd "$WORK/out2.d" && find new second -type f -exec sha256sum {} + | LC_ALL=C sort) | diff - "$WORK/want"
 }
 
-# A lower file has a name outside of the layer. Nobody can tell that from one that shows somewhere.
+data_files() { find "$UP/.plyfs/data" -type f | wc -l; }
+has_data_files() { [[ $(data_files) == "$1" ]]; }
+
+# A lower file has a name outside of the layer, which only a walk through all names can tell from one that shows somewhere;
+# the next mount takes it. Another one shows somewhere.
 hidden_link() {
 	fresh hidden
+	mkdir -p "$LOW/shown/deep"
 	head -c 200000 /dev/urandom >"$LOW/linked"
 	ln "$LOW/linked" "$WORK/outside"
+	head -c 200000 /dev/urandom >"$LOW/shown/one"
+	ln "$LOW/shown/one" "$LOW/shown/deep/other"
 	mount_it 15
 	truncate -s 150000 "$MNT/linked"
 	echo more >>"$MNT/linked"
 	rm "$MNT/linked"
+	truncate -s 150000 "$MNT/shown/one"
+	echo more >>"$MNT/shown/one"
+	rm "$MNT/shown/one"
 	umount_plyfs "$MNT"
 	fsck 0 "$UP"
-	says "links: note: 1 files of lower layers, 150005 bytes here, that names below may still lead to"
-	rm "$LOW/linked" "$WORK/outside"
+	says "links: note: 2 files of lower layers, 300010 bytes here, that names below may still lead to"
+	mount_it 15
+	wait_until 60 has_data_files 1 || fail "the bytes that nobody can see are still there"
+	eq "$(tail -c 5 "$MNT/shown/deep/other")" more "the name that was not deleted"
+	umount_plyfs "$MNT"
+	fsck 0 "$UP"
+	rm -r "$LOW/linked" "$WORK/outside" "$LOW/shown"
 }
 
 # lose_record NAME: damages the record of a journal that first speaks of NAME.
