@@ -8,9 +8,9 @@
 
 /* Behind LMDB's pages: magic 8, version u32, zero u32, bytes before it u64, their XXH3-128 (low, high),
  * XXH3-64 of these 40. Whatever changes what an index says of a layer needs another version; 2: headers of hard
- * links count; 3: names know the order of the archive. */
+ * links count; 3: names know the order of the archive; 4: and whether they were deleted first. */
 #define INDEX_MAGIC	     "plyfsidx"
-#define INDEX_VERSION	     3
+#define INDEX_VERSION	     4
 #define INDEX_TRAILER_SIZE   48
 #define INDEX_TRAILER_SUMMED 40
 

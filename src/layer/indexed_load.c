@@ -164,8 +164,9 @@ static int later(struct loading *l, struct apply_name *dir)
 	return 0;
 }
 
-static int load_name(struct loading *l, struct apply_name *dir, const char *text, uint64_t seq)
+static int load_name(struct loading *l, struct apply_name *dir, const char *text, uint64_t place)
 {
+	const uint64_t seq = place >> INDEXED_PLACE_SHIFT;
 	CLEANUP(index_rec) struct index_rec rec = {0};
 	struct apply_inode *inode = NULL;
 	struct apply_name *name;
@@ -176,8 +177,8 @@ static int load_name(struct loading *l, struct apply_name *dir, const char *text
 	name = apply_name_in(l->a, dir, text, strlen(text));
 	if (name == NULL)
 		return -ENOMEM;
-	name->whiteout = rec.attr.ino == 0;
-	if (name->whiteout)
+	name->whiteout = rec.attr.ino == 0 || (place & INDEXED_PLACE_WHITEOUT) != 0;
+	if (rec.attr.ino == 0)
 		return 0;
 	r = load_inode(l, &rec, &inode);
 	if (r < 0)
@@ -191,7 +192,7 @@ static int load_name(struct loading *l, struct apply_name *dir, const char *text
 	return name->depth <= APPLY_DEPTH_MAX ? later(l, name) : -EUCLEAN;
 }
 
-/* Its place in the archive, and the name with its NUL. */
+/* Its indexed_place(), and the name with its NUL. */
 static int add_name(void *arg, const struct index_name *name)
 {
 	struct buf *names = arg;
@@ -210,11 +211,11 @@ static int load_dir(struct loading *l, struct apply_name *dir)
 	struct reader at = reader_of(names.data, names.len);
 
 	while (r == 0 && at.left > 0) {
-		uint64_t seq = read_u64(&at);
+		uint64_t place = read_u64(&at);
 		const char *text = (const char *)at.p;
 
 		read_bytes(&at, strlen(text) + 1);
-		r = load_name(l, dir, text, seq);
+		r = load_name(l, dir, text, place);
 	}
 	return r;
 }

@@ -75,7 +75,7 @@ static int write_name(struct writing *w, uint64_t parent, struct apply_name *n)
 {
 	struct apply_inode *inode = n->inode;
 	const struct index_rec *rec = inode != NULL ? &inode->rec : NULL;
-	uint64_t seq = w->ordered ? n->seq : 0;
+	uint64_t seq = w->ordered ? indexed_place(n) : 0;
 	int r;
 
 	if (inode == NULL)

@@ -10,6 +10,18 @@
 /* Of the head alone. An index that says other things than before has another INDEX_VERSION. */
 #define INDEXED_HEAD_VERSION 1
 
+/*
+ * What a name's number in an index says where the tree is still to be resolved: its member's place in the archive, and
+ * whether the layer has a whiteout of the name, too. That one hides what is below even where no member describes the
+ * directory of this name, and also when the name moves elsewhere.
+ */
+#define INDEXED_PLACE_WHITEOUT 1
+#define INDEXED_PLACE_SHIFT    1
+static inline uint64_t indexed_place(const struct apply_name *n)
+{
+	return n->seq << INDEXED_PLACE_SHIFT | (n->whiteout ? INDEXED_PLACE_WHITEOUT : 0);
+}
+
 enum indexed_head_flags {
 	INDEXED_IMPLICIT =
 		1 << 0,		  /* has implicit directories: not whole without the layers below */

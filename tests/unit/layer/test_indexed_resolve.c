@@ -1,83 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What of a layer depends on the layers below, one case a row. */
-#include <errno.h>
-#include <limits.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
-
-#include "layer/indexed_write.h"
-#include "unit/layer/apply_world.h"
-
-/* A tree below: path, type, target. */
-struct lower {
-	const char *path;
-	uint32_t mode;
-	const char *target;
-	uint64_t ino;
-	uint32_t nlink;
-};
-
-static const struct lower *find_lower(void *arg, const char *path)
-{
-	const struct lower *l;
-
-	for (l = arg; l->path != NULL; l++)
-		if (strcmp(l->path, path) == 0)
-			return l;
-	return NULL;
-}
-
-static int lower_stat(void *arg, const char *path, struct attr *ret_attr)
-{
-	const struct lower *l = find_lower(arg, path);
-
-	if (l == NULL)
-		return -ENOENT;
-	*ret_attr = (struct attr){.mode = l->mode, .ino = l->ino, .nlink = l->nlink, .uid = 77};
-	return 0;
-}
-
-static ssize_t lower_readlink(void *arg, const char *path, char *target, size_t size)
-{
-	const struct lower *l = find_lower(arg, path);
-
-	return snprintf(target, size, "%s", l->target);
-}
-
-static int lower_xattrs(void *arg, const char *path, struct apply_inode *inode)
-{
-	return find_lower(arg, path)->nlink == 9 ? apply_xattr_set(inode, "user.x", "1", 1) : 0;
-}
-
-/* The tree as a mount has it: out of the layer's own index. */
-static void store(struct world *w)
-{
-	CLEANUP(index_builder) struct index_builder *b = NULL;
-	CLEANUP(index_file) struct index_file *x = NULL;
-	struct indexed_head head = {.flags = INDEXED_IMPLICIT | INDEXED_PENDING};
-	const struct apply_options options = {.strict = w->a->options.strict};
-	int fd = memfd_create("index", MFD_CLOEXEC);
-
-	cr_assert_geq(fd, 0);
-	cr_assert_eq(index_builder_new(fd, &b), 0);
-	cr_assert_eq(indexed_write(w->a, &head, b), 0);
-	cr_assert_eq(index_finish(b, false), 0);
-	cr_assert_eq(index_file_open(fd, "index", &x, &w->err), 0, "%s", err_text(&w->err));
-	apply_free(w->a);
-	cr_assert_eq(apply_new(&options, &w->a), 0);
-	cr_assert_eq(indexed_load(x, w->a), 0);
-}
-
-static void resolve(struct world *w, const struct lower *tree)
-{
-	struct apply_below below = {lower_stat, lower_readlink, lower_xattrs,
-				    (void *)(uintptr_t)tree};
-
-	cr_assert_eq(apply_resolve(w->a, &below, &w->err), 0, "%s", err_text(&w->err));
-	cr_assert_not(apply_has_implicit(w->a));
-	cr_assert_not(apply_has_pending(w->a));
-}
+#include "unit/layer/lower_tree.h"
 
 Test(indexed_resolve, implicit_directories_take_the_attributes_below)
 {
@@ -159,15 +82,6 @@ Test(indexed_resolve, the_later_of_two_for_one_place_wins)
 	}
 }
 
-static uint32_t mode_of(const struct world *w, const char *path)
-{
-	struct apply_inode *inode;
-
-	cr_assert_eq(apply_find_path(w->a, path, &inode), 0);
-	cr_assert_not_null(inode, "%s", path);
-	return inode->rec.attr.mode;
-}
-
 /* A member that describes a directory counts, whether others made it before or after. */
 Test(indexed_resolve, a_described_directory_wins_over_one_that_is_only_needed)
 {
@@ -232,19 +146,71 @@ Test(indexed_resolve, a_directory_in_the_place_of_a_file_hides_what_is_below)
 	}
 }
 
-Test(indexed_resolve, a_whiteout_stops_the_link)
+/* A name that the layer deletes and has members below is a new directory, whatever was there. */
+Test(indexed_resolve, a_whiteout_makes_a_new_directory)
 {
 	static const struct lower tree[] = {
 		{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
+		{"dir", S_IFDIR | 0700, NULL, 0, 9},
+		{"dir/in", S_IFDIR | 0700, NULL, 0, 9},
+		{"file", S_IFREG | 0600, NULL, 7, 1},
 		{0},
 	};
-	CLEANUP(world) struct world w;
 
-	world_begin(&w, true);
-	file(&w, ".wh.lib");
-	file(&w, "lib/a");
-	resolve(&w, tree);
-	check_names(&w, "d lib w\nf lib/a 1536\n");
+	for (int stored = 0; stored < 2; stored++) {
+		CLEANUP(world) struct world w;
+
+		world_begin(&w, true);
+		file(&w, ".wh.lib");
+		file(&w, "lib/a");
+		file(&w, ".wh.dir");
+		file(&w, "dir/in/x");
+		file(&w, ".wh.file");
+		file(&w, "file/x");
+		if (stored)
+			store(&w);
+		resolve(&w, tree);
+		check_names(&w,
+			    stored ? "d dir ! w\nd dir/in\nd file ! w\nd lib ! w\nf dir/in/x 3584\n"
+				     "f file/x 5632\nf lib/a 1536\n"
+				   : "d dir w\nd dir/in\nd file w\nd lib w\nf dir/in/x 3584\n"
+				     "f file/x 5632\nf lib/a 1536\n");
+		cr_expect_eq(mode_of(&w, "lib"), S_IFDIR | 0755);
+		cr_expect_eq(mode_of(&w, "dir"), S_IFDIR | 0755);
+		cr_expect_eq(mode_of(&w, "dir/in"), S_IFDIR | 0755);
+	}
+}
+
+/* A whiteout that a link takes elsewhere goes on hiding what is below, and describes no directory. */
+Test(indexed_resolve, a_whiteout_moves_with_its_name)
+{
+	static const struct lower tree[] = {
+		{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
+		{"usr", S_IFDIR | 0755, NULL, 0, 2},
+		{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
+		{0},
+	};
+
+	for (int stored = 0; stored < 2; stored++) {
+		CLEANUP(world) struct world w;
+
+		world_begin(&w, false);
+		file(&w, "lib/.wh.a");
+		file(&w, "lib/a");
+		dir(&w, "usr/lib/a/");
+		dir(&w, "usr/lib/b/");
+		file(&w, "lib/.wh.b");
+		file(&w, "lib/b/x");
+		if (stored)
+			store(&w);
+		resolve(&w, tree);
+		check_names(&w, stored ? "d usr\nd usr/lib\nd usr/lib/a w\nd usr/lib/b ! w\n"
+					 "f usr/lib/b/x 3584\n"
+				       : "d usr\nd usr/lib\nd usr/lib/a w\nd usr/lib/b w\n"
+					 "f usr/lib/b/x 3584\n");
+		cr_expect_eq(mode_of(&w, "usr/lib/a"), S_IFDIR | 0700);
+		cr_expect_eq(mode_of(&w, "usr/lib/b"), S_IFDIR | 0700);
+	}
 }
 
 Test(indexed_resolve, links_that_lead_in_a_circle_below)
@@ -263,106 +229,4 @@ Test(indexed_resolve, links_that_lead_in_a_circle_below)
 	resolve(&w, tree);
 	check_names(&w, "");
 	check_fault(&w, APPLY_LOOP, 2);
-}
-
-Test(indexed_resolve, links_to_files_below)
-{
-	static const struct lower tree[] = {
-		{"bin", S_IFLNK | 0777, "usr/bin", 0, 1},
-		{"usr", S_IFDIR | 0755, NULL, 0, 2},
-		{"usr/bin", S_IFDIR | 0755, NULL, 0, 2},
-		{"usr/bin/f", S_IFREG | 0755, NULL, 1000, 1},
-		{"usr/bin/s", S_IFLNK | 0777, "f", 1001, 1},
-		{"d", S_IFDIR | 0755, NULL, 0, 2},
-		{0},
-	};
-	CLEANUP(world) struct world w;
-
-	world_begin(&w, false);
-	hardlink(&w, "x", "bin/f");
-	hardlink(&w, "y", "usr/bin/f");
-	hardlink(&w, "s", "bin/s");
-	hardlink(&w, "no", "d");
-	resolve(&w, tree);
-	check_names(&w, "L usr/bin/f>usr/bin/f 3\nL x>usr/bin/f 3\nL y>usr/bin/f 3\n"
-			"d usr\nd usr/bin\nl s>f\n");
-	cr_assert_eq(apply_find(w.a, w.a->root, "x", 1)->inode->rec.union_ino, 1000);
-	check_fault(&w, APPLY_BAD_LINK, 1);
-}
-
-/* As inside one layer: the header of the link counts, and what it has not stays as below. */
-Test(indexed_resolve, headers_of_links_to_files_below_count)
-{
-	static const struct lower tree[] = {{"f", S_IFREG | 0600, NULL, 7, 9}, {0}};
-	CLEANUP(world) struct world w;
-	struct tar_xattr xattr = {.name = "user.k", .value = "v", .len = 1};
-	struct tar_member m = {.type = TAR_HARDLINK, .path = "g", .path_len = 1, .link = "f"};
-	const struct apply_inode *inode;
-
-	m.link_len = 1;
-	m.mode = 04711;
-	m.uid = 5;
-	m.xattrs = &xattr;
-	m.n_xattrs = 1;
-	world_begin(&w, true);
-	cr_assert_eq(apply_member(w.a, &m, &w.err), 0);
-	resolve(&w, tree);
-	inode = apply_find(w.a, w.a->root, "f", 1)->inode;
-	cr_assert_eq(inode, apply_find(w.a, w.a->root, "g", 1)->inode);
-	cr_assert_eq(inode->rec.attr.mode, S_IFREG | 04711);
-	cr_assert_eq(inode->rec.attr.uid, 5);
-	cr_assert_str_eq(inode->xattrs->name, "user.k");
-	cr_assert_str_eq(inode->xattrs->next->name, "user.x");
-}
-
-static void hardlink_with(struct world *w, const char *path, uint32_t mode)
-{
-	struct tar_member m = {.type = TAR_HARDLINK, .path = path, .link = "f", .mode = mode};
-
-	m.path_len = strlen(path);
-	m.link_len = 1;
-	cr_assert_eq(apply_member(w->a, &m, &w->err), 0, "%s", err_text(&w->err));
-}
-
-/* Of several links to one file below it is the last member's, whatever the names. */
-Test(indexed_resolve, the_last_header_of_several_links_counts)
-{
-	static const struct lower tree[] = {{"f", S_IFREG | 0600, NULL, 7, 1}, {0}};
-	static const char *const orders[][3] = {
-		{"a", "b", "c"}, {"a", "c", "b"}, {"b", "a", "c"},
-		{"b", "c", "a"}, {"c", "a", "b"}, {"c", "b", "a"},
-	};
-
-	for (size_t i = 0; i < 2 * sizeof(orders) / sizeof(*orders); i++) {
-		CLEANUP(world) struct world w;
-
-		world_begin(&w, true);
-		for (uint32_t k = 0; k < 3; k++)
-			hardlink_with(&w, orders[i / 2][k], 0700 + k);
-		if (i % 2 != 0)
-			store(&w);
-		resolve(&w, tree);
-		cr_expect_eq(mode_of(&w, "f"), S_IFREG | 0702, "order %zu: %o", i,
-			     mode_of(&w, "f"));
-		cr_expect_eq(mode_of(&w, "a"), S_IFREG | 0702);
-	}
-}
-
-Test(indexed_resolve, the_link_came_before_the_target_was_replaced)
-{
-	static const struct lower tree[] = {{"f", S_IFREG | 0755, NULL, 1000, 1}, {0}};
-	CLEANUP(world) struct world w;
-	CLEANUP(world) struct world deleted;
-
-	world_begin(&w, true);
-	hardlink(&w, "before", "f");
-	file(&w, "f");
-	hardlink(&w, "after", "f");
-	resolve(&w, tree);
-	check_names(&w, "L before>f 2\nf after 512\nf f 512\n");
-	world_begin(&deleted, true);
-	hardlink(&deleted, "kept", "f");
-	file(&deleted, ".wh.f");
-	resolve(&deleted, tree);
-	check_names(&deleted, "L kept>f 2\nw f\n");
 }
