@@ -3,6 +3,7 @@
 #include "layer/indexed_resolve.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define LINKS_MAX 40
@@ -142,7 +143,7 @@ static int step_below(struct resolving *r, struct apply_name *name, struct ahead
 	if (found && S_ISDIR(attr.mode))
 		rc = inherit(r, inode, (const char *)path.data, &attr);
 	apply_set(r->a, name, inode);
-	name->seq = r->a->seq;
+	name->seq = r->seq;
 	return rc;
 }
 
@@ -224,17 +225,145 @@ static bool takes_over(const struct apply_name *from, const struct apply_name *t
 	return from->seq > to->seq;
 }
 
+/* What a directory that no member describes was in one place says nothing of another. */
+static void forget(struct apply_inode *dir)
+{
+	struct apply_xattr *x;
+
+	if (!dir->implied)
+		return;
+	while ((x = dir->xattrs) != NULL) {
+		dir->xattrs = x->next;
+		free(x);
+	}
+	dir->rec.attr = (struct attr){.mode = S_IFDIR | 0755};
+	dir->rec.flags = INDEX_IMPLICIT | (dir->rec.flags & INDEX_OPAQUE);
+	dir->implied = false;
+}
+
 /* The inode of FROM becomes that of TO, too. A directory hides what it would have hidden as a member in that place. */
 static void take_over(struct resolving *r, const struct apply_name *from, struct apply_name *to)
 {
 	uint32_t *flags = &from->inode->rec.flags;
 
+	forget(from->inode);
 	if (apply_is_dir(from) && apply_is_dir(to))
 		*flags |= to->inode->rec.flags & INDEX_OPAQUE;
 	else if (apply_is_dir(from) && to->inode != NULL)
 		*flags = (*flags & ~(uint32_t)INDEX_IMPLICIT) | INDEX_OPAQUE;
 	apply_set(r->a, to, from->inode);
 	to->seq = from->seq;
+}
+
+/*
+ * NAME waits for what others are. False: it does so already, or too many do, one for the other; as many as links may
+ * lead to one another.
+ */
+static bool enter(struct resolving *r, struct apply_name *name)
+{
+	if (name->busy || r->depth >= LINKS_MAX)
+		return false;
+	name->busy = true;
+	r->depth++;
+	return true;
+}
+
+static void leave(struct resolving *r, struct apply_name *name)
+{
+	name->busy = false;
+	r->depth--;
+}
+
+static int move_into(struct resolving *r, struct apply_name *from, struct apply_name *to);
+
+/* What is in the directory FROM moves to where TARGET leads from DIR. PATH is for the report: where that is no place. */
+static int move_along(struct resolving *r, struct apply_name *from, struct apply_name *dir,
+		      const char *target, const char *path)
+{
+	struct apply_name *to;
+	uint64_t seq = r->seq;
+	int rc;
+
+	r->seq = from->seq;
+	rc = resolve_walk(r, dir, target, &to);
+	r->seq = seq;
+	if (rc == -ENOTDIR)
+		return apply_report(r->a, APPLY_NOT_A_DIRECTORY, path, r->err);
+	if (rc == -ELOOP || rc == -ENAMETOOLONG)
+		return apply_report(r->a, APPLY_LOOP, path, r->err);
+	if (rc < 0)
+		return rc;
+	for (const struct apply_name *up = to; up != NULL; up = up->parent)
+		if (up == from)
+			return apply_report(r->a, APPLY_LOOP, path, r->err);
+	return move_into(r, from, to);
+}
+
+/* Is NEEDED a directory that members are only below, and LINK a symbolic link that was there before them? */
+static bool leads_on(const struct apply_name *link, const struct apply_name *needed)
+{
+	return link->inode != NULL && S_ISLNK(link->inode->rec.attr.mode) && apply_is_dir(needed) &&
+	       is_implied(needed) && link->seq < needed->seq;
+}
+
+/* Names in the root cannot be named so: what lies below is out of everybody's way. */
+#define ASIDE "/"
+
+static int aside_dir(struct resolving *r, struct apply_name **ret_dir)
+{
+	struct apply_name *top = apply_name_in(r->a, r->a->root, ASIDE, strlen(ASIDE)), *dir;
+	struct apply_inode *inode = apply_implicit_new(r->a);
+	char text[24];
+	int len = snprintf(text, sizeof(text), "%ju", (uintmax_t)r->n_asides++);
+
+	dir = top != NULL ? apply_name_in(r->a, top, text, (size_t)len) : NULL;
+	if (dir == NULL || inode == NULL)
+		return -ENOMEM;
+	inode->rec.flags = 0;
+	inode->implied = true;
+	apply_set(r->a, dir, inode);
+	*ret_dir = dir;
+	return 0;
+}
+
+/*
+ * What is in the directory FROM belongs where the link at NAME leads. Where that is, is not known while directories are on
+ * the move: it is put aside for settle(). FROM is emptied by its caller.
+ */
+static int put_aside(struct resolving *r, struct apply_name *from, const struct apply_name *name)
+{
+	CLEANUP(buf) struct buf path = {0};
+	struct aside *x, **at = &r->asides;
+	int rc = resolve_path(name, &path);
+
+	if (rc < 0)
+		return rc;
+	x = calloc(1, sizeof(*x) + path.len + 1);
+	if (x == NULL)
+		return -ENOMEM;
+	memcpy(x->path, path.data, path.len);
+	x->links = r->links + 1;
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = x;
+	rc = aside_dir(r, &x->dir);
+	if (rc < 0)
+		return rc;
+	x->dir->seq = from->seq;
+	return move_into(r, from, x->dir);
+}
+
+/* FROM and TO come to one place, and one is a link that the other's members went through: the link stays. */
+static int keep_link(struct resolving *r, struct apply_name *from, struct apply_name *to)
+{
+	int rc;
+
+	if (leads_on(to, from))
+		return put_aside(r, from, to);
+	rc = put_aside(r, to, to);
+	if (rc == 0)
+		take_over(r, from, to);
+	return rc;
 }
 
 /* What is in the directory FROM moves to the directory TO. FROM is emptied by its caller. */
@@ -254,6 +383,10 @@ static int move_into(struct resolving *r, struct apply_name *from, struct apply_
 		if (d == NULL)
 			return -ENOMEM;
 		d->whiteout |= c->whiteout;
+		if (leads_on(c, d) || leads_on(d, c)) {
+			rc = keep_link(r, c, d);
+			continue;
+		}
 		if (c->inode != NULL && takes_over(c, d))
 			take_over(r, c, d);
 		if (apply_is_dir(c) && apply_is_dir(d))
@@ -266,21 +399,10 @@ static int move_into(struct resolving *r, struct apply_name *from, struct apply_
 static int graft(struct resolving *r, struct apply_name *name, const char *path)
 {
 	char target[PATH_MAX];
-	struct apply_name *to;
 	int rc = resolve_readlink(r, path, target);
 
-	if (rc < 0)
-		return rc;
-	rc = resolve_walk(r, name->parent, target, &to);
-	if (rc == -ELOOP || rc == -ENAMETOOLONG || rc == -ENOTDIR) {
-		rc = apply_report(r->a, rc == -ENOTDIR ? APPLY_NOT_A_DIRECTORY : APPLY_LOOP, path,
-				  r->err);
-	} else if (rc == 0) {
-		for (const struct apply_name *up = to; up != NULL; up = up->parent)
-			if (up == name)
-				return apply_report(r->a, APPLY_LOOP, path, r->err);
-		rc = move_into(r, name, to);
-	}
+	if (rc == 0)
+		rc = move_along(r, name, name->parent, target, path);
 	if (rc == 0)
 		apply_set(r->a, name, NULL);
 	return rc;
@@ -309,14 +431,33 @@ static int resolve_dir(struct resolving *r, struct apply_name *name)
 	struct apply_inode *inode = name->inode;
 	int rc = 0;
 
-	if (name->busy)
+	if (!enter(r, name))
 		return -ELOOP;
-	name->busy = true;
 	if (resolve_is_open(name))
 		rc = resolve_open_dir(r, name);
-	name->busy = false;
+	leave(r, name);
 	inode->rec.flags &= ~(uint32_t)INDEX_IMPLICIT;
 	inode->implied = true;
+	return rc;
+}
+
+/* What was put aside moves to where it belongs; that may put more aside. */
+static int settle(struct resolving *r)
+{
+	struct aside *x;
+	int rc = 0;
+
+	while (rc == 0 && (x = r->asides) != NULL) {
+		r->asides = x->next;
+		r->links = x->links;
+		if (x->links > LINKS_MAX)
+			rc = apply_report(r->a, APPLY_LOOP, x->path, r->err);
+		else
+			rc = move_along(r, x->dir, r->a->root, x->path, x->path);
+		apply_set(r->a, x->dir, NULL);
+		free(x);
+	}
+	r->links = 0;
 	return rc;
 }
 
@@ -339,6 +480,8 @@ int resolve_dirs(struct resolving *r)
 				continue;
 			again = true;
 			rc = resolve_dir(r, n);
+			if (rc == 0)
+				rc = settle(r);
 		}
 	}
 	return rc;

@@ -8,12 +8,25 @@
 #include "base/buf.h"
 #include "layer/indexed_apply.h"
 
+/* Members that belong where PATH leads. */
+struct aside {
+	struct aside *next;
+	struct apply_name *dir; /* has them meanwhile */
+	unsigned int links;
+	char path[];
+};
+
 struct resolving {
 	struct apply *a;
 	const struct apply_below *below;
 	struct table
 		lowers; /* of files of the layers below that have new names, owned; indexed_resolve_links.c */
 	struct err *err;
+	uint64_t seq;	      /* of the first member that what is made now is for */
+	unsigned int depth;   /* of directories that wait for others */
+	struct aside *asides; /* owned; in the order of their making */
+	uint64_t n_asides;    /* ever made */
+	unsigned int links;   /* of this layer that have led on what is on the move */
 };
 
 /* The layers below: 1 and RET_ATTR, 0 when there is nothing; the target of a link there. */

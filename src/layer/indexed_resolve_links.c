@@ -21,6 +21,12 @@ static void free_lower(struct table_node *node, void *arg)
 
 static void resolving_done(struct resolving *r)
 {
+	struct aside *x;
+
+	while ((x = r->asides) != NULL) {
+		r->asides = x->next;
+		free(x);
+	}
 	table_each(&r->lowers, free_lower, NULL);
 	table_done(&r->lowers);
 }
@@ -291,7 +297,8 @@ int resolve_links(struct resolving *r)
 
 int apply_resolve(struct apply *a, const struct apply_below *below, struct err *err)
 {
-	CLEANUP(resolving) struct resolving r = {.a = a, .below = below, .err = err};
+	CLEANUP(resolving) struct resolving r = {
+		.a = a, .below = below, .err = err, .seq = a->seq};
 	int rc = table_init(&r.lowers);
 
 	if (rc == 0)

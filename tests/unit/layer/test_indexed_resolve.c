@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What of a layer depends on the layers below, one case a row. */
+#include <stdio.h>
+
 #include "unit/layer/lower_tree.h"
 
 Test(indexed_resolve, implicit_directories_take_the_attributes_below)
@@ -210,6 +212,135 @@ Test(indexed_resolve, a_whiteout_moves_with_its_name)
 					 "f usr/lib/b/x 3584\n");
 		cr_expect_eq(mode_of(&w, "usr/lib/a"), S_IFDIR | 0700);
 		cr_expect_eq(mode_of(&w, "usr/lib/b"), S_IFDIR | 0700);
+	}
+}
+
+/* As when the archive is unpacked: an older link in the place of a needed directory leads on. */
+Test(indexed_resolve, links_of_this_layer_in_the_place_of_directories)
+{
+	static const struct lower tree[] = {
+		{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
+		{"usr", S_IFDIR | 0755, NULL, 0, 2},
+		{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
+		{0},
+	};
+
+	for (int stored = 0; stored < 2; stored++) {
+		CLEANUP(world) struct world w;
+
+		world_begin(&w, true);
+		dir(&w, "usr/lib/real/");
+		symlink_(&w, "usr/lib/x", "real");
+		file(&w, "lib/x/f");
+		file(&w, "lib/x/deep/g");
+		symlink_(&w, "lib/y", "/usr/lib/real");
+		file(&w, "usr/lib/y/h");
+		symlink_(&w, "usr/lib/gone", "real");
+		dir(&w, "lib/gone/");
+		file(&w, "lib/late/i");
+		symlink_(&w, "usr/lib/late", "real");
+		if (stored)
+			store(&w);
+		resolve(&w, tree);
+		check_names(&w, "d usr\nd usr/lib\nd usr/lib/gone !\nd usr/lib/real\n"
+				"d usr/lib/real/deep\nf usr/lib/real/deep/g 1536\n"
+				"f usr/lib/real/f 512\nf usr/lib/real/h 2560\n"
+				"l usr/lib/late>real\nl usr/lib/x>real\n"
+				"l usr/lib/y>/usr/lib/real\n");
+	}
+}
+
+Test(indexed_resolve, links_of_this_layer_that_lead_nowhere)
+{
+	static const struct lower tree[] = {
+		{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
+		{"usr", S_IFDIR | 0755, NULL, 0, 2},
+		{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
+		{0},
+	};
+
+	for (int stored = 0; stored < 2; stored++) {
+		CLEANUP(world) struct world w;
+
+		world_begin(&w, false);
+		symlink_(&w, "usr/lib/self", "self");
+		file(&w, "lib/self/f");
+		symlink_(&w, "lib/inside", "inside/deeper");
+		file(&w, "usr/lib/inside/f");
+		file(&w, "usr/lib/file");
+		symlink_(&w, "usr/lib/x", "file");
+		file(&w, "lib/x/f");
+		symlink_(&w, "usr/lib/back", "/lib/back/in");
+		file(&w, "lib/back/f");
+		if (stored)
+			store(&w);
+		resolve(&w, tree);
+		check_names(&w, "d usr\nd usr/lib\nf usr/lib/file 2560\n"
+				"l usr/lib/back>/lib/back/in\nl usr/lib/inside>inside/deeper\n"
+				"l usr/lib/self>self\nl usr/lib/x>file\n");
+		check_fault(&w, APPLY_NOT_A_DIRECTORY, 1);
+		check_fault(&w, APPLY_LOOP, 3);
+	}
+}
+
+/* The link may lead back through the very directories that are on the move. */
+Test(indexed_resolve, links_of_this_layer_that_lead_back)
+{
+	static const struct lower tree[] = {
+		{"d", S_IFDIR | 0755, NULL, 0, 2},
+		{"d/e", S_IFDIR | 0750, NULL, 0, 2},
+		{"s", S_IFLNK | 0777, "d", 0, 1},
+		{"d/t", S_IFLNK | 0777, "e", 0, 1},
+		{0},
+	};
+
+	for (int stored = 0; stored < 2; stored++) {
+		CLEANUP(world) struct world w;
+
+		world_begin(&w, true);
+		symlink_(&w, "s/t/y", "../t");
+		file(&w, "d/t/y/f");
+		symlink_(&w, "d/t/x", "y");
+		file(&w, "s/e/x/g");
+		symlink_(&w, "s/t/z", "/s");
+		file(&w, "s/e/z/t/x/deep/h");
+		if (stored)
+			store(&w);
+		resolve(&w, tree);
+		check_names(&w, "d d\nd d/e\nd d/e/deep\nf d/e/deep/h 2560\nf d/e/f 512\n"
+				"f d/e/g 1536\nl d/e/x>y\nl d/e/y>../t\nl d/e/z>/s\n");
+	}
+}
+
+#define DEEP 6000
+
+/* Each waits for the next, deeper than any stack. */
+Test(indexed_resolve, many_links_below_that_lead_to_one_another)
+{
+	static char names[DEEP + 1][8], targets[DEEP + 1][8];
+	static struct lower tree[DEEP + 2];
+
+	for (int i = 0; i <= DEEP; i++) {
+		snprintf(names[i], sizeof(names[i]), "a%d", i);
+		snprintf(targets[i], sizeof(targets[i]), "a%d", i + 1);
+		tree[i] = (struct lower){names[i], S_IFLNK | 0777, targets[i], 0, 1};
+	}
+	tree[DEEP] = (struct lower){names[DEEP], S_IFDIR | 0750, NULL, 0, 2};
+	for (int back = 0; back < 2; back++) {
+		CLEANUP(world) struct world w;
+
+		world_begin(&w, false);
+		for (int i = 0; i < DEEP; i++) {
+			int at = back ? DEEP - 1 - i : i;
+			char path[32];
+
+			snprintf(path, sizeof(path), "a%d/f%d", at, at);
+			file(&w, path);
+		}
+		resolve(&w, tree);
+		cr_expect_eq(mode_of(&w, targets[DEEP - 1]), S_IFDIR | 0750);
+		mode_of(&w, "a6000/f5999");
+		cr_expect_gt(w.a->faults[APPLY_LOOP], 0);
 	}
 }
 
