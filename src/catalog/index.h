@@ -41,9 +41,10 @@ struct index_extent {
 struct index_rec {
 	struct attr attr; /* ino, mode, nlink, owner, rdev, size; all times are mtime */
 	uint32_t flags;
-	uint64_t data_off;  /* regular files: of the first byte, in the uncompressed archive */
-	uint64_t union_ino; /* LOWER */
-	char *text;	    /* owned; a symlink's target; LOWER, PENDING; else NULL */
+	uint64_t data_off; /* regular files: of the first byte, in the uncompressed archive; PENDING:
+			       which member the link is, from 1 */
+	uint64_t union_ino;	      /* LOWER */
+	char *text;		      /* owned; a symlink's target; LOWER, PENDING; else NULL */
 	struct index_extent *extents; /* owned; NULL: not sparse */
 	size_t n_extents;
 };
@@ -72,7 +73,7 @@ int index_builder_new(int fd, struct index_builder **ret_builder);
 int index_put_points(struct index_builder *b, const void *bytes, size_t len);
 int index_put_super(struct index_builder *b, const char *key, const void *value, size_t len);
 int index_put_whiteout(struct index_builder *b, uint64_t parent, const char *name, size_t len);
-/* A name whose record is REC itself. SEQ: which member of the archive put it, from 1; 0: nobody will ask. */
+/* A name whose record is REC itself. SEQ: its place in the archive, as the caller counts; 0: nobody will ask. */
 int index_put_name(struct index_builder *b, uint64_t parent, const char *name, size_t len,
 		   uint64_t seq, const struct index_rec *rec);
 /* A name of the inode INO, whose record comes later. */

@@ -411,6 +411,7 @@ static int pending_new(struct apply *a, const struct components *c, struct apply
 	inode->rec.text = (char *)text.data;
 	inode->rec.attr.mode = S_IFREG;
 	inode->rec.flags = INDEX_PENDING;
+	inode->rec.data_off = a->seq;
 	*ret_inode = inode;
 	return 0;
 }

@@ -25,7 +25,7 @@
  *    layer is made where the link leads, inside the root. What the layers below have in its place is
  *    seen by apply_resolve().
  *  - A hard link is another name of the inode that its target has at that point of the archive. If there is
- *    none, it is "pending": apply_resolve() looks in the layers below, then in this one again.
+ *    none, it is "pending" until apply_resolve().
  *  - Mode, owner, time and extended attributes in the header of a hard link become the file's, as containerd, Docker and podman
  *    have it; those of the last member count. (umoci and GNU tar do not look at them; the specification does not
  *    say.) A symbolic link has no mode, and attributes that the header has not stay.
@@ -130,10 +130,11 @@ struct apply_below {
  *
  *  - An implicit directory over a directory takes its attributes. Over a symbolic link, what is in it moves to
  *    where the link leads, in the tree of this layer over those below; of two members that come to one place so the
- *    later one counts, as if the archive were unpacked there.
- *  - A pending link becomes another name of the file below (INDEX_LOWER), which gets its own name in
- *    this layer too; of anything but a regular file it becomes a copy. If there is none it becomes a name of
- *    this layer's target; if there is none either it goes away.
+ *    later one counts, as if the archive were unpacked there. A link of this layer that was there before leads on.
+ *  - A pending link's target is looked for in the tree of this layer over those below, as the archive's order has it.
+ *    What this layer has there by then gets another name. Else the file below does (INDEX_LOWER), which gets its own
+ *    name in this layer too; of anything but a regular file the link becomes a copy. Else it becomes a name of
+ *    what this layer has there later; if there is none either it goes away.
  *
  * -EBADMSG (strict), -ENOMEM, and the errors of BELOW.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hard links whose targets the layer itself did not have: files of the layers below get new names. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -170,6 +171,21 @@ static int take_header(const struct apply_inode *from, struct apply_inode *to)
 	return rc;
 }
 
+/* NAME becomes INODE's. Of a file below the count has the name that it has there already. */
+static int add_link(struct resolving *r, struct apply_name *name, struct apply_inode *inode)
+{
+	CLEANUP(buf) struct buf path = {0};
+	int rc;
+
+	apply_set(r->a, name, inode);
+	if ((inode->rec.flags & INDEX_LOWER) == 0)
+		return 0;
+	rc = resolve_path(name, &path);
+	if (rc == 0 && strcmp((const char *)path.data, inode->rec.text) != 0)
+		inode->rec.attr.nlink++;
+	return rc;
+}
+
 static int link_below(struct resolving *r, struct apply_name *name, const char *path,
 		      const struct attr *attr)
 {
@@ -185,9 +201,7 @@ static int link_below(struct resolving *r, struct apply_name *name, const char *
 		rc = take_header(name->inode, l->inode);
 	if (rc < 0)
 		return rc;
-	apply_set(r->a, name, l->inode);
-	l->inode->rec.attr.nlink++;
-	return 0;
+	return add_link(r, name, l->inode);
 }
 
 static int report_name(struct resolving *r, enum apply_fault fault, const struct apply_name *name)
@@ -198,55 +212,152 @@ static int report_name(struct resolving *r, enum apply_fault fault, const struct
 	return rc < 0 ? rc : apply_report(r->a, fault, (const char *)path.data, r->err);
 }
 
-/* 1 when it was resolved, 0 when its target is itself still pending. */
-static int resolve_link(struct resolving *r, struct apply_name *name)
+/* ---- where a target is ---- */
+
+/* What a name is for a path through it. */
+enum parent {
+	PARENT_NONE, /* nothing, or no directory */
+	PARENT_DIR,
+	PARENT_LINK,
+};
+
+/*
+ * NAME as the member SEQ found it: what this layer had put there by then, else what the layers below have, else what
+ * this layer put later. RET_TARGET: of a link.
+ */
+static int parent_at(struct resolving *r, const struct apply_name *name, uint64_t seq,
+		     char ret_target[PATH_MAX])
 {
 	CLEANUP(buf) struct buf path = {0};
-	/* Its name goes to another inode; the text stays with this one. */
-	const char *text = name->inode->rec.text;
-	struct apply_inode *own;
 	struct attr attr;
-	int rc = find_below(r, text, &path, &attr);
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	if (rc > 0 && !S_ISDIR(attr.mode)) {
-		rc = link_below(r, name, (const char *)path.data, &attr);
-		return rc < 0 ? rc : 1;
+	if (apply_is_dir(name))
+		return PARENT_DIR;
+	if (name->inode == NULL || name->seq > seq) {
+		rc = resolve_path(name, &path);
+		if (rc == 0)
+			rc = resolve_stat(r, (const char *)path.data, &attr);
+		if (rc > 0 && S_ISLNK(attr.mode)) {
+			rc = resolve_readlink(r, (const char *)path.data, ret_target);
+			return rc < 0 ? rc : PARENT_LINK;
+		}
+		if (rc != 0)
+			return rc < 0 ? rc : S_ISDIR(attr.mode) ? PARENT_DIR : PARENT_NONE;
 	}
-	rc = apply_find_path(r->a, text, &own);
-	if (rc < 0)
-		return rc;
-	if (own != NULL && own != name->inode && (own->rec.flags & INDEX_PENDING) != 0)
-		return 0;
-	if (own == NULL || own == name->inode || S_ISDIR(own->rec.attr.mode)) {
-		rc = report_name(r, APPLY_BAD_LINK, name);
-		apply_set(r->a, name, NULL);
-	} else {
-		rc = report_name(r, APPLY_LATE_LINK, name);
-		apply_set(r->a, name, own);
-	}
-	return rc < 0 ? rc : 1;
+	if (name->inode == NULL || !S_ISLNK(name->inode->rec.attr.mode))
+		return PARENT_NONE;
+	rc = snprintf(ret_target, PATH_MAX, "%s", name->inode->rec.text);
+	return rc < PATH_MAX ? PARENT_LINK : PARENT_NONE;
 }
+
+/* One component of a target: 1 when RET_NAME is the last one's, 0 to go on from *DIR, -ENOENT. */
+static int find_step(struct resolving *r, struct ahead *w, uint64_t seq, struct apply_name **dir,
+		     struct apply_name **ret_name)
+{
+	char component[NAME_MAX + 1], target[PATH_MAX];
+	struct apply_name *name;
+	int rc = ahead_next(w, component);
+
+	if (rc <= 0)
+		return rc < 0 ? rc : -ENOENT;
+	if (strcmp(component, "..") == 0) {
+		*dir = (*dir)->parent != NULL ? (*dir)->parent : *dir;
+		return 0;
+	}
+	if ((*dir)->depth >= APPLY_DEPTH_MAX)
+		return -ENAMETOOLONG;
+	name = apply_name_in(r->a, *dir, component, strlen(component));
+	if (name == NULL)
+		return -ENOMEM;
+	*ret_name = name;
+	if (w->text.data[w->at] == '\0')
+		return 1;
+	rc = parent_at(r, name, seq, target);
+	if (rc == PARENT_DIR)
+		*dir = name;
+	else if (rc == PARENT_LINK && target[0] == '/')
+		*dir = r->a->root;
+	if (rc == PARENT_LINK)
+		return ahead_push(w, target);
+	return rc == PARENT_NONE ? -ENOENT : rc < 0 ? rc : 0;
+}
+
+/*
+ * Where PATH leads in the tree of this layer over those below, for the member SEQ: 1 and its name, which may have
+ * nothing; 0: nowhere. Nothing is put.
+ */
+static int find_place(struct resolving *r, const char *path, uint64_t seq,
+		      struct apply_name **ret_name)
+{
+	CLEANUP(ahead) struct ahead w = {0};
+	struct apply_name *dir = r->a->root;
+	int rc = ahead_push(&w, path);
+
+	while (rc == 0)
+		rc = find_step(r, &w, seq, &dir, ret_name);
+	return rc == -ELOOP || rc == -ENAMETOOLONG || rc == -ENOENT ? 0 : rc;
+}
+
+/* ---- links ---- */
 
 static bool is_pending(const struct apply_name *n)
 {
 	return n->inode != NULL && (n->inode->rec.flags & INDEX_PENDING) != 0;
 }
 
-/* Links that wait for links that wait for themselves are dangling. */
-static int drop_pending(struct resolving *r)
+static int drop_link(struct resolving *r, struct apply_name *name)
 {
-	struct apply_name *root = r->a->root, *n;
-	int rc = 0;
+	int rc = report_name(r, APPLY_BAD_LINK, name);
 
-	for (n = apply_next(root, root); rc == 0 && n != NULL; n = apply_next(root, n)) {
-		if (!is_pending(n))
-			continue;
-		rc = report_name(r, APPLY_BAD_LINK, n);
-		apply_set(r->a, n, NULL);
-	}
+	apply_set(r->a, name, NULL);
 	return rc;
+}
+
+/* NAME becomes one more of INODE, which this layer has; LATE: since after the link only. */
+static int link_own(struct resolving *r, struct apply_name *name, struct apply_inode *inode,
+		    bool late)
+{
+	int rc;
+
+	if (S_ISDIR(inode->rec.attr.mode))
+		return drop_link(r, name);
+	rc = late ? report_name(r, APPLY_LATE_LINK, name) : take_header(name->inode, inode);
+	if (rc < 0)
+		return rc;
+	return add_link(r, name, inode);
+}
+
+/* What the archive's order says of a target: had this layer put it by then, is it below, or does it come later? */
+static int resolve_link(struct resolving *r, struct apply_name *name, struct apply_name **ret_wait)
+{
+	CLEANUP(buf) struct buf path = {0};
+	/* Its name goes to another inode; the text stays with this one. */
+	const struct index_rec *link = &name->inode->rec;
+	struct apply_name *at = NULL;
+	struct attr attr;
+	bool is_own, is_earlier;
+	int rc = find_place(r, link->text, link->data_off, &at);
+
+	if (rc <= 0)
+		return rc < 0 ? rc : drop_link(r, name);
+	is_own = at->inode != NULL && at->inode != name->inode;
+	is_earlier = is_own && at->seq < link->data_off;
+	rc = 0;
+	if (!is_earlier) {
+		rc = resolve_path(at, &path);
+		if (rc == 0)
+			rc = find_below(r, (const char *)path.data, &path, &attr);
+	}
+	if (rc < 0)
+		return rc;
+	if (rc > 0 && !S_ISDIR(attr.mode))
+		return link_below(r, name, (const char *)path.data, &attr);
+	if (is_own && is_pending(at)) {
+		*ret_wait = at;
+		return 0;
+	}
+	return is_own ? link_own(r, name, at->inode, !is_earlier) : drop_link(r, name);
 }
 
 static int compare_order(const void *a, const void *b)
@@ -276,29 +387,60 @@ static int list_pending(const struct apply *a, struct apply_name ***ret_v, size_
 	return 0;
 }
 
+/*
+ * NAME waits for another that is pending, that one perhaps for a third: the last one comes first. STACK has room for all
+ * that are pending. Those that wait in a circle are dangling.
+ */
+static int resolve_waiting(struct resolving *r, struct apply_name *name, struct apply_name **stack)
+{
+	size_t n = 0;
+	int rc = 0;
+
+	stack[n++] = name;
+	name->busy = true;
+	while (rc == 0 && n > 0) {
+		struct apply_name *top = stack[n - 1], *wait = NULL;
+
+		rc = resolve_link(r, top, &wait);
+		if (rc == 0 && wait != NULL && !wait->busy) {
+			wait->busy = true;
+			stack[n++] = wait;
+			continue;
+		}
+		if (rc == 0 && wait != NULL)
+			rc = drop_link(r, top);
+		top->busy = false;
+		n--;
+	}
+	return rc;
+}
+
+/* First those that need not wait, so that headers count in the archive's order. */
 int resolve_links(struct resolving *r)
 {
-	CLEANUP(free) struct apply_name **v = NULL;
-	bool progress = true;
-	size_t n;
+	CLEANUP(free) struct apply_name **v = NULL, **stack = NULL;
+	size_t n = 0;
 	int rc = list_pending(r->a, &v, &n);
 
-	while (rc >= 0 && progress) {
-		progress = false;
-		for (size_t i = 0; rc >= 0 && i < n; i++) {
-			if (!is_pending(v[i]))
-				continue;
-			rc = resolve_link(r, v[i]);
-			progress |= rc > 0;
-		}
+	if (rc == 0)
+		stack = calloc(n + 1, sizeof(struct apply_name *));
+	if (rc == 0 && stack == NULL)
+		rc = -ENOMEM;
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct apply_name *wait = NULL;
+
+		if (is_pending(v[i]))
+			rc = resolve_link(r, v[i], &wait);
 	}
-	return rc < 0 ? rc : drop_pending(r);
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		if (is_pending(v[i]))
+			rc = resolve_waiting(r, v[i], stack);
+	return rc;
 }
 
 int apply_resolve(struct apply *a, const struct apply_below *below, struct err *err)
 {
-	CLEANUP(resolving) struct resolving r = {
-		.a = a, .below = below, .err = err, .seq = a->seq};
+	CLEANUP(resolving) struct resolving r = {.a = a, .below = below, .err = err, .seq = a->seq};
 	int rc = table_init(&r.lowers);
 
 	if (rc == 0)

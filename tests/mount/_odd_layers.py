@@ -70,6 +70,13 @@ CASES = {
     "opaque-of-absent": ([BASE, [f("a/.wh..wh..opq")]], "d a\nd b\nf b/z bz\nf top top\n", "-"),
     "deleted-and-made-anew": ([BASE, [f(".wh.a"), d("a/"), f("a/n", "n")]],
                               "d a\nd b\nf a/n n\nf b/z bz\nf top top\n", "a name and its whiteout"),
+    # Nothing of what was there stays: neither the link, nor the file, nor the directory's owner and mode.
+    "deleted-and-needed-anew": (
+        [[d("usr/"), d("usr/lib/"), f("usr/lib/keep", "keep"), s("lib", "usr/lib"), f("top", "top"),
+          d("a/", mode=0o700, owner=(77, 77)), f("a/old", "old")],
+         [f(".wh.lib"), f("lib/new", "new"), f(".wh.top"), f("top/in", "in"), f(".wh.a"), f("a/b/x", "x")]],
+        "d a\nd a/b\nd lib\nd top\nd usr\nd usr/lib\nf a/b/x x\nf lib/new new\nf top/in in\n"
+        "f usr/lib/keep keep\n", "-"),
     "bare-whiteout": ([BASE, [f("a/.wh.")]], "d a\nd b\nf a/x ax\nf a/y ay\nf b/z bz\nf top top\n",
                       "a whiteout of nothing"),
     "whiteout-as-link": ([BASE, [h("a/.wh.x", "no/where"), d(".wh.b/")]], "d a\nf a/y ay\nf top top\n",
@@ -97,6 +104,12 @@ CASES = {
           f("usr/lib/app/x", "x"), d("lib/app/", mode=0o700), d("lib/dir/", mode=0o711), f("usr/lib/dir/y", "y")]],
         "d usr\nd usr/lib\nd usr/lib/app\nd usr/lib/dir\nf usr/lib/app/x x\nf usr/lib/dir/y y\n"
         "f usr/lib/first B\nf usr/lib/old old\nf usr/lib/second B\nl lib>usr/lib\n", "-"),
+    "link-of-its-own-in-the-way": (
+        [[d("usr/"), d("usr/lib/"), s("lib", "usr/lib")],
+         [d("usr/"), d("usr/lib/"), d("usr/lib/real/"), s("usr/lib/x", "real"), f("lib/x/f", "f"),
+          s("lib/y", "real"), f("usr/lib/y/g", "g")]],
+        "d usr\nd usr/lib\nd usr/lib/real\nf usr/lib/real/f f\nf usr/lib/real/g g\nl lib>usr/lib\n"
+        "l usr/lib/x>real\nl usr/lib/y>real\n", "-"),
     "parent-link-stays-inside": ([[s("up", "../../../../b"), d("b/")], [f("up/x", "x")]],
                                  "d b\nf b/x x\nl up>../../../../b\n", "-"),
     "names": ([[d("./"), f("/abs", "1"), f("./dot/./x", "2"), f("dot//y", "3"), f("dot/../z", "4")]],
@@ -116,6 +129,13 @@ CASES = {
                                "d a\nd b\nf a/x ax\nf a/y ay\nf b/z bz\nf kept top\nf top new\n", "-"),
     "link-of-a-link-below": ([BASE, [h("l2", "a/x")], [h("l3", "l2")]],
                              "d a\nd b\nf a/x ax\nf a/y ay\nf b/z bz\nf l2 ax\nf l3 ax\nf top top\n", "-"),
+    "link-behind-a-link-below": (
+        [[d("usr/"), d("usr/lib/"), f("usr/lib/a", "old"), f("usr/lib/b", "old"), f("usr/lib/c", "old c"),
+          f("usr/lib/d", "old d"), s("lib", "usr/lib")],
+         [d("usr/"), d("usr/lib/"), f("lib/a", "new"), h("a2", "usr/lib/a"), f("usr/lib/b", "new"), h("b2", "lib/b"),
+          f("usr/lib/n", "new"), h("n2", "lib/n"), h("usr/lib/d", "lib/c"), h("lib/c", "usr/lib/d")]],
+        "d usr\nd usr/lib\nf a2 new\nf b2 new\nf n2 new\nf usr/lib/a new\nf usr/lib/b new\nf usr/lib/c old c\n"
+        "f usr/lib/d old c\nf usr/lib/n new\nl lib>usr/lib\n", "-"),
     "link-to-symlink": ([[s("s", "t"), h("s2", "s")]], "l s2>t\nl s>t\n", "-"),
     "link-headers": ([[f("x", "x"), h("y", "x", mode=0o4711, mtime=77), f("low", "low", mode=0o600)],
                       [h("up", "low", mode=0o2755, mtime=88)]],
@@ -136,6 +156,7 @@ SAME = {
     "link-before-target": [("early", "late")],
     "link-to-lower": [("a/x", "again", "b/third")],
     "link-of-a-link-below": [("a/x", "l2", "l3")],
+    "link-behind-a-link-below": [("a2", "usr/lib/a"), ("b2", "usr/lib/b"), ("n2", "usr/lib/n"), ("usr/lib/c", "usr/lib/d")],
     "link-to-symlink": [("s", "s2")],
     "link-headers": [("x", "y"), ("low", "up")],
     "link-headers-in-order": [("a", "low", "z"), ("b", "two", "y")],
@@ -144,6 +165,7 @@ SAME = {
 STATS = {
     "link-headers": {"x": (0o4711, 77), "low": (0o2755, 88)},
     "link-headers-in-order": {"low": (0o2755, 88), "two": (0o2755, 88)},
+    "deleted-and-needed-anew": {"a": (0o755, 0), "lib": (0o755, 0)},
     "one-place-by-two-ways": {"usr/lib/app": (0o700, 1000), "usr/lib/dir": (0o711, 1000)},
 }
 

@@ -77,15 +77,23 @@ odd_case() {
 	fi
 }
 
-# The layers of NAME unpacked one over the other are what the mount shows: by umoci and by tar.
+# umoci_has NAME: what it unpacks of NAME is what the mount shows.
+umoci_has() {
+	local name=$1
+	umoci unpack --image "$I/$name:t" "$I/$name.umoci"
+	image "oci:$I/$name:t" "$M"
+	same_tree --no-root "$I/$name.umoci/rootfs" "$M"
+	unmounted "$M"
+}
+
+# So it is where tar unpacks the layers of NAME one over the other.
 as_unpacked() {
 	local name=$1 layer
-	umoci unpack --image "$I/$name:t" "$I/$name.umoci"
+	umoci_has "$name"
 	mkdir "$I/$name.tars" "$I/$name.tree"
 	odd tars "$name" "$I/$name.tars"
 	for layer in "$I/$name.tars"/*; do tar -C "$I/$name.tree" -xpf "$layer"; done
 	image "oci:$I/$name:t" "$M"
-	same_tree --no-root "$I/$name.umoci/rootfs" "$M"
 	same_tree --no-root "$I/$name.tree" "$M"
 	unmounted "$M"
 }
@@ -469,6 +477,9 @@ while read -r name fault; do
 done < <(odd list)
 run_test "libraries that are missing" missing_libraries
 run_test "one place by two ways, as umoci and tar have it" as_unpacked one-place-by-two-ways
+run_test "links in the way, as umoci and tar have it" as_unpacked link-of-its-own-in-the-way
+run_test "targets behind links, as umoci and tar have it" as_unpacked link-behind-a-link-below
+run_test "what is deleted and made anew, as umoci has it" umoci_has deleted-and-needed-anew
 run_test "making a real image" make_real
 run_test "a real image is what umoci unpacks" real_gzip
 make_bare

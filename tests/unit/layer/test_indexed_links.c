@@ -106,3 +106,145 @@ Test(indexed_links, the_link_came_before_the_target_was_replaced)
 	resolve(&deleted, tree);
 	check_names(&deleted, "L kept>f 2\nw f\n");
 }
+
+/* The target is what its path leads to where the archive is unpacked: this layer over those below. */
+Test(indexed_links, targets_behind_links_below)
+{
+	static const struct lower tree[] = {
+		{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
+		{"usr", S_IFDIR | 0755, NULL, 0, 2},
+		{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
+		{"usr/lib/foo", S_IFREG | 0755, NULL, 1000, 1},
+		{"usr/lib/bar", S_IFREG | 0755, NULL, 1001, 1},
+		{"usr/lib/old", S_IFREG | 0755, NULL, 1002, 1},
+		{0},
+	};
+
+	for (int stored = 0; stored < 2; stored++) {
+		CLEANUP(world) struct world w;
+
+		world_begin(&w, true);
+		file(&w, "lib/foo");
+		hardlink(&w, "a", "usr/lib/foo");
+		file(&w, "usr/lib/bar");
+		hardlink(&w, "b", "lib/bar");
+		file(&w, "usr/lib/new");
+		hardlink(&w, "c", "lib/new");
+		hardlink(&w, "d", "lib/old");
+		file(&w, "usr/lib/old");
+		if (stored)
+			store(&w);
+		resolve(&w, tree);
+		check_names(&w, "L d>usr/lib/old 2\nd usr\nd usr/lib\nf a 512\nf b 1536\nf c 2560\n"
+				"f usr/lib/bar 1536\nf usr/lib/foo 512\nf usr/lib/new 2560\n"
+				"f usr/lib/old 3584\n");
+	}
+}
+
+/* The name may be a link by then that leads to another file. */
+Test(indexed_links, targets_that_links_replaced)
+{
+	static const struct lower tree[] = {
+		{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
+		{"usr", S_IFDIR | 0755, NULL, 0, 2},
+		{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
+		{"usr/lib/b", S_IFREG | 0755, NULL, 1000, 1},
+		{"usr/lib/c", S_IFREG | 0755, NULL, 1001, 1},
+		{"usr/lib/t", S_IFREG | 0755, NULL, 1002, 1},
+		{0},
+	};
+
+	for (int stored = 0; stored < 2; stored++) {
+		CLEANUP(world) struct world w;
+
+		world_begin(&w, true);
+		hardlink(&w, "lib/c", "usr/lib/b");
+		hardlink(&w, "lib/b", "usr/lib/c");
+		hardlink(&w, "x", "lib/t");
+		file(&w, "usr/lib/t");
+		hardlink(&w, "y", "x");
+		if (stored)
+			store(&w);
+		resolve(&w, tree);
+		check_names(&w, "L usr/lib/b>usr/lib/b 2\nL usr/lib/c>usr/lib/b 2\n"
+				"L x>usr/lib/t 3\nL y>usr/lib/t 3\nd usr\nd usr/lib\n"
+				"f usr/lib/t 512\n");
+	}
+}
+
+/* The header of a link counts for the file of this layer that is found now, too. */
+Test(indexed_links, headers_of_links_behind_links_below_count)
+{
+	static const struct lower tree[] = {
+		{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
+		{"usr", S_IFDIR | 0755, NULL, 0, 2},
+		{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
+		{0},
+	};
+	CLEANUP(world) struct world w;
+
+	world_begin(&w, true);
+	file(&w, "lib/f");
+	hardlink_to(&w, "g", "usr/lib/f", 04711);
+	store(&w);
+	resolve(&w, tree);
+	cr_expect_eq(mode_of(&w, "usr/lib/f"), S_IFREG | 04711);
+}
+
+#define CHAIN	   3000
+#define CHAIN_TEXT "3000"
+
+/* Each link comes before its target: the work is a few questions a link. */
+Test(indexed_links, a_long_chain_of_late_links)
+{
+	static const struct lower tree[] = {{0}};
+	struct apply_inode *first, *last;
+	CLEANUP(world) struct world w;
+
+	world_begin(&w, false);
+	for (int i = 0; i < CHAIN; i++) {
+		char name[16], target[16];
+
+		snprintf(name, sizeof(name), "l%d", i);
+		snprintf(target, sizeof(target), "l%d", i + 1);
+		hardlink(&w, name, target);
+	}
+	file(&w, "l" CHAIN_TEXT);
+	store(&w);
+	n_stats = 0;
+	resolve(&w, tree);
+	cr_expect_leq(n_stats, 4 * CHAIN);
+	cr_assert_eq(apply_find_path(w.a, "l0", &first), 0);
+	cr_assert_eq(apply_find_path(w.a, "l" CHAIN_TEXT, &last), 0);
+	cr_expect_not_null(first);
+	cr_expect_eq(first, last);
+	cr_expect_eq(first->n_names, CHAIN + 1);
+	check_fault(&w, APPLY_LATE_LINK, CHAIN);
+}
+
+/* A link that leads to itself by way of others is none; what hangs on it is none, either. */
+Test(indexed_links, late_links_in_a_circle)
+{
+	static const struct lower tree[] = {
+		{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
+		{"usr", S_IFDIR | 0755, NULL, 0, 2},
+		{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
+		{0},
+	};
+	CLEANUP(world) struct world w;
+
+	world_begin(&w, false);
+	hardlink(&w, "hangs", "a");
+	hardlink(&w, "a", "lib/b");
+	hardlink(&w, "usr/lib/b", "lib/c");
+	hardlink(&w, "usr/lib/c", "usr/../a");
+	hardlink(&w, "waits", "lib/good");
+	hardlink(&w, "x", "waits");
+	hardlink(&w, "usr/lib/good", "lib/file");
+	file(&w, "usr/lib/file");
+	store(&w);
+	resolve(&w, tree);
+	check_names(&w, "d usr\nd usr/lib\nf usr/lib/file 512\nf usr/lib/good 512\nf waits 512\n"
+			"f x 512\n");
+	check_fault(&w, APPLY_BAD_LINK, 4);
+}
