@@ -84,7 +84,7 @@ static bool order_step(struct order *o, const struct entry *e)
 	case ACL_USER:
 	case ACL_GROUP:
 		o->needs_mask = true;
-		return at == e->tag && e->id != (uint32_t)ACL_UNDEFINED_ID;
+		return at == e->tag;
 	case ACL_MASK:
 		o->at = ACL_OTHER;
 		return at == ACL_GROUP;
@@ -96,7 +96,8 @@ static bool order_step(struct order *o, const struct entry *e)
 	}
 }
 
-int acl_check(const void *acl, size_t len)
+/* STORED: an id that a user namespace could not tell us may be in it. */
+static int check(const void *acl, size_t len, bool stored)
 {
 	struct reader r = entries_of(acl, len);
 	struct order order = {.at = ACL_USER_OBJ};
@@ -105,8 +106,15 @@ int acl_check(const void *acl, size_t len)
 	while (next_entry(&r, &e)) {
 		if ((e.perm & ~ACL_RWX) != 0 || !order_step(&order, &e))
 			return -EINVAL;
+		if (!stored && is_named(e.tag) && e.id == ID_UNMAPPED)
+			return -EINVAL;
 	}
 	return reader_ok(&r) && order.at == 0 ? 0 : -EINVAL;
+}
+
+int acl_check(const void *acl, size_t len)
+{
+	return check(acl, len, false);
 }
 
 /* What an ACL says about the three classes of the mode; the group class is the mask's if any. */
@@ -183,7 +191,7 @@ int acl_chmod(const void *acl, size_t len, uint32_t mode, struct buf *ret_acl)
 {
 	CLEANUP(buf) struct buf out = {0};
 	struct classes c;
-	int r = acl_check(acl, len);
+	int r = check(acl, len, true);
 
 	if (r < 0)
 		return r;
@@ -199,7 +207,7 @@ int acl_inherit(const void *def, size_t len, uint32_t *mode, struct buf *ret_acc
 {
 	CLEANUP(buf) struct buf out = {0};
 	struct classes c;
-	int r = acl_check(def, len);
+	int r = check(def, len, true);
 
 	if (r < 0)
 		return r;
@@ -246,6 +254,9 @@ int acl_map_ids(const void *acl, size_t len, const struct idmap *uids, const str
 
 		if (err < 0)
 			return err;
+		/* The kernel takes no ACL with such an id, and another id would let somebody in. */
+		if (!to_disk && is_named(e.tag) && e.id == ID_UNMAPPED)
+			continue;
 		put_entry(&out, &e);
 	}
 	if (!reader_ok(&r))

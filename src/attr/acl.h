@@ -15,8 +15,8 @@
 #include "base/buf.h"
 
 /*
- * Every function but acl_map_ids() first checks its ACL as acl_check() does. A buffer that is
- * returned into is replaced, not appended to, and may be the one that holds the ACL passed in; it
+ * Every function but acl_map_ids() first checks its ACL as acl_check() does; in those that are stored, which acl_chmod() and
+ * acl_inherit() get, named entries may be of ID_UNMAPPED. A buffer that is returned into is replaced, not appended to, and may be the one that holds the ACL passed in; it
  * is untouched on failure (-EINVAL, -ENOMEM).
  */
 
@@ -47,7 +47,8 @@ int acl_inherit(const void *def, size_t len, uint32_t *mode, struct buf *ret_acc
 
 /*
  * The same ACL with its ids mapped (for showing, or for storing: TO_DISK, which fails with
- * -EOVERFLOW for an id that has no place on disk). Any table of entries will do.
+ * -EOVERFLOW for an id that has no place on disk). Entries for users and groups whom the map does not have are not
+ * shown: nobody here is one of them. Any table of entries will do.
  */
 int acl_map_ids(const void *acl, size_t len, const struct idmap *uids, const struct idmap *gids,
 		bool to_disk, struct buf *ret_acl);

@@ -27,7 +27,7 @@ static int parse_u32(const char *s, size_t len, uint32_t *ret_value)
 	return 0;
 }
 
-static uint32_t overflow_id(const char *path)
+static uint32_t read_overflow_id(const char *path)
 {
 	char text[16];
 	uint32_t id;
@@ -117,8 +117,6 @@ int idmap_parse(const char *text, const char *option, struct idmap *ret_map, str
 	free(ret_map->ranges);
 	ret_map->n = m.n;
 	ret_map->ranges = steal_ptr(&m.ranges);
-	ret_map->overflow = overflow_id(option[0] == 'g' ? "/proc/sys/kernel/overflowgid"
-							 : "/proc/sys/kernel/overflowuid");
 	return 0;
 }
 
@@ -140,7 +138,7 @@ uint32_t idmap_to_shown(const struct idmap *m, uint32_t disk)
 		if (disk >= r->disk && disk - r->disk < r->len)
 			return r->shown + (disk - r->disk);
 	}
-	return m->overflow;
+	return ID_UNMAPPED;
 }
 
 int idmap_to_disk(const struct idmap *m, uint32_t shown, uint32_t *ret_disk)
@@ -160,9 +158,19 @@ int idmap_to_disk(const struct idmap *m, uint32_t shown, uint32_t *ret_disk)
 	return -EOVERFLOW;
 }
 
-uint32_t idmap_owner(const struct idmap *m, uint32_t shown)
+int idmap_owner(const struct idmap *m, uint32_t shown, uint32_t *ret_disk)
 {
-	uint32_t disk;
+	int r = idmap_to_disk(m, shown, ret_disk);
 
-	return idmap_to_disk(m, shown, &disk) == 0 ? disk : m->overflow;
+	if (r == -EOVERFLOW && shown == 0 && idmap_to_shown(m, 0) != ID_UNMAPPED) {
+		*ret_disk = 0;
+		return 0;
+	}
+	return r;
+}
+
+void idmap_overflow_ids(uint32_t *ret_uid, uint32_t *ret_gid)
+{
+	*ret_uid = read_overflow_id("/proc/sys/kernel/overflowuid");
+	*ret_gid = read_overflow_id("/proc/sys/kernel/overflowgid");
 }

@@ -63,12 +63,15 @@ int create_rec(struct change *ch, const struct inode_rec *dir, const struct want
 	       struct inode_rec **ret_rec)
 {
 	const struct fs_options *o = ch->fs->options;
-	uint32_t uid = idmap_owner(&o->uids, w->who->uid);
-	uint32_t gid = idmap_owner(&o->gids, w->who->gid);
 	uint32_t mode = w->mode;
 	struct inode_rec *rec = NULL;
-	int r;
+	uint32_t uid, gid;
+	int r = idmap_owner(&o->uids, w->who->uid, &uid);
 
+	if (r == 0)
+		r = idmap_owner(&o->gids, w->who->gid, &gid);
+	if (r < 0)
+		return r;
 	if (dir->attr.mode & S_ISGID) {
 		gid = dir->attr.gid;
 		if (S_ISDIR(mode))

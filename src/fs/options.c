@@ -8,8 +8,6 @@
 void fs_options_init(struct fs_options *o)
 {
 	memset(o, 0, sizeof(*o));
-	o->uids.overflow = 65534;
-	o->gids.overflow = 65534;
 }
 
 void fs_options_done(struct fs_options *o)

@@ -54,9 +54,9 @@ static void check_podman_map(const char *text)
 	cr_assert_eq(idmap_to_shown(&m, 1000), 0);
 	cr_assert_eq(idmap_to_shown(&m, 100000), 1);
 	cr_assert_eq(idmap_to_shown(&m, 165535), 65536);
-	cr_assert_eq(idmap_to_shown(&m, 165536), m.overflow);
-	cr_assert_eq(idmap_to_shown(&m, 999), m.overflow);
-	cr_assert_eq(idmap_to_shown(&m, 1001), m.overflow);
+	cr_assert_eq(idmap_to_shown(&m, 165536), ID_UNMAPPED);
+	cr_assert_eq(idmap_to_shown(&m, 999), ID_UNMAPPED);
+	cr_assert_eq(idmap_to_shown(&m, 1001), ID_UNMAPPED);
 	cr_assert_eq(to_disk(&m, 0), 1000);
 	cr_assert_eq(to_disk(&m, 1), 100000);
 	cr_assert_eq(to_disk(&m, 65536), 165535);
@@ -76,7 +76,7 @@ Test(idmap, the_largest_range_holds_all_ids_but_minus_one)
 	CLEANUP(idmap) struct idmap m = parsed("0:0:4294967295");
 
 	cr_assert_eq(idmap_to_shown(&m, 4294967294), 4294967294);
-	cr_assert_eq(idmap_to_shown(&m, UINT32_MAX), m.overflow);
+	cr_assert_eq(idmap_to_shown(&m, UINT32_MAX), ID_UNMAPPED);
 }
 
 Test(idmap, the_ends_of_the_ids)
@@ -186,11 +186,35 @@ static uint32_t number_in(const char *path)
 
 Test(idmap, overflow_ids_are_the_kernels)
 {
-	CLEANUP(idmap) struct idmap uids = parsed("1:1:1"), gids = {0};
+	uint32_t uid, gid;
 
-	cr_assert_eq(idmap_parse("1:1:1", "gidmapping", &gids, NULL), 0);
-	cr_assert_eq(uids.overflow, number_in("/proc/sys/kernel/overflowuid"));
-	cr_assert_eq(gids.overflow, number_in("/proc/sys/kernel/overflowgid"));
+	idmap_overflow_ids(&uid, &gid);
+	cr_assert_eq(uid, number_in("/proc/sys/kernel/overflowuid"));
+	cr_assert_eq(gid, number_in("/proc/sys/kernel/overflowgid"));
+}
+
+static int owner(const char *text, uint32_t shown)
+{
+	CLEANUP(idmap) struct idmap m = parsed(text);
+	uint32_t disk;
+	int r = idmap_owner(&m, shown, &disk);
+
+	return r < 0 ? r : (int)disk;
+}
+
+Test(idmap, owners_of_new_files)
+{
+	cr_assert_eq(owner("", 7), 7);
+	cr_assert_eq(owner("1000:0:10", 7), 1007);
+	cr_assert_eq(owner("1000:0:10", 0), 1000);
+	cr_assert_eq(owner("1000:0:10", 10), -EOVERFLOW);
+	/* The engine's root makes what is the container's root's. */
+	cr_assert_eq(owner("0:1000:10", 0), 0);
+	cr_assert_eq(owner("0:1000:10", 1000), 0);
+	cr_assert_eq(owner("0:1000:10", 1), -EOVERFLOW);
+	cr_assert_eq(owner("0:1000:10", 65534), -EOVERFLOW);
+	/* But who could not be shown owns nothing. */
+	cr_assert_eq(owner("5:1000:10", 0), -EOVERFLOW);
 }
 
 Test(idmap, what_is_stored_is_shown_again)

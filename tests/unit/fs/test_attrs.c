@@ -328,7 +328,6 @@ Test(attrs, setgid_directories_are_inherited)
 Test(attrs, mapped_ids)
 {
 	CLEANUP(world) struct world w;
-	uint32_t nobody;
 	struct attr a;
 
 	world_init(&w, 1);
@@ -345,7 +344,9 @@ Test(attrs, mapped_ids)
 	cr_assert_eq(a.uid, 5);
 	cr_assert_eq(a.gid, 5);
 	cr_assert_eq(stat_of(&w, "root").uid, 500);
-	cr_assert_eq(stat_of(&w, "far").uid, w.o.uids.overflow);
+	/* Not the overflow id: he who has that is not the owner. */
+	cr_assert_eq(stat_of(&w, "far").uid, ID_UNMAPPED);
+	cr_assert_eq(stat_of(&w, "far").gid, ID_UNMAPPED);
 	w.who = (struct fs_caller){.uid = 7, .gid = 8, .umask = 022};
 	ok(t_create(&w, "new", 0644));
 	cr_assert_eq(stat_of(&w, "new").uid, 7);
@@ -353,20 +354,21 @@ Test(attrs, mapped_ids)
 	ok(t_chown(&w, "user", 9, 10));
 	cr_assert_eq(stat_of(&w, "user").uid, 9);
 	fails(EOVERFLOW, t_chown(&w, "user", 4000, 0));
+	/* As on an idmapped mount. */
 	w.who.uid = 4000;
-	/* Whom the map does not know owns what he makes as nobody. */
-	ok(t_create(&w, "stranger", 0644));
-	nobody = w.o.uids.overflow;
-	cr_assert_eq(stat_of(&w, "stranger").uid, nobody);
-	cr_assert_eq(stat_of(&w, "stranger").gid, 8);
+	fails(EOVERFLOW, t_create(&w, "stranger", 0644));
+	w.who = (struct fs_caller){.uid = 7, .gid = 4000};
+	fails(EOVERFLOW, t_create(&w, "stranger", 0644));
+	/* What nobody's owner is does not change with what else does. */
+	ok(t_chmod(&w, "far", 0600));
+	cr_assert_eq(stat_of(&w, "far").uid, ID_UNMAPPED);
 	world_assert_lasting(&w);
 	idmap_done(&w.o.uids);
 	idmap_done(&w.o.gids);
 	world_reopen(&w);
 	cr_assert_eq(stat_of(&w, "new").uid, 1007);
 	cr_assert_eq(stat_of(&w, "new").gid, 2008);
-	cr_assert_eq(stat_of(&w, "stranger").uid, nobody);
-	cr_assert_eq(stat_of(&w, "stranger").gid, 2008);
+	cr_assert_eq(stat_of(&w, "far").uid, 70000);
 	cr_assert_eq(stat_of(&w, "user").uid, 1009);
 	cr_assert_eq(stat_of(&w, "user").gid, 2010);
 }

@@ -412,3 +412,29 @@ Test(xattrs, ids_in_acls_are_mapped)
 	world_reopen(&w);
 	assert_acl(&w, "new", ACL_XATTR_ACCESS, &stored, len);
 }
+
+/* To whom the map does not show gives an ACL nothing; least of all to the one who has the overflow id. */
+Test(xattrs, unmapped_ids_in_acls_are_not_shown)
+{
+	CLEANUP(world) struct world w;
+	struct acl shown, stored;
+	size_t len = make_acl(&stored, 6, 4242, 6, 0, 6, 0);
+	size_t n = make_acl(&shown, 6, 0, 0, 0, -1, 0);
+
+	world_init(&w, 1);
+	put_file("l0/f", "x");
+	put_xattr("l0/f", ACL_XATTR_ACCESS, &stored, len);
+	ok(idmap_parse("100000:0:1000", "uidmapping", &w.o.uids, NULL));
+	world_open(&w);
+	/* u::6 g::0 m::6 o::0 */
+	shown.e[3] = shown.e[2];
+	shown.e[2] = (struct posix_acl_xattr_entry){ACL_MASK, 6, UINT32_MAX};
+	n += sizeof(shown.e[0]);
+	assert_acl(&w, "f", ACL_XATTR_ACCESS, &shown, n);
+	ok(t_chmod(&w, "f", 0660));
+	assert_acl(&w, "f", ACL_XATTR_ACCESS, &shown, n);
+	fails(EOVERFLOW, set(&w, "f", ACL_XATTR_ACCESS, &stored, len, 0));
+	idmap_done(&w.o.uids);
+	world_reopen(&w);
+	assert_acl(&w, "f", ACL_XATTR_ACCESS, &stored, len);
+}
