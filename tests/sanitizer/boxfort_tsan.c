@@ -25,14 +25,13 @@ static int is_arena(const void *addr)
 	return at >= 0x200000000000u && at < 0x7b0000000000u;
 }
 
-/* Arena addresses are multiples of 2^24; moving one twice yields the same place. */
+/*
+ * Arena addresses are multiples of 2^24, and stay so: of two that overlap in part mincore() would say that the place is
+ * free, and MAP_FIXED would take it from the other. Moving one twice yields the same place.
+ */
 static void *move(void *addr)
 {
-	uintptr_t at = (uintptr_t)addr;
-
-	if (at >> 36 == APP_BASE >> 36)
-		return addr;
-	return (void *)(APP_BASE + (at >> 12 & 0xfffff000u));
+	return (void *)(APP_BASE + ((uintptr_t)addr & 0xfffffffffu));
 }
 
 void *mmap64(void *addr, size_t size, int prot, int flags, int fd, off64_t offset)
