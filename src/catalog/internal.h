@@ -218,29 +218,6 @@ void thread_stop(struct catalog *c);
 /* snapshot.c: fills C from the files in DIRFD. */
 int snapshot_open(int dirfd, struct catalog *c, struct err *err);
 
-/* Seconds on the monotonic clock. */
-static inline struct timespec monotonic_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t;
-}
-
-/* The monotonic clock in NSEC nanoseconds. */
-static inline struct timespec monotonic_in(int64_t nsec)
-{
-	struct timespec t = monotonic_now();
-
-	t.tv_sec += nsec / 1000000000;
-	t.tv_nsec += nsec % 1000000000;
-	if (t.tv_nsec >= 1000000000L) {
-		t.tv_nsec -= 1000000000L;
-		t.tv_sec++;
-	}
-	return t;
-}
-
 /* "the upper's .plyfs directory", or its path if the kernel tells: for sentences. */
 struct dir_name {
 	char text[256];

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "catalog/check.h"
@@ -378,17 +379,12 @@ static int open_owned(struct catalog *c, struct err *err)
 
 static void init_locks(struct catalog *c)
 {
-	pthread_condattr_t attr;
-
 	pthread_mutex_init(&c->checkpoint_lock, NULL);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->spare_lock, NULL);
 	pthread_cond_init(&c->synced, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&c->wake, &attr);
-	pthread_cond_init(&c->room, &attr);
-	pthread_condattr_destroy(&attr);
+	monotonic_cond_init(&c->wake);
+	monotonic_cond_init(&c->room);
 }
 
 static struct catalog *catalog_alloc(const struct catalog_options *options)

@@ -2,6 +2,7 @@
 /* The checkpoint thread, and what a fork does to it. */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/sys_sched.h"
 #include "catalog/internal.h"
 

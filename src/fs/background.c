@@ -3,8 +3,8 @@
 #include "fs/background.h"
 
 #include <errno.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/sys_sched.h"
 
 /* One part of the time is theirs, and this many parts are left to others. */
@@ -13,22 +13,17 @@
 
 double background_now(void)
 {
-	struct timespec t;
+	struct timespec t = monotonic_now();
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 int background_start(struct background *b, const char *name, void *(*run)(void *arg), void *arg)
 {
-	pthread_condattr_t attr;
 	int r;
 
 	pthread_mutex_init(&b->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&b->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	monotonic_cond_init(&b->wake);
 	r = sys_thread_create(&b->thread, NULL, run, arg);
 	b->has_thread = r == 0;
 	if (r == 0)
@@ -61,12 +56,8 @@ bool background_stopped(struct background *b)
 
 void background_rest(struct background *b, double seconds)
 {
-	struct timespec until;
+	struct timespec until = monotonic_in((int64_t)(seconds * 1e9));
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	seconds += (double)until.tv_nsec / 1e9;
-	until.tv_sec += (time_t)seconds;
-	until.tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9);
 	pthread_mutex_lock(&b->lock);
 	while (!b->stop && pthread_cond_timedwait(&b->wake, &b->lock, &until) != ETIMEDOUT)
 		;
