@@ -20,7 +20,7 @@
 
 /* Descriptors that layers must leave over: for the caches, and for what operations open for a while. */
 #define SPARE_FDS 40
-/* No cache keeps more of them. */
+/* No cache of files keeps more of them. */
 #define KEPT_FDS 4096
 
 static int fs_init(struct fs *fs)
@@ -115,22 +115,17 @@ static int explain_limit(const struct fs *fs, struct err *err)
 		       fs->stack != NULL ? stack_count(fs->stack) : fs->options->n_lower);
 }
 
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
 /* What the layers have left over is dealt to the caches, and three eighths to what is opened for a while. */
 static int share_descriptors(struct fs *fs, struct err *err)
 {
-	size_t left = sys_fds_left();
+	size_t left = sys_fds_left(), files = left / 4 < KEPT_FDS ? left / 4 : KEPT_FDS;
 
 	if (left < SPARE_FDS)
 		return err_errno(err, EMFILE, "%zu descriptors are left for files", left);
-	lower_files_keep(&fs->lower_files, least(left / 4, KEPT_FDS));
+	lower_files_keep(&fs->lower_files, files);
 	if (fs->data != NULL)
-		data_keep_fds(fs->data, least(left / 4, KEPT_FDS));
-	layer_dir_keep_fds(least(left / 8, KEPT_FDS));
+		data_keep_fds(fs->data, files);
+	layer_dir_keep_fds(left / 8);
 	return 0;
 }
 

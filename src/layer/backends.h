@@ -59,8 +59,8 @@ struct layer_options {
 /*
  * Opens the plain directory FD (a directory descriptor, taken over on success and on failure; PATH
  * is for messages) with every whiteout format in it, mixed. Never reads more than the root, which
- * must be readable. Descriptors are a cache that all such layers of the process share: an eighth of
- * RLIMIT_NOFILE as it is now, besides one a layer, until layer_dir_keep_fds() says another number.
+ * must be readable. Descriptors are a cache that all such layers of the process share: 128, besides one a layer, until
+ * layer_dir_keep_fds() says another number, of which 8 to 4096 are taken.
  */
 int layer_open_dir(int fd, const char *path, const struct layer_options *options,
 		   struct layer **ret_layer, struct err *err);

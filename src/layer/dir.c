@@ -487,7 +487,6 @@ int layer_open_dir(int fd, const char *path, const struct layer_options *options
 	dir_layer_of(l)->n_traps = options->n_traps;
 	memcpy(dir_layer_of(l)->traps, options->traps, sizeof(options->traps));
 	atomic_init(&dir_layer_of(l)->may_noatime, true);
-	dir_fds_set_budget();
 	r = open_layer(dir_layer_of(l), given, options);
 	if (r < 0)
 		return err_errno(err, -r, "%s: cannot be read as a layer", path);

@@ -128,9 +128,6 @@ void dir_node_keep_hidden(struct dir_node *n, struct aufs_set *set);
 
 /* ---- dir_fds.c ---- */
 
-/* Takes the present RLIMIT_NOFILE as the measure of how many descriptors may be kept. */
-void dir_fds_set_budget(void);
-
 /*
  * A descriptor of N for dir_open_in(), fstatat(2) and xattrs, not for reading: its position is
  * everybody's. It stays open until dir_fd_put(). -ESTALE: the directory is no longer where it was.

@@ -11,12 +11,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sys/resource.h>
 
 #include "base/sys.h"
 #include "layer/dir.h"
 
-enum { MIN_BUDGET = 8, MAX_BUDGET = 4096, BUDGET_SHARE = 8, MAKE_ROOM = 8 };
+enum { MIN_BUDGET = 8, DEFAULT_BUDGET = 128, MAX_BUDGET = 4096, MAKE_ROOM = 8 };
 
 /* All of it protected by `lock`. */
 static struct {
@@ -24,21 +23,13 @@ static struct {
 	struct dir_node *newest, *oldest;
 	size_t count;
 	size_t budget;
-} cache = {.lock = PTHREAD_MUTEX_INITIALIZER, .budget = MIN_BUDGET};
+} cache = {.lock = PTHREAD_MUTEX_INITIALIZER, .budget = DEFAULT_BUDGET};
 
 void layer_dir_keep_fds(size_t n)
 {
 	pthread_mutex_lock(&cache.lock);
 	cache.budget = n < MIN_BUDGET ? MIN_BUDGET : n > MAX_BUDGET ? MAX_BUDGET : n;
 	pthread_mutex_unlock(&cache.lock);
-}
-
-void dir_fds_set_budget(void)
-{
-	struct rlimit lim = {0};
-
-	getrlimit(RLIMIT_NOFILE, &lim);
-	layer_dir_keep_fds(lim.rlim_cur / BUDGET_SHARE);
 }
 
 static void list_add(struct dir_node *n)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "contract/contract.h"
+#include "layer/backends.h"
 
 /* 40 levels with names of 200 bytes: a path of 8,000. */
 enum { DEEP_LEVELS = 40, DEEP_NAME = 200 };
@@ -72,6 +73,7 @@ static void set_max_fds(rlim_t max)
 	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &lim), 0);
 	lim.rlim_cur = max;
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &lim), 0);
+	layer_dir_keep_fds(max / 8);
 }
 
 static void check_leaf(struct layer *l, struct layer_dir *dir, const char *bytes)

@@ -21,6 +21,7 @@ static void allow_few_fds(void)
 	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &lim), 0);
 	lim.rlim_cur = FEW_FDS;
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &lim), 0);
+	layer_dir_keep_fds(FEW_FDS / 8);
 }
 
 static void make_numbered(struct plain *p, int n)
