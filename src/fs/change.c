@@ -120,7 +120,19 @@ void rec_note_xattr(struct inode_rec *rec, const char *name)
 		rec->flags |= INODE_HAS_ACL;
 }
 
-/* One attribute of a lower inode into the batch. One that vanished in between is none. */
+int change_take_xattr(struct change *ch, struct inode_rec *rec, const char *name, const void *value,
+		      ssize_t len)
+{
+	if (len == -ENODATA || len == -EPERM || len == -EACCES)
+		return 0;
+	if (len < 0)
+		return (int)len;
+	batch_put_xattr(&ch->batch, rec->attr.ino, name, value, (size_t)len);
+	rec_note_xattr(rec, name);
+	return 0;
+}
+
+/* One attribute of a lower inode into the batch. */
 static int copy_xattr(struct change *ch, struct union_dir *dir, const char *name, uint32_t part,
 		      struct inode_rec *rec, const char *xattr)
 {
@@ -133,13 +145,7 @@ static int copy_xattr(struct change *ch, struct union_dir *dir, const char *name
 			return -ENOMEM;
 		len = union_getxattr(dir, name, part, xattr, value, (size_t)len + 1);
 	}
-	if (len == -ENODATA || len == -EPERM || len == -EACCES)
-		return 0;
-	if (len < 0)
-		return (int)len;
-	batch_put_xattr(&ch->batch, rec->attr.ino, xattr, value, (size_t)len);
-	rec_note_xattr(rec, xattr);
-	return 0;
+	return change_take_xattr(ch, rec, xattr, value, len);
 }
 
 static int copy_xattrs(struct change *ch, struct union_dir *dir, const char *name, uint32_t part,

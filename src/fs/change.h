@@ -77,6 +77,13 @@ static inline void rec_count_dir(struct inode_rec *dir, int by)
 /* Sets the flags that say that the record may have the attribute NAME. */
 void rec_note_xattr(struct inode_rec *rec, const char *name);
 
+/*
+ * Puts what was read of a lower inode's attribute NAME: VALUE of LEN bytes, or what reading it said. One that vanished in
+ * between is none, nor is one that nobody can read there.
+ */
+int change_take_xattr(struct change *ch, struct inode_rec *rec, const char *name, const void *value,
+		      ssize_t len);
+
 /* Clears set-id bits as a write by a stranger does: S_ISUID, and S_ISGID of an executable group. */
 void rec_kill_suidgid(struct inode_rec *rec);
 /* Drops security.capability, which no change of bytes or owner survives. */

@@ -129,21 +129,18 @@ static int next_piece(struct walk *w, struct level *at)
 	return r == 0 && !buf_ok(&at->names) ? -ENOMEM : r;
 }
 
+static int by_number(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
 static struct candidate *find(const struct walk *w, uint64_t ino)
 {
-	size_t low = 0, high = w->n_found;
+	struct candidate want = {.ino = ino};
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (w->found[mid].ino == ino)
-			return &w->found[mid];
-		if (w->found[mid].ino < ino)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return NULL;
+	return bsearch(&want, w->found, w->n_found, sizeof(want), by_number);
 }
 
 /*

@@ -309,14 +309,7 @@ static int copy_root_xattr(struct layer *l, struct layer_dir *dir, const char *n
 			return -ENOMEM;
 		len = layer_getxattr(l, dir, NULL, name, value, (size_t)len + 1);
 	}
-	/* Nobody could read it in the directory, either. */
-	if (len == -ENODATA || len == -EPERM || len == -EACCES)
-		return 0;
-	if (len < 0)
-		return (int)len;
-	batch_put_xattr(&ch->batch, rec->attr.ino, name, value, (size_t)len);
-	rec_note_xattr(rec, name);
-	return 0;
+	return change_take_xattr(ch, rec, name, value, len);
 }
 
 static int copy_root(struct layer *l, struct layer_dir *dir, struct change *ch,
