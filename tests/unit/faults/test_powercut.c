@@ -382,6 +382,15 @@ static void do_all(struct work *w, struct history *h, const struct shadow_op *op
 		note(h, w, h->n, &ops[i], work_step(w, &ops[i]));
 }
 
+/* Behind call FIRST, with nothing and with some of what was not flushed. */
+static void cut_the_rest(size_t first, struct cut *c)
+{
+	for (int mode = CUT_DURABLE; mode <= CUT_RANDOM; mode++) {
+		c->mode = (enum cut_mode)mode;
+		cut_from(first, c, 40);
+	}
+}
+
 /* The process is killed first: what it had not flushed is in memory only when it is opened again. */
 Test(powercut, after_a_kill)
 {
@@ -403,10 +412,7 @@ Test(powercut, after_a_kill)
 	work_open(&w);
 	work_compare(&w, "after a kill");
 	end_run(&w);
-	for (int mode = CUT_DURABLE; mode <= CUT_RANDOM; mode++) {
-		c.mode = (enum cut_mode)mode;
-		cut_from(n, &c, 40);
-	}
+	cut_the_rest(n, &c);
 	history_done(&h);
 	work_done(&w, dir);
 }
@@ -444,10 +450,7 @@ Test(powercut, after_a_volatile_mount)
 	do_all(&w, &h, after_ops, sizeof(after_ops) / sizeof(*after_ops));
 	n = faults_recorded();
 	end_run(&w);
-	for (int mode = CUT_DURABLE; mode <= CUT_RANDOM; mode++) {
-		c.mode = (enum cut_mode)mode;
-		cut_from(n, &c, 40);
-	}
+	cut_the_rest(n, &c);
 	history_done(&h);
 	work_done(&w, dir);
 }

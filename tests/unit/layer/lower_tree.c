@@ -19,6 +19,13 @@ static const struct lower *find_lower(void *arg, const char *path)
 	return NULL;
 }
 
+const struct lower usr_merged[] = {
+	{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
+	{"usr", S_IFDIR | 0755, NULL, 0, 2},
+	{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
+	{0},
+};
+
 uint64_t n_stats;
 
 static int lower_stat(void *arg, const char *path, struct attr *ret_attr)

@@ -14,6 +14,9 @@ struct lower {
 	uint32_t nlink;
 };
 
+/* A distribution that has merged its directories: lib leads to usr/lib. */
+extern const struct lower usr_merged[];
+
 /* How often the layers below were asked for a name. */
 extern uint64_t n_stats;
 

@@ -175,19 +175,13 @@ Test(indexed_links, targets_that_links_replaced)
 /* The header of a link counts for the file of this layer that is found now, too. */
 Test(indexed_links, headers_of_links_behind_links_below_count)
 {
-	static const struct lower tree[] = {
-		{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
-		{"usr", S_IFDIR | 0755, NULL, 0, 2},
-		{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
-		{0},
-	};
 	CLEANUP(world) struct world w;
 
 	world_begin(&w, true);
 	file(&w, "lib/f");
 	hardlink_to(&w, "g", "usr/lib/f", 04711);
 	store(&w);
-	resolve(&w, tree);
+	resolve(&w, usr_merged);
 	cr_expect_eq(mode_of(&w, "usr/lib/f"), S_IFREG | 04711);
 }
 
@@ -225,12 +219,6 @@ Test(indexed_links, a_long_chain_of_late_links)
 /* A link that leads to itself by way of others is none; what hangs on it is none, either. */
 Test(indexed_links, late_links_in_a_circle)
 {
-	static const struct lower tree[] = {
-		{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
-		{"usr", S_IFDIR | 0755, NULL, 0, 2},
-		{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
-		{0},
-	};
 	CLEANUP(world) struct world w;
 
 	world_begin(&w, false);
@@ -243,7 +231,7 @@ Test(indexed_links, late_links_in_a_circle)
 	hardlink(&w, "usr/lib/good", "lib/file");
 	file(&w, "usr/lib/file");
 	store(&w);
-	resolve(&w, tree);
+	resolve(&w, usr_merged);
 	check_names(&w, "d usr\nd usr/lib\nf usr/lib/file 512\nf usr/lib/good 512\nf waits 512\n"
 			"f x 512\n");
 	check_fault(&w, APPLY_BAD_LINK, 4);

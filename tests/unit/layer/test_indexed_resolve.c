@@ -62,13 +62,6 @@ Test(indexed_resolve, directories_that_are_links_below)
 
 Test(indexed_resolve, the_later_of_two_for_one_place_wins)
 {
-	static const struct lower tree[] = {
-		{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
-		{"usr", S_IFDIR | 0755, NULL, 0, 2},
-		{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
-		{0},
-	};
-
 	for (int stored = 0; stored < 2; stored++) {
 		CLEANUP(world) struct world w;
 
@@ -79,7 +72,7 @@ Test(indexed_resolve, the_later_of_two_for_one_place_wins)
 		file(&w, "lib/second");
 		if (stored)
 			store(&w);
-		resolve(&w, tree);
+		resolve(&w, usr_merged);
 		check_names(&w, "d usr\nd usr/lib\nf usr/lib/first 1536\nf usr/lib/second 3584\n");
 	}
 }
@@ -186,13 +179,6 @@ Test(indexed_resolve, a_whiteout_makes_a_new_directory)
 /* A whiteout that a link takes elsewhere goes on hiding what is below, and describes no directory. */
 Test(indexed_resolve, a_whiteout_moves_with_its_name)
 {
-	static const struct lower tree[] = {
-		{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
-		{"usr", S_IFDIR | 0755, NULL, 0, 2},
-		{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
-		{0},
-	};
-
 	for (int stored = 0; stored < 2; stored++) {
 		CLEANUP(world) struct world w;
 
@@ -205,7 +191,7 @@ Test(indexed_resolve, a_whiteout_moves_with_its_name)
 		file(&w, "lib/b/x");
 		if (stored)
 			store(&w);
-		resolve(&w, tree);
+		resolve(&w, usr_merged);
 		check_names(&w, stored ? "d usr\nd usr/lib\nd usr/lib/a w\nd usr/lib/b ! w\n"
 					 "f usr/lib/b/x 3584\n"
 				       : "d usr\nd usr/lib\nd usr/lib/a w\nd usr/lib/b w\n"
@@ -218,13 +204,6 @@ Test(indexed_resolve, a_whiteout_moves_with_its_name)
 /* As when the archive is unpacked: an older link in the place of a needed directory leads on. */
 Test(indexed_resolve, links_of_this_layer_in_the_place_of_directories)
 {
-	static const struct lower tree[] = {
-		{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
-		{"usr", S_IFDIR | 0755, NULL, 0, 2},
-		{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
-		{0},
-	};
-
 	for (int stored = 0; stored < 2; stored++) {
 		CLEANUP(world) struct world w;
 
@@ -241,7 +220,7 @@ Test(indexed_resolve, links_of_this_layer_in_the_place_of_directories)
 		symlink_(&w, "usr/lib/late", "real");
 		if (stored)
 			store(&w);
-		resolve(&w, tree);
+		resolve(&w, usr_merged);
 		check_names(&w, "d usr\nd usr/lib\nd usr/lib/gone !\nd usr/lib/real\n"
 				"d usr/lib/real/deep\nf usr/lib/real/deep/g 1536\n"
 				"f usr/lib/real/f 512\nf usr/lib/real/h 2560\n"
@@ -252,13 +231,6 @@ Test(indexed_resolve, links_of_this_layer_in_the_place_of_directories)
 
 Test(indexed_resolve, links_of_this_layer_that_lead_nowhere)
 {
-	static const struct lower tree[] = {
-		{"lib", S_IFLNK | 0777, "usr/lib", 0, 1},
-		{"usr", S_IFDIR | 0755, NULL, 0, 2},
-		{"usr/lib", S_IFDIR | 0750, NULL, 0, 2},
-		{0},
-	};
-
 	for (int stored = 0; stored < 2; stored++) {
 		CLEANUP(world) struct world w;
 
@@ -274,7 +246,7 @@ Test(indexed_resolve, links_of_this_layer_that_lead_nowhere)
 		file(&w, "lib/back/f");
 		if (stored)
 			store(&w);
-		resolve(&w, tree);
+		resolve(&w, usr_merged);
 		check_names(&w, "d usr\nd usr/lib\nf usr/lib/file 2560\n"
 				"l usr/lib/back>/lib/back/in\nl usr/lib/inside>inside/deeper\n"
 				"l usr/lib/self>self\nl usr/lib/x>file\n");
