@@ -208,15 +208,18 @@ Test(fsck_salvage, damaged_journal)
 	assert_all(&s);
 }
 
-/* The page that has NAME as a key of one of its nodes; the newest state has it behind others. */
-static off_t page_with(const struct salvaged *s, const void *key, size_t len)
+/*
+ * The page that has these bytes in one of its nodes; the newest state has it behind others. They must be enough not to
+ * be met by chance in a hash or a time.
+ */
+static off_t page_with(const struct salvaged *s, const void *bytes, size_t len)
 {
 	CLEANUP(fd) int fd = openat(s->dir, "catalog.mdb", O_RDONLY | O_CLOEXEC);
 	uint8_t page[PAGE];
 	off_t found = -1;
 
 	for (off_t at = 2 * PAGE; pread(fd, page, sizeof(page), at) == PAGE; at += PAGE)
-		if (memmem(page, sizeof(page), key, len) != NULL)
+		if (memmem(page, sizeof(page), bytes, len) != NULL)
 			found = at;
 	cr_assert_neq(found, -1);
 	return found;
@@ -225,12 +228,14 @@ static off_t page_with(const struct salvaged *s, const void *key, size_t len)
 /* The names are gone: the bytes are in lost+found, under the numbers of their inodes. */
 Test(fsck_salvage, without_names)
 {
+	/* The end of the entry's key, and its value: the type and the inode's number. */
+	static const uint8_t entry_h1[] = {'h', '1', DT_REG, 14, 0, 0, 0, 0, 0, 0, 0};
 	CLEANUP(salvaged) struct salvaged s;
 	char target[32] = "";
 
 	make(&s);
 	made_upper_close(&s.u);
-	overwrite(&s, "catalog.mdb", page_with(&s, "h1", 2), PAGE, 0);
+	overwrite(&s, "catalog.mdb", page_with(&s, entry_h1, sizeof(entry_h1)), PAGE, 0);
 	salvage(&s);
 	cr_assert_eq(s.status, FSCK_ERRORS_LEFT);
 	assert_content(&s, "lost+found/#12", "hello");
@@ -243,12 +248,14 @@ Test(fsck_salvage, without_names)
 /* The records are gone: names lead nowhere, but the bytes are there. */
 Test(fsck_salvage, without_records)
 {
+	uint8_t record_end[] = "........\0\0\0\0\0\0\0\0m/l";
 	CLEANUP(salvaged) struct salvaged s;
 
 	make(&s);
 	made_upper_close(&s.u);
-	/* Only an inode's record has the path of its lower part. */
-	overwrite(&s, "catalog.mdb", page_with(&s, "m/l", 3), PAGE, 0);
+	/* A file's record ends with the size and, after the parent that only directories have, the path of its lower part. */
+	put_le64(record_end, 5000);
+	overwrite(&s, "catalog.mdb", page_with(&s, record_end, sizeof(record_end) - 1), PAGE, 0);
 	salvage(&s);
 	cr_assert_eq(s.status, FSCK_ERRORS_LEFT);
 	assert_content(&s, "lost+found/#12", "hello");
