@@ -53,7 +53,7 @@ enum {
 enum {
 	TIME_SIZE = 12,
 	KNOWN_FLAGS = INODE_HAS_XATTRS | INODE_HAS_ACL | INODE_HAS_CAPS | INODE_OTHER_LAYERS |
-		      INODE_LOST_NAME
+		      INODE_LOST_NAME | INODE_HAS_MTIME
 };
 
 static unsigned int mend_mode(uint8_t *value)

@@ -25,7 +25,8 @@
 /* Where the bytes of a regular file are. Values are on disk: never reuse one. */
 enum bytes_where {
 	BYTES_INLINE = 0, /* in the catalog; also the target of a symlink */
-	BYTES_FILE = 1, /* in the data file of this inode; its size and mtime are the data file's */
+	BYTES_FILE =
+		1, /* in the data file of this inode; its size is the data file's, and often its mtime */
 	BYTES_LOWER = 2, /* in the lower file at `origin`; nothing of ours */
 	BYTES_CHUNKS =
 		3, /* as FILE, but chunks not in the chunk map are read from the lower file */
@@ -41,6 +42,8 @@ enum inode_flags {
 	INODE_LOST_NAME =
 		1
 		<< 4, /* of a lower file; has lost a name: the count may be of names that nobody sees */
+	INODE_HAS_MTIME =
+		1 << 5, /* FILE, CHUNKS: the mtime is the one here, whatever the data file's */
 };
 
 /*
@@ -58,6 +61,11 @@ struct inode_rec {
 	char *origin;	     /* owned; path in the lower union, "" for its root, no leading slash;
 				 NULL: nothing of a lower layer shows through */
 };
+
+static inline bool inode_has_file(const struct inode_rec *rec)
+{
+	return rec->where == BYTES_FILE || rec->where == BYTES_CHUNKS;
+}
 
 #define INODE_ORIGIN_MAX 65535 /* bytes of an origin */
 

@@ -58,7 +58,7 @@ static bool has_file(struct catalog *c, const struct op *put)
 
 	return view_get(c, TABLE_INODE, put->key, put->key_len, &v) == 0 &&
 	       inode_decode(v.mv_data, v.mv_size, get_be64(put->key), &rec) == 0 &&
-	       (rec.where == BYTES_FILE || rec.where == BYTES_CHUNKS);
+	       inode_has_file(&rec);
 }
 
 void ino_is_given(struct catalog *c, uint64_t ino)

@@ -152,7 +152,7 @@ int data_set_mtime(struct data *d, const struct inode_rec *rec, const struct tim
 	CLEANUP(fdref) struct fdref *ref = NULL;
 	int r;
 
-	if (rec->where != BYTES_FILE && rec->where != BYTES_CHUNKS)
+	if (!inode_has_file(rec))
 		return 0;
 	if (d->read_only)
 		return -EROFS;
@@ -168,9 +168,9 @@ int data_set_own_mtime(struct data *d, const struct inode_rec *rec, const struct
 {
 	struct timespec shown = ctime_of(rec, mtime);
 
-	/* A time that the file may not keep whole the record keeps. */
-	if ((rec->where != BYTES_FILE && rec->where != BYTES_CHUNKS) ||
-	    times_need_record(d, mtime) || timespec_cmp(&shown, ctime) != 0)
+	/* A time that the file may not keep whole the record keeps, and one that it has it does not give away. */
+	if (!inode_has_file(rec) || (rec->flags & INODE_HAS_MTIME) || times_need_record(d, mtime) ||
+	    timespec_cmp(&shown, ctime) != 0)
 		return 1;
 	return data_set_mtime(d, rec, mtime);
 }

@@ -42,7 +42,7 @@ static int is_needed(struct catalog *c, uint64_t ino)
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r == -EUCLEAN ? 1 : r;
-	return rec.attr.nlink > 0 && (rec.where == BYTES_FILE || rec.where == BYTES_CHUNKS);
+	return rec.attr.nlink > 0 && inode_has_file(&rec);
 }
 
 static int open_lost(struct keeping *k)

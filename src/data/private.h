@@ -75,9 +75,9 @@ bool times_need_record(const struct data *d, const struct timespec *mtime);
  */
 int times_set(int fd, const struct timespec *mtime);
 /*
- * MTIME is a data file's: makes it what was set. Whenever a time is set that the file may not keep the record is told, too,
- * so what the record says is meant when the file's is that of times_set(), and, where times are COARSE, as long as the file's
- * may be a rounded copy of it.
+ * MTIME is a data file's: makes it what was set. A record with INODE_HAS_MTIME says what that is. Of others: whenever a time is
+ * set that the file may not keep the record is told, too, so what the record says is meant when the file's is that of
+ * times_set(), and, where times are COARSE, as long as the file's may be a rounded copy of it.
  */
 void times_refine(const struct inode_rec *rec, bool coarse, struct timespec *mtime);
 

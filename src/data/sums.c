@@ -167,7 +167,7 @@ int data_sum_begin(struct data *d, const struct inode_rec *rec, struct data_sum_
 	struct stat st;
 	int r;
 
-	if (d->read_only || (rec->where != BYTES_FILE && rec->where != BYTES_CHUNKS))
+	if (d->read_only || !inode_has_file(rec))
 		return 0;
 	r = fdcache_get(d->fds, rec->attr.ino, &ref);
 	if (r < 0)

@@ -571,7 +571,7 @@ int data_sync(struct data *d, const struct inode_rec *rec, bool datasync)
 	CLEANUP(fdref) struct fdref *ref = NULL;
 	int r;
 
-	if (d->read_only || d->no_sync || (rec->where != BYTES_FILE && rec->where != BYTES_CHUNKS))
+	if (d->read_only || d->no_sync || !inode_has_file(rec))
 		return 0;
 	if (has_failed(&d->unsynced, rec->attr.ino))
 		return -EIO;

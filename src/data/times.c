@@ -64,7 +64,9 @@ void times_refine(const struct inode_rec *rec, bool coarse, struct timespec *mti
 {
 	const struct timespec *exact = &rec->attr.mtime;
 
-	if (timespec_cmp(mtime, &in_record) == 0 && !fits_anywhere(exact))
+	if (rec->flags & INODE_HAS_MTIME)
+		*mtime = *exact;
+	else if (timespec_cmp(mtime, &in_record) == 0 && !fits_anywhere(exact))
 		*mtime = *exact;
 	else if (coarse && exact->tv_sec >= mtime->tv_sec &&
 		 exact->tv_sec < mtime->tv_sec + COARSEST_S)

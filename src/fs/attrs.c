@@ -158,11 +158,15 @@ static int apply_attrs(struct change *ch, struct inode *inode, uint32_t set, con
 	return r;
 }
 
-/* SIZE: with the new length that SET may ask for. */
+/*
+ * SIZE: with the new length that SET may ask for. The record has a new mtime together with the ctime, and keeps it until bytes
+ * change (bytes.c): the data file gets it later, and we may be killed in between.
+ */
 static int setattr_locked(struct fs *fs, struct inode *inode, uint32_t set, const struct attr *to,
 			  bool size, struct attr *ret_attr)
 {
 	CLEANUP(change) struct change ch = {0};
+	bool sets_mtime = set & (FS_SET_MTIME | FS_SET_MTIME_NOW);
 	struct inode_rec *rec;
 	int r = change_prepare(&ch, fs);
 
@@ -176,11 +180,13 @@ static int setattr_locked(struct fs *fs, struct inode *inode, uint32_t set, cons
 	}
 	if (r == 0)
 		r = apply_attrs(&ch, inode, set, to, rec);
+	if (r == 0 && sets_mtime && inode_has_file(rec))
+		rec->flags |= INODE_HAS_MTIME;
 	if (r == 0)
 		r = bytes_commit(&ch);
 	else
 		bytes_abandon(&ch);
-	if (r == 0 && (set & (FS_SET_MTIME | FS_SET_MTIME_NOW)))
+	if (r == 0 && sets_mtime)
 		r = data_set_mtime(fs->data, rec, &rec->attr.mtime);
 	if (r < 0)
 		return r;
@@ -204,7 +210,7 @@ static int record_first(struct fs *fs, uint64_t ino, uint32_t set)
 	r = record_load(fs, ino, &rec);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (rec.where != BYTES_FILE && rec.where != BYTES_CHUNKS)
+	if (!inode_has_file(&rec))
 		return 0;
 	return (set & owner) || (rec.flags & INODE_HAS_CAPS) ||
 	       ((set & kill) && (rec.attr.mode & (S_ISUID | S_ISGID)));

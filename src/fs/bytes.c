@@ -71,18 +71,13 @@ static void move_place(struct inode_rec *from, struct inode_rec *to)
 	to->origin = steal_ptr(&from->origin);
 }
 
-static bool has_file(const struct inode_rec *rec)
-{
-	return rec->where == BYTES_FILE || rec->where == BYTES_CHUNKS;
-}
-
 /* Remembers the data file that is about to be changed in place. */
 static int note_before(struct change *ch, const struct byte_op *op, const struct inode_rec *rec)
 {
 	struct attr attr = {0};
 	int r;
 
-	if (!has_file(rec))
+	if (!inode_has_file(rec))
 		return 0;
 	r = data_attr(ch->fs->data, rec, &attr);
 	/* Emptying a file that a power cut has taken is no error. */
@@ -93,6 +88,32 @@ static int note_before(struct change *ch, const struct byte_op *op, const struct
 	ch->before.attr.size = attr.size;
 	ch->cut = op->kind == OP_TRUNCATE && op->size < attr.size;
 	return 0;
+}
+
+/*
+ * REC's data file is about to be changed, and from then on the mtime is that file's. Its record may have one that was set
+ * since it was last: the file has it, too, but for one whose owner was killed before that.
+ */
+static int release_mtime(struct fs *fs, struct inode *inode, const struct byte_op *op,
+			 const struct inode_rec *rec)
+{
+	CLEANUP(change) struct change ch = {0};
+	struct inode_rec *now;
+	int r = 0;
+
+	if (!(rec->flags & INODE_HAS_MTIME))
+		return 0;
+	/* A file that a power cut has taken may be emptied. */
+	if (op->kind != OP_TRUNCATE || op->size > 0)
+		r = data_set_mtime(fs->data, rec, &rec->attr.mtime);
+	if (r == 0)
+		r = change_begin(&ch, fs);
+	if (r == 0)
+		r = change_rec(&ch, inode, &now);
+	if (r < 0)
+		return r;
+	now->flags &= ~(uint32_t)INODE_HAS_MTIME;
+	return change_commit(&ch);
 }
 
 /*
@@ -118,12 +139,14 @@ static int run(struct change *ch, struct inode *inode, const struct byte_op *op,
 		r = bytes_source(ch->fs, inode, &copy, &held, &source, &src);
 	if (r == 0)
 		r = note_before(ch, op, &copy);
-	had_file = has_file(&copy);
+	if (r == 0)
+		r = release_mtime(ch->fs, inode, op, &copy);
+	had_file = inode_has_file(&copy);
 	if (r == 0)
 		r = run_op(ch, op, &copy, src);
 	if (r < 0)
 		return r;
-	if (!had_file && has_file(&copy))
+	if (!had_file && inode_has_file(&copy))
 		ch->made = copy.attr.ino;
 	change_lock(ch);
 	r = change_rec(ch, inode, ret_rec);

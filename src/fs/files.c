@@ -148,7 +148,7 @@ int fs_read_file(struct fs *fs, uint64_t ino, size_t size, off_t off,
 
 /*
  * The usual write: into the file's own data file, whose size and times are kept by itself, with no
- * set-id bits or capabilities to clear. Nothing of the catalog changes. 1 when done, 0 when the long way
+ * set-id bits or capabilities to clear, and no mtime that was set since the last. Nothing of the catalog changes. 1 when done, 0 when the long way
  * must be taken.
  */
 static int write_in_place(struct fs *fs, uint64_t ino, const void *bytes, size_t size, off_t off,
@@ -162,7 +162,7 @@ static int write_in_place(struct fs *fs, uint64_t ino, const void *bytes, size_t
 	r = record_load(fs, ino, &rec);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (!data_is_plain(&rec) || (rec.flags & INODE_HAS_CAPS))
+	if (!data_is_plain(&rec) || (rec.flags & (INODE_HAS_CAPS | INODE_HAS_MTIME)))
 		return 0;
 	if ((how & FS_WRITE_KILL) && (rec.attr.mode & (S_ISUID | S_ISGID)))
 		return 0;
@@ -245,7 +245,7 @@ static int kill_caps_first(struct fs *fs, struct inode *inode)
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (!(rec.flags & INODE_HAS_CAPS) || (rec.where != BYTES_FILE && rec.where != BYTES_CHUNKS))
+	if (!(rec.flags & INODE_HAS_CAPS) || !inode_has_file(&rec))
 		return 0;
 	r = change_begin(&ch, fs);
 	if (r == 0)

@@ -123,7 +123,7 @@ static int mend(void *arg, uint64_t ino)
 
 	if (r < 0 || !S_ISREG(rec.attr.mode) || rec.attr.nlink == 0)
 		return r;
-	if (rec.where != BYTES_FILE && rec.where != BYTES_CHUNKS)
+	if (!inode_has_file(&rec))
 		return 0;
 	r = data_names_find(&m->names, ino);
 	if (r != 0)
@@ -208,7 +208,7 @@ static int look_at_file(void *arg, uint64_t ino)
 	l->damaged = l->damaged || r == -EUCLEAN;
 	if (r < 0 && r != -ENOENT)
 		return r == -EUCLEAN ? 0 : r;
-	if (r == 0 && (rec.where == BYTES_FILE || rec.where == BYTES_CHUNKS))
+	if (r == 0 && inode_has_file(&rec))
 		return 0;
 	return add_leftover(l, ino, r == -ENOENT);
 }

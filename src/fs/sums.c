@@ -161,8 +161,7 @@ static bool lacks_sum(struct fs *fs, const struct inode_rec *rec)
 	struct attr attr = rec->attr;
 	struct sum_rec sum;
 
-	if (!S_ISREG(rec->attr.mode) || rec->attr.nlink == 0 ||
-	    (rec->where != BYTES_FILE && rec->where != BYTES_CHUNKS))
+	if (!S_ISREG(rec->attr.mode) || rec->attr.nlink == 0 || !inode_has_file(rec))
 		return false;
 	if (catalog_sum(fs->catalog, rec->attr.ino, &sum) < 0)
 		return true;

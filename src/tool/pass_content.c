@@ -162,7 +162,7 @@ static bool is_missing_now(struct fsck *f, const struct node *n)
 	    catalog_open(f->dirfd, &options, &later, NULL) < 0)
 		return false;
 	missing = catalog_inode(later, n->ino, &rec) == 0 && rec.attr.nlink > 0 &&
-		  (rec.where == BYTES_FILE || rec.where == BYTES_CHUNKS);
+		  inode_has_file(&rec);
 	catalog_close(later);
 	return missing;
 }

@@ -28,7 +28,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char watched[4096]; /* "" nothing */
 static struct fault_plan plan;
-static unsigned long counted, fired, seen[CALL_OPEN + 1];
+static unsigned long counted, fired, seen[CALL_TIMES + 1];
 static char what[300];
 
 /* A write that took only a part: what is left of it does not fit either. */
@@ -237,8 +237,7 @@ int calls_count(enum fault_call call, const char *name, const char *file, uint64
 	return plan.code;
 }
 
-/* Begins a call on FD: true when it is watched, and then the lock is held. */
-static bool begin(int fd, char path[4096])
+bool calls_begin_fd(int fd, char path[4096])
 {
 	const char *rest;
 	int saved = errno;
@@ -334,7 +333,7 @@ static ssize_t do_write(int fd, const struct iovec *iov, int n_iov, off_t off, c
 	long r;
 	int error;
 
-	if (!begin(fd, path)) {
+	if (!calls_begin_fd(fd, path)) {
 		if (off < 0)
 			return syscall(SYS_writev, fd, iov, (long)n_iov);
 		return syscall(SYS_pwritev, fd, iov, (long)n_iov, (long)off, 0L);
@@ -412,7 +411,7 @@ static int do_sync(long nr, int fd, const char *name)
 	int error;
 	long r = -1;
 
-	if (!begin(fd, path))
+	if (!calls_begin_fd(fd, path))
 		return (int)syscall(nr, fd);
 	error = calls_count(CALL_SYNC, name, path, 0, 0);
 	if (error == 0) {
@@ -447,7 +446,7 @@ int sync_file_range(int fd, off64_t off, off64_t n, unsigned int flags)
 	int error;
 	long r = -1;
 
-	if (!begin(fd, path))
+	if (!calls_begin_fd(fd, path))
 		return (int)syscall(SYS_sync_file_range, fd, off, n, (long)flags);
 	error = calls_count(CALL_HINT, "sync_file_range", path, 0, 0);
 	if (error == 0) {
@@ -466,7 +465,7 @@ int ftruncate(int fd, off_t len)
 	int error;
 	long r = -1;
 
-	if (!begin(fd, path))
+	if (!calls_begin_fd(fd, path))
 		return (int)syscall(SYS_ftruncate, fd, (long)len);
 	error = calls_count(CALL_TRUNCATE, "ftruncate", path, (uint64_t)len, 0);
 	if (error == 0) {
@@ -508,7 +507,7 @@ int fallocate(int fd, int mode, off_t off, off_t len)
 	int error = 0;
 	long r = -1;
 
-	if (!begin(fd, path))
+	if (!calls_begin_fd(fd, path))
 		return (int)syscall(SYS_fallocate, fd, (long)mode, (long)off, (long)len);
 	if (!(plan.space && mode == FALLOC_FL_KEEP_SIZE && room_of(calls_fd_ino(fd)) >= off + len))
 		error = calls_count(CALL_ALLOCATE, "fallocate", path, (uint64_t)off, (uint64_t)len);
@@ -540,7 +539,7 @@ ssize_t copy_file_range(int in, off64_t *in_off, int out, off64_t *out_off, size
 	int error;
 	long r = -1;
 
-	if (!begin(out, path))
+	if (!calls_begin_fd(out, path))
 		return syscall(SYS_copy_file_range, in, in_off, out, out_off, n, (long)flags);
 	if (out_off == NULL)
 		at = syscall(SYS_lseek, out, 0L, (long)SEEK_CUR);
@@ -567,7 +566,7 @@ int ioctl(int fd, unsigned long request, ...)
 	va_start(ap, request);
 	arg = va_arg(ap, long);
 	va_end(ap);
-	if (request != FICLONE || !begin(fd, path))
+	if (request != FICLONE || !calls_begin_fd(fd, path))
 		return (int)syscall(SYS_ioctl, fd, request, arg);
 	error = calls_count(CALL_COPY, "FICLONE", path, 0, 0);
 	if (error == 0) {

@@ -21,6 +21,8 @@ struct place {
 bool calls_place_of(int dirfd, const char *path, struct place *ret_place);
 /* Watched calls are made one at a time: the lock, and letting go with a result as the C library has it. */
 void calls_begin(void);
+/* Begins a call on FD: true when it is watched, and then the lock is held. */
+bool calls_begin_fd(int fd, char path[4096]);
 long calls_end(long r, int error);
 /* Counts a call; the error that it has to fail with, or 0. */
 int calls_count(enum fault_call call, const char *name, const char *file, uint64_t off, uint64_t n);

@@ -27,10 +27,12 @@ enum fault_call {
 	CALL_RENAME,   /* renameat */
 	CALL_COPY,     /* copy_file_range, FICLONE */
 	CALL_HINT,     /* sync_file_range */
-	CALL_OPEN, /* open of what may be there: changes nothing, so only where it is asked for */
+	/* Only where they are asked for: */
+	CALL_OPEN,  /* open of what may be there: changes nothing */
+	CALL_TIMES, /* futimens: the record of power cuts knows no times */
 };
 
-#define CALLS_ALL      0x1ffu /* but CALL_OPEN */
+#define CALLS_ALL      0x1ffu /* but those that have to be asked for */
 #define CALLS_OF(call) (1u << (call))
 
 struct fault_plan {

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The process is killed, at each call in turn, while the mtime of a file is set whose bytes are in a data file, or while one is
+ * written whose mtime was set. The times are those of before, or those of after: not one of each.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "unit/faults/workload.h"
+
+#define MANY_CALLS 100
+#define N_BYTES	   20000
+
+struct killed {
+	const char *path;
+	int (*change)(struct fs *fs, uint64_t ino);
+	bool was_set; /* an mtime, before */
+	unsigned long at;
+	bool *fired; /* shared */
+};
+
+static const struct timespec once = {.tv_sec = 1227518501, .tv_nsec = 755825063};
+static const struct timespec later = {.tv_sec = 1329518502, .tv_nsec = 123456789};
+
+static uint64_t find(struct fs *fs, const char *path)
+{
+	struct fs_entry e = {.ino = FS_ROOT_INO};
+	char names[100], *rest = names, *name;
+
+	snprintf(names, sizeof(names), "%s", path);
+	while ((name = strsep(&rest, "/")) != NULL)
+		if (fs_lookup(fs, e.ino, name, &e) < 0)
+			wrong("no %s", path);
+	return e.ino;
+}
+
+static struct attr attr_of(struct fs *fs, uint64_t ino)
+{
+	struct attr a;
+
+	if (fs_getattr(fs, ino, &a) < 0)
+		wrong("no attributes");
+	return a;
+}
+
+static int set_mtime(struct fs *fs, uint64_t ino, struct timespec mtime)
+{
+	struct attr a = {.mtime = mtime}, now;
+
+	return fs_setattr(fs, ino, FS_SET_MTIME, &a, &now);
+}
+
+static int set_later(struct fs *fs, uint64_t ino)
+{
+	return set_mtime(fs, ino, later);
+}
+
+static int set_and_cut(struct fs *fs, uint64_t ino)
+{
+	struct attr a = {.mtime = later, .size = 100}, now;
+
+	return fs_setattr(fs, ino, FS_SET_MTIME | FS_SET_SIZE, &a, &now);
+}
+
+static int overwrite(struct fs *fs, uint64_t ino)
+{
+	ssize_t n = fs_write(fs, ino, "other", 5, 0, 0);
+
+	return n < 0 ? (int)n : 0;
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return timespec_cmp(a, b) == 0;
+}
+
+static void check(struct fs *fs, const struct killed *k, const struct attr *before)
+{
+	uint64_t ino = find(fs, k->path);
+	struct attr now = attr_of(fs, ino);
+	char bytes[6] = "";
+	bool changed;
+
+	if (fs_read(fs, ino, bytes, 5, 0) < 0)
+		wrong("it cannot be read");
+	/* Bytes may be there before their time is. */
+	if (k->change != set_later && (now.size != before->size || strcmp(bytes, "other") == 0))
+		return;
+	changed = k->change == set_later && same_time(&now.mtime, &later);
+	if (!changed && !same_time(&now.mtime, &before->mtime))
+		wrong("mtime %lld.%09ld", (long long)now.mtime.tv_sec, now.mtime.tv_nsec);
+	if (changed == same_time(&now.ctime, &before->ctime))
+		wrong("the mtime is %s, the ctime is not", changed ? "new" : "old");
+}
+
+/* The clock of ctimes moves. */
+static void tick(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+}
+
+static struct attr prepare(struct work *w, const struct killed *k)
+{
+	struct shadow_op write = {SHADOW_WRITE, .len = N_BYTES, .seed = 1};
+	uint64_t ino;
+
+	snprintf(write.path, sizeof(write.path), "%s", k->path);
+	if (strchr(k->path, '/') == NULL)
+		work_step(w, &(struct shadow_op){SHADOW_CREATE, .path = "file", .mode = 0644});
+	if (work_step(w, &write) != 0)
+		wrong("it cannot be written");
+	ino = find(w->d.fs, k->path);
+	tick();
+	write.len = 100;
+	if (set_mtime(w->d.fs, ino, once) < 0 || (!k->was_set && work_step(w, &write) != 0))
+		wrong("it cannot be changed");
+	tick();
+	return attr_of(w->d.fs, ino);
+}
+
+static void killed_at(void *arg)
+{
+	static struct work w; /* what a kill leaves stays */
+	const struct killed *k = arg;
+	struct fault_plan plan = {.at = k->at,
+				  .code = EIO,
+				  .for_good = true,
+				  .calls = CALLS_ALL | CALLS_OF(CALL_TIMES)};
+	struct attr before;
+	char dir[64];
+	int r;
+
+	work_init(&w, dir);
+	work_open(&w);
+	before = prepare(&w, k);
+	faults_watch("upper", false);
+	faults_begin(&plan);
+	r = k->change(w.d.fs, find(w.d.fs, k->path));
+	*k->fired = faults_fired() > 0;
+	if (r < 0 && !*k->fired)
+		wrong("it fails by itself: %s", strerror(-r));
+	work_kill(&w);
+	faults_begin(NULL);
+	work_open(&w);
+	check(w.d.fs, k, &before);
+	work_done(&w, dir);
+}
+
+static void kill_at_each_call(struct killed k)
+{
+	unsigned int bad = 0;
+	char why[1200];
+
+	k.fired = shared(sizeof(*k.fired));
+	*k.fired = true;
+	for (k.at = 1; *k.fired && k.at < MANY_CALLS; k.at++) {
+		if (in_child(killed_at, &k, why, sizeof(why)) == 0)
+			continue;
+		bad++;
+		fprintf(stderr, "%s, killed at call %lu: %s\n", k.path, k.at, why);
+	}
+	cr_expect_eq(bad, 0, "%u kills went wrong", bad);
+	cr_expect_gt(k.at, 2, "there are no calls to be killed at");
+}
+
+Test(killed_times, mtime_is_set)
+{
+	kill_at_each_call((struct killed){.path = "file", .change = set_later});
+	kill_at_each_call((struct killed){.path = "file", .change = set_later, .was_set = true});
+}
+
+Test(killed_times, mtime_of_chunks_is_set)
+{
+	kill_at_each_call((struct killed){.path = "d/big", .change = set_later});
+	kill_at_each_call((struct killed){.path = "d/big", .change = set_later, .was_set = true});
+}
+
+Test(killed_times, written_after_mtime_was_set)
+{
+	kill_at_each_call((struct killed){.path = "file", .change = overwrite, .was_set = true});
+	kill_at_each_call((struct killed){.path = "d/big", .change = overwrite, .was_set = true});
+}
+
+Test(killed_times, cut_with_an_mtime)
+{
+	kill_at_each_call((struct killed){.path = "file", .change = set_and_cut, .was_set = true});
+	kill_at_each_call((struct killed){.path = "d/big", .change = set_and_cut, .was_set = true});
+}
