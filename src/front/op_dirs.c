@@ -137,5 +137,6 @@ void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 {
 	struct front *f = op_begin(req, FRONT_OP_FSYNCDIR);
 
+	/* ENOSYS: the kernel takes it as success and does not ask again. It has nothing cached for a directory. */
 	reply_result(req, f->options->no_fsync ? -ENOSYS : fs_fsync(f->fs, ino, datasync != 0));
 }

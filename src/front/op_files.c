@@ -72,8 +72,11 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 {
 	struct front *f = op_begin(req, FRONT_OP_FSYNC);
 
-	/* ENOSYS: the kernel takes it as success and does not ask again. */
-	reply_result(req, f->options->no_fsync ? -ENOSYS : fs_fsync(f->fs, ino, datasync != 0));
+	/*
+	 * Nor is it ENOSYS where nothing is synced: the kernel would not ask again, and when we have died it would throw
+	 * away what it could not write and call that a success (fuse_fsync(), fs/fuse/file.c).
+	 */
+	reply_result(req, fs_fsync(f->fs, ino, datasync != 0));
 }
 
 /* The kernel leaves the bits to us in these requests, too, but does not say who lacks CAP_FSETID. */

@@ -43,7 +43,7 @@ struct front_options {
 	bool no_xattr;	       /* there are no extended attributes to be asked for */
 	bool writeback;	       /* the kernel gathers writes */
 	bool io_uring;	       /* requests come by io_uring where library and kernel can */
-	bool no_fsync;	       /* fsync(2) is not worth a request: nothing would be synced */
+	bool no_fsync;	       /* of a directory: there is nothing to be synced */
 	bool debug;	       /* every request is logged */
 };
 

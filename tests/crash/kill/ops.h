@@ -88,7 +88,10 @@ void worker_done(struct worker *w);
 /* Forgets open files, whether they can be closed or not. */
 void worker_close_all(struct worker *w);
 
-/* Does operations until N are done, the daemon is killed, or something is wrong. */
+/*
+ * Does operations until N are done, one fails since the daemon is dead, or something is wrong. What the kernel answers
+ * by itself after the death counts, too.
+ */
 void worker_run(struct worker *w, unsigned long n);
 
 /*

@@ -215,7 +215,7 @@ static void one_op(struct worker *w)
 void worker_run(struct worker *w, unsigned long n)
 {
 	w->inflight.kind = OP_NONE;
-	for (unsigned long i = 0; i < n && !w->failed && !was_killed(w); i++) {
+	for (unsigned long i = 0; i < n && !w->failed; i++) {
 		one_op(w);
 		if (w->inflight.kind != OP_NONE)
 			break;
