@@ -89,6 +89,12 @@ static void read_time(struct reader *r, struct timespec *ret_t)
 	ret_t->tv_nsec = read_u32(r);
 }
 
+/* It has the place of the size, which says nothing then. */
+static bool has_stale_mtime(const struct inode_rec *rec)
+{
+	return (rec->flags & INODE_HAS_MTIME) && inode_has_file(rec);
+}
+
 void inode_encode(const struct inode_rec *rec, struct buf *out)
 {
 	const struct attr *a = &rec->attr;
@@ -99,7 +105,7 @@ void inode_encode(const struct inode_rec *rec, struct buf *out)
 	buf_put_u32(out, a->gid);
 	buf_put_u32(out, a->rdev_major);
 	buf_put_u32(out, a->rdev_minor);
-	buf_put_u64(out, a->size);
+	buf_put_u64(out, has_stale_mtime(rec) ? rec->stale_mtime : a->size);
 	put_time(out, &a->atime);
 	put_time(out, &a->mtime);
 	put_time(out, &a->ctime);
@@ -184,6 +190,10 @@ int inode_decode(const void *value, size_t len, uint64_t ino, struct inode_rec *
 	if (!reader_ok(&r) || !is_sane(&rec, where) || (follows & ~(uint32_t)INODE_ORIGIN) != 0)
 		return -EUCLEAN;
 	rec.where = where;
+	if (has_stale_mtime(&rec)) {
+		rec.stale_mtime = a->size;
+		a->size = 0;
+	}
 	if (follows & INODE_ORIGIN) {
 		int rc = read_origin(&r, &rec.origin);
 

@@ -42,8 +42,7 @@ enum inode_flags {
 	INODE_LOST_NAME =
 		1
 		<< 4, /* of a lower file; has lost a name: the count may be of names that nobody sees */
-	INODE_HAS_MTIME =
-		1 << 5, /* FILE, CHUNKS: the mtime is the one here, whatever the data file's */
+	INODE_HAS_MTIME = 1 << 5, /* FILE, CHUNKS: see stale_mtime */
 };
 
 /*
@@ -57,10 +56,20 @@ struct inode_rec {
 	uint32_t flags;
 	uint8_t chunk_shift; /* CHUNKS: a chunk is 1 << chunk_shift bytes */
 	uint64_t lower_size; /* LOWER, CHUNKS: bytes from here on are not the lower file's */
-	uint64_t parent;     /* directories: the ino of the parent; 0 otherwise */
-	char *origin;	     /* owned; path in the lower union, "" for its root, no leading slash;
+	/*
+	 * With INODE_HAS_MTIME: inode_mtime_tag() of what the data file had for an mtime when the one here was set. A data file
+	 * that still has it was not given the new one, as its owner was killed: then the one here counts.
+	 */
+	uint64_t stale_mtime;
+	uint64_t parent; /* directories: the ino of the parent; 0 otherwise */
+	char *origin;	 /* owned; path in the lower union, "" for its root, no leading slash;
 				 NULL: nothing of a lower layer shows through */
 };
+
+static inline uint64_t inode_mtime_tag(const struct timespec *mtime)
+{
+	return (uint64_t)mtime->tv_sec * 1000000000 + (uint64_t)mtime->tv_nsec;
+}
 
 static inline bool inode_has_file(const struct inode_rec *rec)
 {

@@ -141,9 +141,27 @@ int data_attr(struct data *d, const struct inode_rec *rec, struct attr *a)
 	a->blocks = rec->where == BYTES_FILE ? (uint64_t)st.st_blocks : chunks_blocks(rec, &st);
 	mtime = st.st_mtim;
 	times_refine(rec, d->coarse, &mtime);
-	(void)kept_find(d, rec->attr.ino, &mtime);
+	if (!times_in_record(rec, &st.st_mtim))
+		(void)kept_find(d, rec->attr.ino, &mtime);
 	a->ctime = ctime_of(rec, &mtime);
 	a->mtime = mtime;
+	return 0;
+}
+
+int data_mark_mtime(struct data *d, struct inode_rec *rec)
+{
+	struct stat st;
+	int r;
+
+	rec->flags &= ~(uint32_t)INODE_HAS_MTIME;
+	/* Where the next write may leave the same time nothing could be told from it. */
+	if (!inode_has_file(rec) || d->coarse)
+		return 0;
+	r = stat_file(d, rec->attr.ino, &st);
+	if (r < 0)
+		return r;
+	rec->flags |= INODE_HAS_MTIME;
+	rec->stale_mtime = inode_mtime_tag(&st.st_mtim);
 	return 0;
 }
 
@@ -168,8 +186,8 @@ int data_set_own_mtime(struct data *d, const struct inode_rec *rec, const struct
 {
 	struct timespec shown = ctime_of(rec, mtime);
 
-	/* A time that the file may not keep whole the record keeps, and one that it has it does not give away. */
-	if (!inode_has_file(rec) || (rec->flags & INODE_HAS_MTIME) || times_need_record(d, mtime) ||
+	/* A time that the file may not keep whole the record keeps. */
+	if (!inode_has_file(rec) || times_in_record(rec, mtime) || times_need_record(d, mtime) ||
 	    timespec_cmp(&shown, ctime) != 0)
 		return 1;
 	return data_set_mtime(d, rec, mtime);

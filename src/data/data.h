@@ -133,6 +133,11 @@ off_t data_seek(struct data *d, const struct inode_rec *rec, const struct data_s
  */
 int data_attr(struct data *d, const struct inode_rec *rec, struct attr *a);
 
+/*
+ * [X] REC is to be committed with another mtime, and data_set_mtime() is to follow: notes in REC which one the data file has
+ * until then. Without it a kill in between would leave the old mtime under the new ctime.
+ */
+int data_mark_mtime(struct data *d, struct inode_rec *rec);
 /* [S] Sets the mtime of a FILE or CHUNKS file; nothing for others, where it is the record's. */
 int data_set_mtime(struct data *d, const struct inode_rec *rec, const struct timespec *mtime);
 /*

@@ -29,6 +29,7 @@ int datafile_set_mtime(struct data *d, struct fdref *ref, const struct timespec 
 
 	if (r < 0)
 		return r;
+	atomic_store(&ref->mtime_moved, false);
 	sums_note(d, ref);
 	unsynced_written(d, ref);
 	return 0;

@@ -249,6 +249,7 @@ static int edit_in_place(struct data *d, struct inode_rec *rec, const struct dat
 		r = edit_file(d, e, ref);
 	/* Also when it failed: bytes may have been written. */
 	unsynced_written(d, ref);
+	times_moved(rec, ref);
 	if (r < 0)
 		return r;
 	if (unsynced_any_failed(&d->unsynced) && edit_is_whole(e, ref->fd))

@@ -36,6 +36,7 @@ struct fdref {
 	_Atomic uint64_t sum_noted;
 	atomic_bool sum_none;	 /* the catalog has no sum of it: bytes may change at once */
 	atomic_bool sum_changed; /* they did, since a sum was begun */
+	atomic_bool mtime_moved; /* it is not the one that the record has replaced (times.c) */
 	_Atomic unsigned int syncing;
 	/* The number of the batch that may have been the first to name it; 0: not known (order.c).
 	 */

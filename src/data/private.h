@@ -75,11 +75,15 @@ bool times_need_record(const struct data *d, const struct timespec *mtime);
  */
 int times_set(int fd, const struct timespec *mtime);
 /*
- * MTIME is a data file's: makes it what was set. A record with INODE_HAS_MTIME says what that is. Of others: whenever a time is
- * set that the file may not keep the record is told, too, so what the record says is meant when the file's is that of
- * times_set(), and, where times are COARSE, as long as the file's may be a rounded copy of it.
+ * MTIME is a data file's: makes it what was set. Whenever a time is set that the file may not keep the record is told, too, so
+ * what the record says is meant when the file's is that of times_set(), and, where times are COARSE, as long as the file's
+ * may be a rounded copy of it. It is also meant when times_in_record() says so.
  */
 void times_refine(const struct inode_rec *rec, bool coarse, struct timespec *mtime);
+/* Does the data file, with MTIME, still have the one that REC has replaced? */
+bool times_in_record(const struct inode_rec *rec, const struct timespec *mtime);
+/* Bytes of REF have changed: sees to it that the file's own mtime counts, which may be that one again, in one tick of the clock. */
+void times_moved(const struct inode_rec *rec, struct fdref *ref);
 
 /*
  * copy.c: LEN bytes of SRC from OFF on, to TO at TO_OFF. What is a hole in SRC becomes one in TO,

@@ -60,11 +60,30 @@ int times_set(int fd, const struct timespec *mtime)
 	return futimens(fd, times) < 0 ? -errno : 0;
 }
 
+bool times_in_record(const struct inode_rec *rec, const struct timespec *mtime)
+{
+	return (rec->flags & INODE_HAS_MTIME) && inode_mtime_tag(mtime) == rec->stale_mtime;
+}
+
+void times_moved(const struct inode_rec *rec, struct fdref *ref)
+{
+	struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}};
+	struct stat st;
+
+	if (!(rec->flags & INODE_HAS_MTIME) || atomic_load(&ref->mtime_moved) ||
+	    fstat(ref->fd, &st) < 0)
+		return;
+	times[1] = st.st_mtim;
+	times[1].tv_nsec += times[1].tv_nsec < 999999999 ? 1 : -1;
+	if (!times_in_record(rec, &st.st_mtim) || futimens(ref->fd, times) == 0)
+		atomic_store(&ref->mtime_moved, true);
+}
+
 void times_refine(const struct inode_rec *rec, bool coarse, struct timespec *mtime)
 {
 	const struct timespec *exact = &rec->attr.mtime;
 
-	if (rec->flags & INODE_HAS_MTIME)
+	if (times_in_record(rec, mtime))
 		*mtime = *exact;
 	else if (timespec_cmp(mtime, &in_record) == 0 && !fits_anywhere(exact))
 		*mtime = *exact;

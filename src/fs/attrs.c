@@ -158,10 +158,7 @@ static int apply_attrs(struct change *ch, struct inode *inode, uint32_t set, con
 	return r;
 }
 
-/*
- * SIZE: with the new length that SET may ask for. The record has a new mtime together with the ctime, and keeps it until bytes
- * change (bytes.c): the data file gets it later, and we may be killed in between.
- */
+/* SIZE: with the new length that SET may ask for. */
 static int setattr_locked(struct fs *fs, struct inode *inode, uint32_t set, const struct attr *to,
 			  bool size, struct attr *ret_attr)
 {
@@ -180,8 +177,9 @@ static int setattr_locked(struct fs *fs, struct inode *inode, uint32_t set, cons
 	}
 	if (r == 0)
 		r = apply_attrs(&ch, inode, set, to, rec);
-	if (r == 0 && sets_mtime && inode_has_file(rec))
-		rec->flags |= INODE_HAS_MTIME;
+	/* With another length the bytes, and the file's own mtime, have moved already. */
+	if (r == 0 && sets_mtime && !size)
+		r = data_mark_mtime(fs->data, rec);
 	if (r == 0)
 		r = bytes_commit(&ch);
 	else

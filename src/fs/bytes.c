@@ -91,32 +91,6 @@ static int note_before(struct change *ch, const struct byte_op *op, const struct
 }
 
 /*
- * REC's data file is about to be changed, and from then on the mtime is that file's. Its record may have one that was set
- * since it was last: the file has it, too, but for one whose owner was killed before that.
- */
-static int release_mtime(struct fs *fs, struct inode *inode, const struct byte_op *op,
-			 const struct inode_rec *rec)
-{
-	CLEANUP(change) struct change ch = {0};
-	struct inode_rec *now;
-	int r = 0;
-
-	if (!(rec->flags & INODE_HAS_MTIME))
-		return 0;
-	/* A file that a power cut has taken may be emptied. */
-	if (op->kind != OP_TRUNCATE || op->size > 0)
-		r = data_set_mtime(fs->data, rec, &rec->attr.mtime);
-	if (r == 0)
-		r = change_begin(&ch, fs);
-	if (r == 0)
-		r = change_rec(&ch, inode, &now);
-	if (r < 0)
-		return r;
-	now->flags &= ~(uint32_t)INODE_HAS_MTIME;
-	return change_commit(&ch);
-}
-
-/*
  * The record that data/ works on is a copy: chmod and its kin may change the real one meanwhile,
  * for they do not take the data lock of other types, and under the write lock the real one is read
  * again. The place of the bytes changes only under the data lock, which the caller holds.
@@ -139,8 +113,6 @@ static int run(struct change *ch, struct inode *inode, const struct byte_op *op,
 		r = bytes_source(ch->fs, inode, &copy, &held, &source, &src);
 	if (r == 0)
 		r = note_before(ch, op, &copy);
-	if (r == 0)
-		r = release_mtime(ch->fs, inode, op, &copy);
 	had_file = inode_has_file(&copy);
 	if (r == 0)
 		r = run_op(ch, op, &copy, src);

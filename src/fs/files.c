@@ -148,7 +148,7 @@ int fs_read_file(struct fs *fs, uint64_t ino, size_t size, off_t off,
 
 /*
  * The usual write: into the file's own data file, whose size and times are kept by itself, with no
- * set-id bits or capabilities to clear, and no mtime that was set since the last. Nothing of the catalog changes. 1 when done, 0 when the long way
+ * set-id bits or capabilities to clear. Nothing of the catalog changes. 1 when done, 0 when the long way
  * must be taken.
  */
 static int write_in_place(struct fs *fs, uint64_t ino, const void *bytes, size_t size, off_t off,
@@ -162,7 +162,7 @@ static int write_in_place(struct fs *fs, uint64_t ino, const void *bytes, size_t
 	r = record_load(fs, ino, &rec);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (!data_is_plain(&rec) || (rec.flags & (INODE_HAS_CAPS | INODE_HAS_MTIME)))
+	if (!data_is_plain(&rec) || (rec.flags & INODE_HAS_CAPS))
 		return 0;
 	if ((how & FS_WRITE_KILL) && (rec.attr.mode & (S_ISUID | S_ISGID)))
 		return 0;
@@ -374,11 +374,12 @@ int fs_fsync(struct fs *fs, uint64_t ino, bool datasync)
 
 	if (h.inode == NULL)
 		return -ESTALE;
-	if (fs->read_only || fs->options->no_sync)
+	if (fs->read_only)
 		return 0;
 	if (S_ISREG(h.inode->type)) {
 		lock = data_lock_shared(&fs->data_locks, ino);
 		r = record_load(fs, ino, &rec);
+		/* What a killed daemon leaves is the meant time, then, whether anything is flushed or not. */
 		if (r == 0 && !datasync)
 			r = data_put_mtime(fs->data, ino);
 		if (r == 0)
@@ -386,7 +387,7 @@ int fs_fsync(struct fs *fs, uint64_t ino, bool datasync)
 		if (r < 0 && r != -ENOENT)
 			return r;
 	}
-	return catalog_sync(fs->catalog);
+	return fs->options->no_sync ? 0 : catalog_sync(fs->catalog);
 }
 
 int fs_syncfs(struct fs *fs)

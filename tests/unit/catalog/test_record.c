@@ -25,6 +25,7 @@ static void assert_same(const struct inode_rec *a, const struct inode_rec *b)
 	cr_assert_eq(a->flags, b->flags);
 	cr_assert_eq(a->chunk_shift, b->chunk_shift);
 	cr_assert_eq(a->lower_size, b->lower_size);
+	cr_assert_eq(a->stale_mtime, b->stale_mtime);
 	cr_assert_eq(a->parent, b->parent);
 	cr_assert_eq(a->origin == NULL, b->origin == NULL);
 	if (a->origin != NULL)
@@ -70,12 +71,28 @@ Test(record, inode_round_trip)
 				 .mtime = {INT64_MAX, 999999999},
 				 .ctime = {-1, 1}},
 			.where = BYTES_CHUNKS,
-			.flags = UINT32_MAX,
+			.flags = ~(uint32_t)INODE_HAS_MTIME,
 			.chunk_shift = 62,
 			.lower_size = UINT64_MAX - 3,
 			.parent = UINT64_MAX - 4,
 			.origin = (char *[]){NULL, (char[]){""}, long_origin}[i],
 		};
+		round_trip(&rec);
+	}
+}
+
+/* The size says nothing, then. */
+Test(record, inode_with_a_stale_mtime)
+{
+	for (enum bytes_where where = BYTES_INLINE; where <= BYTES_CHUNKS; where++) {
+		struct inode_rec rec = {.attr = {.ino = 5, .mode = S_IFREG | 0644},
+					.where = where,
+					.flags = INODE_HAS_MTIME};
+
+		if (inode_has_file(&rec))
+			rec.stale_mtime = inode_mtime_tag(&(struct timespec){-3, 7});
+		else
+			rec.attr.size = 11;
 		round_trip(&rec);
 	}
 }

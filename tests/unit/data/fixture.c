@@ -266,6 +266,18 @@ const struct data_source *file_source(const struct file *f)
 	return f->rec.where == BYTES_LOWER || f->rec.where == BYTES_CHUNKS ? &f->lower->src : NULL;
 }
 
+void fixture_open_file(struct fixture *s, struct file *f)
+{
+	fixture_open(s, NULL, &(struct data_options){.chunk_shift = 12});
+	file_make(f, s, NULL);
+}
+
+void fixture_close_file(struct fixture *s, struct file *f)
+{
+	file_done(f);
+	fixture_close(s);
+}
+
 int file_write(struct file *f, const void *bytes, size_t size, uint64_t off)
 {
 	CLEANUP(batch) struct batch b = {0};

@@ -49,6 +49,9 @@ struct file {
 /* An empty inline file with a new number, or a file with LOWER's bytes; committed. */
 void file_make(struct file *f, struct fixture *s, struct lower *lower);
 void file_done(struct file *f);
+/* A store with small chunks and one empty file, and their end. */
+void fixture_open_file(struct fixture *s, struct file *f);
+void fixture_close_file(struct fixture *s, struct file *f);
 /* Reads the record from the catalog, as after a crash. */
 void file_reload(struct file *f);
 const struct data_source *file_source(const struct file *f);

@@ -11,25 +11,13 @@
 
 #include "unit/data/fixture.h"
 
-static void open_with_file(struct fixture *s, struct file *f)
-{
-	fixture_open(s, NULL, &(struct data_options){.chunk_shift = 12});
-	file_make(f, s, NULL);
-}
-
-static void close_with_file(struct fixture *s, struct file *f)
-{
-	file_done(f);
-	fixture_close(s);
-}
-
 Test(data, attributes_of_inline_and_lower)
 {
 	struct fixture s;
 	struct file f;
 	struct attr a = {.mtime = {1, 2}, .ctime = {3, 4}, .mode = S_IFREG | 0600};
 
-	open_with_file(&s, &f);
+	fixture_open_file(&s, &f);
 	cr_assert_eq(file_write(&f, "0123456789", 10, 600), 0);
 	cr_assert_eq(data_attr(s.data, &f.rec, &a), 0);
 	cr_assert_eq(a.size, 610);
@@ -43,7 +31,7 @@ Test(data, attributes_of_inline_and_lower)
 	cr_assert_eq(data_attr(s.data, &f.rec, &a), 0);
 	cr_assert_eq(a.size, 610);
 	cr_assert_eq(a.blocks, 7);
-	close_with_file(&s, &f);
+	fixture_close_file(&s, &f);
 }
 
 Test(data, attributes_of_a_data_file)
@@ -54,7 +42,7 @@ Test(data, attributes_of_a_data_file)
 	struct fixture s;
 	struct file f;
 
-	open_with_file(&s, &f);
+	fixture_open_file(&s, &f);
 	cr_assert_eq(data_set_mtime(s.data, &f.rec, &old), 0, "an inline file has none to set");
 	cr_assert_eq(file_write(&f, bytes, sizeof(bytes), 0), 0);
 	cr_assert(data_is_plain(&f.rec));
@@ -84,7 +72,7 @@ Test(data, attributes_of_a_data_file)
 	cr_assert_eq(data_attr(s.data, &f.rec, &a), 0);
 	cr_assert_eq(a.mtime.tv_sec, 1000);
 	cr_assert_eq(a.size, sizeof(bytes));
-	close_with_file(&s, &f);
+	fixture_close_file(&s, &f);
 }
 
 /* Whatever the file system of the data files can keep: no answer may change by itself. */
@@ -96,7 +84,7 @@ Test(data, times_of_any_century)
 	struct fixture s;
 	struct file f;
 
-	open_with_file(&s, &f);
+	fixture_open_file(&s, &f);
 	cr_assert_eq(file_write(&f, bytes, sizeof(bytes), 0), 0);
 	for (size_t i = 0; i < sizeof(seconds) / sizeof(*seconds); i++) {
 		struct timespec t = {seconds[i], 0}, now;
@@ -118,7 +106,7 @@ Test(data, times_of_any_century)
 		cr_assert_geq(a.mtime.tv_sec, now.tv_sec - 2);
 		cr_assert_leq(a.mtime.tv_sec, now.tv_sec + 60);
 	}
-	close_with_file(&s, &f);
+	fixture_close_file(&s, &f);
 }
 
 /* Only the record can keep it, so the record must be told. */
@@ -129,12 +117,12 @@ Test(data, a_time_of_another_century_needs_the_record)
 	struct fixture s;
 	struct file f;
 
-	open_with_file(&s, &f);
+	fixture_open_file(&s, &f);
 	cr_assert_eq(file_write(&f, bytes, sizeof(bytes), 0), 0);
 	f.rec.attr.ctime = (struct timespec){5, 6};
 	cr_assert_eq(data_set_own_mtime(s.data, &f.rec, &near, &near), 0);
 	cr_assert_eq(data_set_own_mtime(s.data, &f.rec, &far, &far), 1);
-	close_with_file(&s, &f);
+	fixture_close_file(&s, &f);
 }
 
 Test(data, arguments)
@@ -145,7 +133,7 @@ Test(data, arguments)
 	struct file f;
 	uint8_t byte = 0;
 
-	open_with_file(&s, &f);
+	fixture_open_file(&s, &f);
 	batch_begin(&b, s.catalog);
 	cr_assert_eq(data_write(s.data, &f.rec, NULL, &byte, 1, -1, &b, &changed), -EINVAL);
 	cr_assert_eq(data_write(s.data, &f.rec, NULL, &byte, 1, INT64_MAX, &b, &changed), -EFBIG);
@@ -167,7 +155,7 @@ Test(data, arguments)
 	cr_assert_eq(data_read(s.data, &f.rec, NULL, &byte, 1, INT64_MAX), 0);
 	cr_assert_eq(data_seek(s.data, &f.rec, NULL, 0, SEEK_SET), -EINVAL);
 	cr_assert_eq(data_seek(s.data, &f.rec, NULL, -1, SEEK_DATA), -ENXIO);
-	close_with_file(&s, &f);
+	fixture_close_file(&s, &f);
 }
 
 Test(data, room_beyond_the_end_is_real)
@@ -176,12 +164,12 @@ Test(data, room_beyond_the_end_is_real)
 	struct fixture s;
 	struct file f;
 
-	open_with_file(&s, &f);
+	fixture_open_file(&s, &f);
 	cr_assert_eq(file_fallocate(&f, FALLOC_FL_KEEP_SIZE, 0, 1 << 20), 0);
 	cr_assert_eq(data_attr(s.data, &f.rec, &a), 0);
 	cr_assert_eq(a.size, 0);
 	cr_assert_geq(a.blocks, 2048);
-	close_with_file(&s, &f);
+	fixture_close_file(&s, &f);
 }
 
 Test(data, file_size_limit)
@@ -191,7 +179,7 @@ Test(data, file_size_limit)
 	struct fixture s;
 	struct file f;
 
-	open_with_file(&s, &f);
+	fixture_open_file(&s, &f);
 	memset(bytes, 'x', sizeof(bytes));
 	cr_assert_eq(file_write(&f, bytes, 5000, 0), 0);
 	signal(SIGXFSZ, SIG_IGN);
@@ -204,7 +192,7 @@ Test(data, file_size_limit)
 	file_expect(&f, bytes, 5000);
 	cr_assert_eq(file_write(&f, bytes, 10000, 5000), 0);
 	file_expect(&f, bytes, 15000);
-	close_with_file(&s, &f);
+	fixture_close_file(&s, &f);
 }
 
 Test(data, read_only)
@@ -216,7 +204,7 @@ Test(data, read_only)
 	struct file f;
 	bool changed;
 
-	open_with_file(&s, &f);
+	fixture_open_file(&s, &f);
 	cr_assert_eq(file_write(&f, bytes, sizeof(bytes), 0), 0);
 	s.options.read_only = true;
 	fixture_reopen(&s);
@@ -228,7 +216,7 @@ Test(data, read_only)
 	cr_assert_eq(data_delete(s.data, f.rec.attr.ino), -EROFS);
 	cr_assert_eq(data_sync_all(s.data), 0);
 	file_expect(&f, bytes, sizeof(bytes));
-	close_with_file(&s, &f);
+	fixture_close_file(&s, &f);
 }
 
 Test(data, bad_options)

@@ -184,6 +184,54 @@ Test(killed_times, written_after_mtime_was_set)
 	kill_at_each_call((struct killed){.path = "d/big", .change = overwrite, .was_set = true});
 }
 
+/* No record: on a full disk there might be no room for it, and bytes that are there can always be overwritten. */
+Test(killed_times, overwriting_needs_no_record)
+{
+	static struct work w;
+	const struct killed k = {.path = "file", .was_set = true};
+	struct attr before, now;
+	uint64_t ino;
+	char dir[64];
+
+	work_init(&w, dir);
+	work_open(&w);
+	before = prepare(&w, &k);
+	ino = find(w.d.fs, k.path);
+	faults_watch("upper", false);
+	faults_begin(NULL);
+	cr_expect_eq(overwrite(w.d.fs, ino), 0);
+	faults_end();
+	cr_expect_eq(faults_seen(CALL_WRITE), 1, "%lu writes", faults_seen(CALL_WRITE));
+	now = attr_of(w.d.fs, ino);
+	cr_expect_gt(timespec_cmp(&now.mtime, &before.mtime), 0, "the mtime is that of the write");
+	cr_expect_eq(timespec_cmp(&now.mtime, &now.ctime), 0);
+	work_done(&w, dir);
+}
+
+/* The kernel's cache has written later than the program did: the time that is shown is in the file when that was synced. */
+Test(killed_times, synced_without_a_flush)
+{
+	static struct work w;
+	const struct killed k = {.path = "file", .was_set = true};
+	struct attr before, now;
+	uint64_t ino;
+	char dir[64];
+
+	work_init(&w, dir);
+	w.how = DRIVE_NO_SYNC;
+	work_open(&w);
+	prepare(&w, &k);
+	ino = find(w.d.fs, k.path);
+	cr_assert_eq(fs_write(w.d.fs, ino, "other", 5, 0, FS_WRITE_BACK), 5);
+	before = attr_of(w.d.fs, ino);
+	cr_assert_eq(fs_fsync(w.d.fs, ino, false), 0);
+	work_kill(&w);
+	work_open(&w);
+	now = attr_of(w.d.fs, find(w.d.fs, k.path));
+	cr_expect_eq(timespec_cmp(&now.mtime, &before.mtime), 0);
+	work_done(&w, dir);
+}
+
 Test(killed_times, cut_with_an_mtime)
 {
 	kill_at_each_call((struct killed){.path = "file", .change = set_and_cut, .was_set = true});
