@@ -156,7 +156,10 @@ static void make_all(struct front *f)
 		;
 	if (l->n_workers > 0 && l->n_workers < l->n_wanted)
 		log_warn("only %u of %u threads could be started", l->n_workers, l->n_wanted);
-	if (l->idler != NULL && (l->n_workers == 0 || start(f, l->idler, true) < 0)) {
+	/* Nobody could take over from a leader that looks for its client, and waits for it. */
+	if (l->n_workers < 2)
+		l->pace.loop = FRONT_LOOP_THREADS;
+	if (l->idler != NULL && (l->n_workers < 2 || start(f, l->idler, true) < 0)) {
 		l->idler = NULL;
 		l->pace.may_idle = false;
 	}

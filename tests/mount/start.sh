@@ -131,6 +131,40 @@ few_threads() {
 	((served > 0 && refused > 0)) || fail "$served served, $refused refused"
 }
 
+# alone N: serves with at most N processes and threads; prints who led when there is a single thread that serves.
+alone() {
+	local pid i
+	ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 prlimit --nproc="$1" \
+		"$PLYFS" -f -o loop=follow,lowerdir=low,upperdir=upper "$PWD/mnt" 2>log &
+	pid=$!
+	while kill -0 "$pid" && ! grep -q " $PWD/mnt " /proc/self/mounts; do sleep 0.1; done 2>/dev/null
+	grep -q "only 1 of" log || { kill "$pid" 2>/dev/null || true; wait "$pid" || true; return 0; }
+	for i in {1..2000}; do [[ ! -e mnt/absent$i ]]; done
+	kill -USR1 "$pid"
+	for i in {1..100}; do ! grep "loop follow.* served" log || break; sleep 0.1; done
+	kill -TERM "$pid"
+	wait "$pid"
+}
+
+# It looks for no client: what it waits for then, nobody would serve.
+leads_nobody_alone() {
+	local n uid=3000002 said=""
+	umount /etc/passwd 2>/dev/null || true
+	fresh
+	{ cat /etc/passwd; echo "plyfsone:x:$uid:$uid::/:/bin/sh"; } >passwd
+	mount --bind passwd /etc/passwd
+	chown "$uid:$uid" . low upper mnt
+	export -f alone
+	for n in {1..12}; do
+		said=$(setpriv --reuid="$uid" --regid="$uid" --clear-groups --inh-caps=-all bash -c "alone $n")
+		wait_until 20 no_daemons || fail "a daemon stayed ($n)"
+		[[ -z $said ]] || break
+	done
+	umount /etc/passwd
+	contains "$said" "loop follow served 0" "a thread alone"
+	contains "$said" "loop follow-idle served 0" "a thread alone"
+}
+
 # There the mount takes no other program, so that the first that there is no room for is a thread.
 few_threads_in_userns() {
 	few_threads unshare --user --map-root-user --mount
@@ -181,6 +215,7 @@ run_test "output that is closed" closed_output
 run_test "libraries that only images need" libraries_of_images
 run_test "few threads, as a user" few_threads
 run_test "few threads, in a user namespace" few_threads_in_userns
+run_test "one thread of those that were wanted" leads_nobody_alone
 run_test "one thread, and the mountpoint in a lower layer" mountpoint_in_lower plain "$WORK/t/upper"
 run_test "the same where owners are kept in attributes" mountpoint_in_lower override "$WORK/t/upper"
 run_test "the same where the layer is no local file system" mountpoint_in_lower fuse "$WORK/t/upper"
