@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "front/private.h"
 
 enum when {
@@ -138,6 +139,15 @@ static bool gets_uring(uint64_t want)
 }
 #endif
 
+/* One of splice.c and one of libfuse, for each thread that there may be: they are kept. */
+#define PIPE_FDS 4
+
+/* Where descriptors are few files have better use for them. */
+static bool has_room_for_pipes(const struct front *f)
+{
+	return sys_fds_left() / 4 >= PIPE_FDS * ((size_t)f->lead.max_workers + 1);
+}
+
 void negotiate(void *userdata, struct fuse_conn_info *conn)
 {
 	struct front *f = userdata;
@@ -152,7 +162,7 @@ void negotiate(void *userdata, struct fuse_conn_info *conn)
 	conn->congestion_threshold = 48;
 	conn->time_gran = 1;
 
-	f->splice = want & FUSE_CAP_SPLICE_WRITE;
+	f->splice = (want & FUSE_CAP_SPLICE_WRITE) && has_room_for_pipes(f);
 	f->zero_open = want & FUSE_CAP_NO_OPEN_SUPPORT;
 	f->zero_opendir = want & FUSE_CAP_NO_OPENDIR_SUPPORT;
 	f->writeback = want & FUSE_CAP_WRITEBACK_CACHE;

@@ -141,11 +141,39 @@ too_few() {
 	umount_plyfs "$PWD/mnt"
 }
 
+# What is accepted is enough: large files are read by several at once, from the layers and from above them.
+just_enough() {
+	local n i
+	fresh
+	for ((i = 0; i < LAYERS; i++)); do
+		mkdir "$i/large"
+		head -c 60000 /dev/zero >"$i/large/f$i"
+	done
+	for ((n = 541; n < 600; n++)); do
+		! limited "$n" "$PLYFS" -o "$(stack_options)" "$PWD/mnt" 2>/dev/null || break
+	done
+	echo "mounted with $n descriptors"
+	has_at_most "$n" "$PWD/mnt"
+	for i in {1..6}; do
+		find mnt/large mnt/shared -type f -print0 | xargs -0 cat | md5sum >"out$i" &
+		jobs[i]=$!
+	done
+	for i in {1..6}; do wait "${jobs[i]}" || fail "reading fails"; done
+	for ((i = 0; i < LAYERS; i++)); do
+		echo >>"mnt/large/f$i" || fail "writing fails"
+		cat "mnt/large/f$i" >/dev/null || fail "reading fails afterwards"
+	done
+	has_at_most "$n" "$PWD/mnt"
+	umount_plyfs "$PWD/mnt"
+	rm -r ./*/large
+}
+
 mkdir "$WORK/layers"
 deep make "$WORK/layers" "$LAYERS" "$SEED"
 run_test "$LAYERS layers" stack
 run_test "$LAYERS layers with 1,024 descriptors" stack_with_few
 run_test "files above and below $LAYERS layers with 1,024 descriptors" all_with_few
 run_test "$FILES open files with 1,024 descriptors" many_open
+run_test "$LAYERS layers with the fewest descriptors that are accepted" just_enough
 run_test "too few descriptors for the layers: what to do is said" too_few
 finish
