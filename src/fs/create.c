@@ -97,14 +97,19 @@ int create_rec(struct change *ch, const struct inode_rec *dir, const struct want
 static int enter(struct fs *fs, const struct inode_rec *rec, struct fs_entry *ret_entry)
 {
 	CLEANUP(held) struct held h = {fs, NULL};
+	struct attr attr = rec->attr;
+	int r;
 
 	h.inode = inodes_obtain(&fs->inodes, rec->attr.ino, rec->attr.mode, NULL, "");
 	if (h.inode == NULL)
 		return -ENOMEM;
 	if (rec->attr.nlink == 0)
 		inode_set_orphan(fs, h.inode, true);
-	entry_fill(fs, h.inode, &rec->attr, ret_entry);
-	return 0;
+	/* A link has blocks, as any other content. */
+	r = data_attr(fs->data, rec, &attr);
+	if (r == 0)
+		entry_fill(fs, h.inode, &attr, ret_entry);
+	return r;
 }
 
 static int try_make(struct fs *fs, uint64_t parent, const char *name, struct wanted *w,

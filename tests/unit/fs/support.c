@@ -287,6 +287,7 @@ int t_mkdir(struct world *w, const char *path, uint32_t mode)
 
 int t_symlink(struct world *w, const char *target, const char *path)
 {
+	struct attr now;
 	struct fs_entry e;
 	const char *name;
 	uint64_t dir;
@@ -295,8 +296,13 @@ int t_symlink(struct world *w, const char *target, const char *path)
 	if (r < 0)
 		return r;
 	r = fs_symlink(w->fs, &w->who, dir, name, target, &e);
-	if (r == 0)
+	if (r == 0) {
+		/* What it says at once is what it says later. */
+		cr_assert_eq(fs_getattr(w->fs, e.ino, &now), 0);
+		cr_assert_eq(e.attr.size, now.size);
+		cr_assert_eq(e.attr.blocks, now.blocks);
 		give_back(w, e.ino);
+	}
 	give_back(w, dir);
 	return r;
 }
