@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operations on names. */
-#include <linux/fs.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "front/caller.h"
@@ -45,14 +45,14 @@ static void reply_made(fuse_req_t req, struct front *f, fuse_ino_t dir, int r,
 		       const struct fs_entry *entry)
 {
 	if (r == 0)
-		reply_dir_changed(req, f, dir);
+		reply_ctime_changed(req, f, dir, S_IFDIR);
 	reply_entry(req, f, r, entry);
 }
 
 static void reply_removed(fuse_req_t req, struct front *f, fuse_ino_t dir, int r)
 {
 	if (r == 0)
-		reply_dir_changed(req, f, dir);
+		reply_ctime_changed(req, f, dir, S_IFDIR);
 	reply_result(req, r);
 }
 
@@ -122,17 +122,17 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 /*
  * The kernel keeps a directory's listing with its "..", and nothing that it looks at tells it that this has become another
  * one. A directory has no pages but those of its listing, on which no request waits: so they may be dropped from here,
- * while the kernel waits for our answer.
+ * while the kernel waits for our answer. That tells of the attributes, too.
  */
-static void drop_listing(struct front *f, fuse_ino_t parent, const char *name)
+static void reply_moved(fuse_req_t req, struct front *f, const struct fs_moved *moved,
+			bool other_parent)
 {
-	struct fs_entry moved;
-
-	if (fs_lookup(f->fs, parent, name, &moved) < 0)
+	if (moved->ino == 0)
 		return;
-	if (S_ISDIR(moved.attr.mode))
-		(void)fuse_lowlevel_notify_inval_inode(f->session, moved.ino, 0, 0);
-	fs_forget(f->fs, moved.ino, 1);
+	if (other_parent && S_ISDIR(moved->type))
+		(void)fuse_lowlevel_notify_inval_inode(f->session, moved->ino, 0, 0);
+	else
+		reply_ctime_changed(req, f, moved->ino, moved->type);
 }
 
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
@@ -140,15 +140,14 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 {
 	struct front *f = op_begin(req, FRONT_OP_RENAME);
 	struct fs_caller who = caller_of(req);
-	int r = fs_rename(f->fs, &who, parent, name, new_parent, new_name, flags);
+	struct fs_moved moved[2];
+	int r = fs_rename(f->fs, &who, parent, name, new_parent, new_name, flags, moved);
 
 	if (r == 0)
-		reply_dir_changed(req, f, parent);
-	if (r == 0 && new_parent != parent) {
-		reply_dir_changed(req, f, new_parent);
-		drop_listing(f, new_parent, new_name);
-		if (flags & RENAME_EXCHANGE)
-			drop_listing(f, parent, name);
-	}
+		reply_ctime_changed(req, f, parent, S_IFDIR);
+	if (r == 0 && new_parent != parent)
+		reply_ctime_changed(req, f, new_parent, S_IFDIR);
+	for (int i = 0; r == 0 && i < 2; i++)
+		reply_moved(req, f, &moved[i], new_parent != parent);
 	reply_result(req, r);
 }

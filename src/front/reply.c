@@ -26,17 +26,23 @@ static unsigned int seconds_now(void)
 	return (unsigned int)now.tv_sec;
 }
 
+/* With the writeback cache the kernel moves the times of regular files itself, and takes none from an answer. */
+static bool is_ctime_ours(const struct front *f, uint32_t mode)
+{
+	return !S_ISREG(mode) || !f->writeback;
+}
+
 void reply_note_shown(fuse_req_t req, struct front *f, uint64_t ino, const struct attr *attr)
 {
-	if (S_ISDIR(attr->mode))
+	if (is_ctime_ours(f, attr->mode) && !fs_read_only(f->fs))
 		shown_note(&f->shown, ino, fuse_req_ctx(req)->pid, seconds_now());
 }
 
-void reply_dir_changed(fuse_req_t req, struct front *f, uint64_t dir)
+void reply_ctime_changed(fuse_req_t req, struct front *f, uint64_t ino, uint32_t type)
 {
-	if (f->options->timeout > 0 &&
-	    shown_to_others(&f->shown, dir, fuse_req_ctx(req)->pid, seconds_now()))
-		reply_attr_changed(f, dir);
+	if (f->options->timeout > 0 && is_ctime_ours(f, type) &&
+	    shown_to_others(&f->shown, ino, fuse_req_ctx(req)->pid, seconds_now()))
+		reply_attr_changed(f, ino);
 }
 
 void reply_none(fuse_req_t req)

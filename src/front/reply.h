@@ -42,8 +42,8 @@ void reply_statfs(fuse_req_t req, int r, const struct statvfs *st);
  * somebody else are not to be taken for the new ones (shown.h).
  */
 void reply_attr_changed(struct front *f, uint64_t ino);
-/* The same where names in DIR were changed, if it may be needed. */
-void reply_dir_changed(fuse_req_t req, struct front *f, uint64_t dir);
+/* The same, if it may be needed, of an inode of TYPE whose ctime was moved by a change of names. */
+void reply_ctime_changed(fuse_req_t req, struct front *f, uint64_t ino, uint32_t type);
 /* Attributes that are going to be in the answer; between shown_begin() and shown_end(). */
 void reply_note_shown(fuse_req_t req, struct front *f, uint64_t ino, const struct attr *attr);
 

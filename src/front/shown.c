@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A word for each of some thousand places; directories that share one are taken for each other. */
+/* A word for each of some thousand places; inodes that share one are taken for each other. */
 #include "front/shown.h"
 
 #include "base/hash.h"

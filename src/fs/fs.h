@@ -79,9 +79,18 @@ int fs_link(struct fs *fs, uint64_t ino, uint64_t new_parent, const char *new_na
 	    struct fs_entry *ret_entry);
 int fs_unlink(struct fs *fs, uint64_t parent, const char *name);
 int fs_rmdir(struct fs *fs, uint64_t parent, const char *name);
-/* FLAGS: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT of renameat2(2). */
+/* An inode that a rename gave another place; its look-up is not counted, so it may be gone already. */
+struct fs_moved {
+	uint64_t ino;  /* 0: there is none */
+	uint32_t type; /* S_IFMT bits */
+};
+/*
+ * FLAGS: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT of renameat2(2). RET_MOVED (may be NULL, set on success): what
+ * was at NAME, and with RENAME_EXCHANGE what was at NEW_NAME; nothing where there was nothing to do.
+ */
 int fs_rename(struct fs *fs, const struct fs_caller *who, uint64_t parent, const char *name,
-	      uint64_t new_parent, const char *new_name, unsigned int flags);
+	      uint64_t new_parent, const char *new_name, unsigned int flags,
+	      struct fs_moved ret_moved[2]);
 
 /*
  * May the kernel be about to count down the links of INO by itself? It does when the answer to an unlink reaches

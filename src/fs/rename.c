@@ -145,8 +145,13 @@ static int rename_locked(struct change *ch, const struct fs_caller *who, struct 
 	return replace(ch, who, from, to, flags);
 }
 
+static struct fs_moved moved(const struct inode *inode)
+{
+	return (struct fs_moved){.ino = inode->ino, .type = inode->type};
+}
+
 static int try_rename(struct fs *fs, const struct fs_caller *who, struct side *from,
-		      struct side *to, unsigned int flags)
+		      struct side *to, unsigned int flags, struct fs_moved ret_moved[2])
 {
 	CLEANUP(held) struct held from_inode = {fs, NULL};
 	CLEANUP(held) struct held to_inode = {fs, NULL};
@@ -159,18 +164,25 @@ static int try_rename(struct fs *fs, const struct fs_caller *who, struct side *f
 	from_inode.inode = steal_ptr(&from->inode);
 	to_inode.inode = steal_ptr(&to->inode);
 	change_done(&ch);
+	if (r == 0 && from_inode.inode != to_inode.inode) {
+		ret_moved[0] = moved(from_inode.inode);
+		if (flags & RENAME_EXCHANGE)
+			ret_moved[1] = moved(to_inode.inode);
+	}
 	if (r == 0 && to_inode.inode != NULL)
 		data_write_soon(fs->data, from_inode.inode->ino);
 	return r;
 }
 
 int fs_rename(struct fs *fs, const struct fs_caller *who, uint64_t parent, const char *name,
-	      uint64_t new_parent, const char *new_name, unsigned int flags)
+	      uint64_t new_parent, const char *new_name, unsigned int flags,
+	      struct fs_moved ret_moved[2])
 {
 	CLEANUP(held) struct held from_dir = {fs, inode_get(fs, parent)};
 	CLEANUP(held) struct held to_dir = {fs, inode_get(fs, new_parent)};
 	struct side from = {.dir = from_dir.inode, .name = name};
 	struct side to = {.dir = to_dir.inode, .name = new_name};
+	struct fs_moved both[2] = {0};
 	unsigned int tries = 0;
 	int r = name_check(name);
 
@@ -181,7 +193,9 @@ int fs_rename(struct fs *fs, const struct fs_caller *who, uint64_t parent, const
 	if (r < 0)
 		return r;
 	do {
-		r = try_rename(fs, who, &from, &to, flags);
+		r = try_rename(fs, who, &from, &to, flags, both);
 	} while (fs_made_room(fs, r, &tries));
+	if (ret_moved != NULL)
+		memcpy(ret_moved, both, sizeof(both));
 	return r;
 }

@@ -154,7 +154,7 @@ static int name_op(struct drive *d, const struct shadow_op *op)
 	case SHADOW_RMDIR:
 		return fs_rmdir(d->fs, at.e.ino, at.name);
 	case SHADOW_RENAME:
-		return fs_rename(d->fs, &root, at.e.ino, at.name, to.e.ino, to.name, 0);
+		return fs_rename(d->fs, &root, at.e.ino, at.name, to.e.ino, to.name, 0, NULL);
 	default:
 		r = fs_link(d->fs, old.e.ino, to.e.ino, to.name, &e);
 		if (r == 0)

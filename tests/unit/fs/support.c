@@ -363,7 +363,7 @@ int t_rename(struct world *w, const char *from, const char *to, unsigned int fla
 		return r;
 	r = walk_parent(w, to, &new_dir, &new_name);
 	if (r == 0) {
-		r = fs_rename(w->fs, &w->who, dir, name, new_dir, new_name, flags);
+		r = fs_rename(w->fs, &w->who, dir, name, new_dir, new_name, flags, NULL);
 		give_back(w, new_dir);
 	}
 	give_back(w, dir);

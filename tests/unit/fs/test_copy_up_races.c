@@ -48,7 +48,7 @@ static void write_byte(struct world *w)
 
 static void rename_away(struct world *w)
 {
-	ok(fs_rename(w->fs, &w->who, FS_ROOT_INO, "f", FS_ROOT_INO, "g", 0));
+	ok(fs_rename(w->fs, &w->who, FS_ROOT_INO, "f", FS_ROOT_INO, "g", 0, NULL));
 }
 
 static void replace_it(struct world *w)

@@ -133,8 +133,8 @@ Test(names, no_such_inode)
 	fails(ESTALE, fs_link(w.fs, 99, 1, "x", &e));
 	fails(ESTALE, fs_unlink(w.fs, 99, "x"));
 	fails(ESTALE, fs_rmdir(w.fs, 99, "x"));
-	fails(ESTALE, fs_rename(w.fs, &w.who, 99, "x", 1, "y", 0));
-	fails(ESTALE, fs_rename(w.fs, &w.who, 1, "x", 99, "y", 0));
+	fails(ESTALE, fs_rename(w.fs, &w.who, 99, "x", 1, "y", 0, NULL));
+	fails(ESTALE, fs_rename(w.fs, &w.who, 1, "x", 99, "y", 0, NULL));
 	fails(ESTALE, fs_read(w.fs, 99, b, 1, 0));
 	fails(ESTALE, fs_write(w.fs, 99, b, 1, 0, 0));
 	fails(ESTALE, fs_fallocate(w.fs, 99, 0, 0, 1));

@@ -213,8 +213,8 @@ static void assert_dead(struct world *w, uint64_t ino)
 	fails(ENOENT, fs_tmpfile(w->fs, &w->who, ino, 0600, &e));
 	fails(ENOENT, fs_unlink(w->fs, ino, "a"));
 	fails(ENOENT, fs_rmdir(w->fs, ino, "a"));
-	fails(ENOENT, fs_rename(w->fs, &w->who, ino, "a", 1, "stolen", 0));
-	fails(ENOENT, fs_rename(w->fs, &w->who, 1, "keep", ino, "a", 0));
+	fails(ENOENT, fs_rename(w->fs, &w->who, ino, "a", 1, "stolen", 0, NULL));
+	fails(ENOENT, fs_rename(w->fs, &w->who, 1, "keep", ino, "a", 0, NULL));
 	fails(ENOENT, t_stat(w, "stolen", &a));
 }
 

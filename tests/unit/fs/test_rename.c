@@ -443,3 +443,42 @@ Test(rename, a_held_file_is_the_same_file)
 	assert_names(&w, "m", "er made");
 	world_assert_lasting(&w);
 }
+
+static struct fs_moved look_up(struct world *w, const char *name)
+{
+	struct fs_entry e;
+
+	ok(fs_lookup(w->fs, FS_ROOT_INO, name, &e));
+	fs_forget(w->fs, e.ino, 1);
+	return (struct fs_moved){.ino = e.ino, .type = e.attr.mode & S_IFMT};
+}
+
+static void assert_moved(struct world *w, const char *from, const char *to, unsigned int flags,
+			 struct fs_moved one, struct fs_moved other)
+{
+	struct fs_moved moved[2];
+
+	ok(fs_rename(w->fs, &w->who, FS_ROOT_INO, from, FS_ROOT_INO, to, flags, moved));
+	cr_expect(moved[0].ino == one.ino && moved[0].type == one.type, "%s to %s", from, to);
+	cr_expect(moved[1].ino == other.ino && moved[1].type == other.type, "%s to %s", from, to);
+}
+
+Test(rename, says_what_was_moved)
+{
+	const struct fs_moved none = {0};
+	struct fs_moved dir, file;
+	struct world w;
+
+	world_init(&w, 1);
+	put_dir("l0/d");
+	put_file("l0/f", "f");
+	put_file("l0/over", "over");
+	world_open(&w);
+	dir = look_up(&w, "d");
+	file = look_up(&w, "f");
+	assert_moved(&w, "d", "f", RENAME_EXCHANGE, dir, file);
+	assert_moved(&w, "d", "f", RENAME_EXCHANGE, file, dir);
+	assert_moved(&w, "f", "over", 0, file, none);
+	assert_moved(&w, "over", "over", 0, none, none);
+	world_done(&w);
+}

@@ -261,7 +261,7 @@ static void change_names_and_modes(struct fs *fs)
 	struct fs_entry merged, a, one;
 	struct attr attr;
 
-	cr_assert_eq(fs_rename(fs, &who, FS_ROOT_INO, "merged", FS_ROOT_INO, "moved", 0), 0);
+	cr_assert_eq(fs_rename(fs, &who, FS_ROOT_INO, "merged", FS_ROOT_INO, "moved", 0, NULL), 0);
 	cr_assert_eq(fs_lookup(fs, FS_ROOT_INO, "moved", &merged), 0);
 	cr_assert_eq(fs_lookup(fs, FS_ROOT_INO, "a", &a), 0);
 	cr_assert_eq(fs_lookup(fs, a.ino, "one", &one), 0);
@@ -279,10 +279,10 @@ static void move_into_new_directory(struct fs *fs)
 	struct fs_entry dir, a, b;
 
 	cr_assert_eq(fs_mkdir(fs, &who, FS_ROOT_INO, "n", 0755, &dir), 0);
-	cr_assert_eq(fs_rename(fs, &who, FS_ROOT_INO, "merged", dir.ino, "merged", 0), 0);
+	cr_assert_eq(fs_rename(fs, &who, FS_ROOT_INO, "merged", dir.ino, "merged", 0, NULL), 0);
 	cr_assert_eq(fs_lookup(fs, FS_ROOT_INO, "a", &a), 0);
 	cr_assert_eq(fs_lookup(fs, a.ino, "b", &b), 0);
-	cr_assert_eq(fs_rename(fs, &who, b.ino, "deep", dir.ino, "deep", 0), 0);
+	cr_assert_eq(fs_rename(fs, &who, b.ino, "deep", dir.ino, "deep", 0, NULL), 0);
 	fs_forget(fs, b.ino, 1);
 	fs_forget(fs, a.ino, 1);
 	fs_forget(fs, dir.ino, 1);

@@ -222,7 +222,7 @@ static void move_in_upper(const char *top, const char *from, const char *to)
 	for (size_t i = 0; i < o.n_lower; i++)
 		o.lower[i] = strdup(&"2\0001"[2 * (i + 2 - o.n_lower)]);
 	cr_assert_eq(fs_open(&o, &fs, &err), 0, "%s", err_text(&err));
-	cr_assert_eq(fs_rename(fs, &who, FS_ROOT_INO, from, FS_ROOT_INO, to, 0), 0);
+	cr_assert_eq(fs_rename(fs, &who, FS_ROOT_INO, from, FS_ROOT_INO, to, 0, NULL), 0);
 	fs_close(fs);
 	fs_options_done(&o);
 }
