@@ -118,7 +118,10 @@ int control_await_init(struct front *f)
 	return 0;
 }
 
-/* True when the workers have ended within TIMEOUT_MS (-1: for ever) or a signal came: *RET_SIG. */
+/*
+ * True when the workers have ended within TIMEOUT_MS (-1: for ever) or a signal to end came: *RET_SIG. False then, but also
+ * whenever something else had to be done.
+ */
 static bool wait_event(struct front *f, int timeout_ms, int *ret_sig)
 {
 	struct pollfd fds[] = {
@@ -137,6 +140,17 @@ static bool wait_event(struct front *f, int timeout_ms, int *ret_sig)
 	return fds[0].revents != 0 || *ret_sig != 0;
 }
 
+/* Users of a busy mount go on; the guard, and whoever asks for statistics, do not end that. */
+static void wait_grace(struct front *f)
+{
+	uint64_t now = lead_now(), end = now + BUSY_MS * PACE_MS;
+	int sig;
+
+	/* One more: the rest of a millisecond is not to be spun through. */
+	while (now < end && !wait_event(f, (int)((end - now) / PACE_MS) + 1, &sig))
+		now = lead_now();
+}
+
 void control_run(struct front *f)
 {
 	int sig;
@@ -148,7 +162,7 @@ void control_run(struct front *f)
 		log_info("signal %d: unmounting %s", sig, f->mountpoint);
 		guard_settle(f);
 		mount_detach(f);
-		wait_event(f, BUSY_MS, &sig);
+		wait_grace(f);
 	}
 	loop_stop(f);
 }

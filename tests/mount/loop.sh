@@ -152,6 +152,29 @@ term_while_busy() {
 	ended
 }
 
+# Users of a busy mount keep their server for 300 ms after a signal to end, whatever else the daemon hears meanwhile: it is
+# asked for its statistics, and the guard of a loop that was led has its turn.
+grace() {
+	local load began took
+	fresh
+	serve "$1"
+	(cd mnt && exec "$WORK/mixed" . 100000 large 2>/dev/null) &
+	load=$!
+	wait_until 20 test -e mnt/append0
+	began=${EPOCHREALTIME/./}
+	kill -TERM "$DAEMON"
+	if [[ $2 == asked ]]; then
+		wait_until 20 is_detached
+		kill -USR1 "$DAEMON" || fail "it ended at once"
+	fi
+	ended
+	took=$((${EPOCHREALTIME/./} - began))
+	wait "$load" && fail "the load did not notice the end"
+	((took >= 300000)) || fail "ended after $took us"
+}
+
+is_detached() { ! is_plyfs_mount "$PWD/mnt"; }
+
 # The daemon must never wait for its own mount in a way that not even SIGKILL ends: the connection would live as long as
 # it does, and so would the requests that wait for an answer.
 killed_while_it_ends() {
@@ -290,6 +313,10 @@ for mode in "" ,loop=follow ,loop=threads ,threads=1 ,threads=2 ,threads=2,loop=
 	run_test "mixed load$mode" mixed "$mode"
 	run_test "SIGTERM under load$mode" term_while_busy "$mode"
 	run_test "SIGKILL after SIGTERM$mode" killed_while_it_ends "$mode"
+done
+for mode in "" ,loop=follow ,loop=threads; do
+	run_test "the time between SIGTERM and the end$mode" grace "$mode" alone
+	run_test "the same when asked for statistics$mode" grace "$mode" asked
 done
 run_test "a sync(1) that fails" sync_fails
 run_test "a sync(1) that does not know -f" sync_is_old
