@@ -102,11 +102,7 @@ left_behind() {
 run_test "the short form" short_form
 run_test "every row has values" every_row
 run_test "every row has a goal, and those against the kernel a verdict" goals
-if [[ -d /sys/kernel/tracing/events/fuse ]]; then
-	run_test "requests are counted" requests
-else
-	skip "requests are counted" "the kernel has no tracepoints of FUSE"
-fi
+run_test "requests are counted" requests
 run_test "reports" reports
 run_test "kept runs" kept_runs
 run_test "a mount without an upper" read_only
