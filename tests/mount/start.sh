@@ -108,15 +108,19 @@ limited() {
 	fi
 }
 
-# few_threads COMMAND…: which brings the shell where the limits count. All that the user runs counts, so it is nobody else's, and
-# fusermount3 wants its name.
-few_threads() {
-	local n uid=3000001 said served=0 refused=0
+# fresh_of UID: for a user of the test's own, as all that the user runs counts; fusermount3 wants its name. Until /etc/passwd is unmounted.
+fresh_of() {
 	umount /etc/passwd 2>/dev/null || true # of a run that failed
 	fresh
-	{ cat /etc/passwd; echo "plyfsfew:x:$uid:$uid::/:/bin/sh"; } >passwd
+	{ cat /etc/passwd; echo "plyfs$1:x:$1:$1::/:/bin/sh"; } >passwd
 	mount --bind passwd /etc/passwd
-	chown "$uid:$uid" . low upper mnt
+	chown "$1:$1" . low upper mnt
+}
+
+# few_threads COMMAND…: which brings the shell where the limits count.
+few_threads() {
+	local n uid=3000001 said served=0 refused=0
+	fresh_of "$uid"
 	export -f limited daemon_pids all_daemons
 	export PLYFS_BINARY
 	for n in {1..12}; do
@@ -149,11 +153,7 @@ alone() {
 # It looks for no client: what it waits for then, nobody would serve.
 leads_nobody_alone() {
 	local n uid=3000002 said=""
-	umount /etc/passwd 2>/dev/null || true
-	fresh
-	{ cat /etc/passwd; echo "plyfsone:x:$uid:$uid::/:/bin/sh"; } >passwd
-	mount --bind passwd /etc/passwd
-	chown "$uid:$uid" . low upper mnt
+	fresh_of "$uid"
 	export -f alone
 	for n in {1..12}; do
 		said=$(setpriv --reuid="$uid" --regid="$uid" --clear-groups --inh-caps=-all bash -c "alone $n")

@@ -27,15 +27,17 @@ static struct timespec own_mtime(const struct fixture *s, const struct file *f)
 	return st.st_mtim;
 }
 
-/* The record is committed; the data file does not have the new mtime yet. */
-static void mark(struct fixture *s, struct file *f)
+/* The record is committed; the data file does not have the new mtime yet. Its own is the result. */
+static struct timespec open_marked(struct fixture *s, struct file *f)
 {
 	static const uint8_t bytes[20000];
 
+	fixture_open_file(s, f);
 	cr_assert_eq(file_write(f, bytes, sizeof(bytes), 0), 0);
 	cr_assert_eq(data_mark_mtime(s->data, &f->rec), 0);
 	f->rec.attr.mtime = set;
 	f->rec.attr.ctime = own_mtime(s, f);
+	return f->rec.attr.ctime;
 }
 
 Test(times, record_counts_until_the_file_has_it)
@@ -44,8 +46,7 @@ Test(times, record_counts_until_the_file_has_it)
 	struct file f;
 	struct attr a;
 
-	fixture_open_file(&s, &f);
-	mark(&s, &f);
+	open_marked(&s, &f);
 	a = attr_of(&s, &f);
 	cr_assert_eq(timespec_cmp(&a.mtime, &set), 0);
 	cr_assert_eq(timespec_cmp(&a.ctime, &f.rec.attr.ctime), 0);
@@ -64,8 +65,7 @@ Test(times, written_counts)
 	struct file f;
 	struct attr a;
 
-	fixture_open_file(&s, &f);
-	mark(&s, &f);
+	open_marked(&s, &f);
 	cr_assert_eq(file_write(&f, "x", 1, 0), 0);
 	a = attr_of(&s, &f);
 	cr_assert_gt(a.mtime.tv_sec, set.tv_sec);
@@ -81,9 +81,7 @@ Test(times, written_in_the_same_tick)
 	struct file f;
 	struct attr a;
 
-	fixture_open_file(&s, &f);
-	mark(&s, &f);
-	times[1] = before = own_mtime(&s, &f);
+	times[1] = before = open_marked(&s, &f);
 	cr_assert_eq(data_set_mtime(s.data, &f.rec, &set), 0);
 	cr_assert_eq(datafile_get(s.data, f.rec.attr.ino, &ref), 0);
 	cr_assert_eq(futimens(ref->fd, times), 0);
@@ -102,9 +100,7 @@ Test(times, own_mtime_that_was_replaced)
 	struct fixture s;
 	struct file f;
 
-	fixture_open_file(&s, &f);
-	mark(&s, &f);
-	before = own_mtime(&s, &f);
+	before = open_marked(&s, &f);
 	cr_assert_eq(data_set_mtime(s.data, &f.rec, &set), 0);
 	f.rec.attr.ctime = before;
 	cr_assert_eq(data_set_own_mtime(s.data, &f.rec, &before, &before), 1);

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/clock.h"
 #include "unit/faults/workload.h"
 
 #define MANY_CALLS 100
@@ -17,7 +16,8 @@
 struct killed {
 	const char *path;
 	int (*change)(struct fs *fs, uint64_t ino);
-	bool was_set; /* an mtime, before */
+	bool was_set;	  /* an mtime, before */
+	unsigned int how; /* drive_open() */
 	unsigned long at;
 	bool *fired; /* shared */
 };
@@ -25,16 +25,11 @@ struct killed {
 static const struct timespec once = {.tv_sec = 1227518501, .tv_nsec = 755825063};
 static const struct timespec later = {.tv_sec = 1329518502, .tv_nsec = 123456789};
 
-static uint64_t find(struct fs *fs, const char *path)
+static uint64_t find(struct work *w, const char *path)
 {
-	struct fs_entry e = {.ino = FS_ROOT_INO};
-	char names[100], *rest = names, *name;
-
-	snprintf(names, sizeof(names), "%s", path);
-	while ((name = strsep(&rest, "/")) != NULL)
-		if (fs_lookup(fs, e.ino, name, &e) < 0)
-			wrong("no %s", path);
-	return e.ino;
+	if (drive_hold(&w->d, path) < 0)
+		wrong("no %s", path);
+	return w->d.held[w->d.n_held - 1];
 }
 
 static struct attr attr_of(struct fs *fs, uint64_t ino)
@@ -77,14 +72,14 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
 	return timespec_cmp(a, b) == 0;
 }
 
-static void check(struct fs *fs, const struct killed *k, const struct attr *before)
+static void check(struct work *w, const struct killed *k, const struct attr *before)
 {
-	uint64_t ino = find(fs, k->path);
-	struct attr now = attr_of(fs, ino);
+	uint64_t ino = find(w, k->path);
+	struct attr now = attr_of(w->d.fs, ino);
 	char bytes[6] = "";
 	bool changed;
 
-	if (fs_read(fs, ino, bytes, 5, 0) < 0)
+	if (fs_read(w->d.fs, ino, bytes, 5, 0) < 0)
 		wrong("it cannot be read");
 	/* Bytes may be there before their time is. */
 	if (k->change != set_later && (now.size != before->size || strcmp(bytes, "other") == 0))
@@ -102,17 +97,21 @@ static void tick(void)
 	nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
 }
 
-static struct attr prepare(struct work *w, const struct killed *k)
+/* Open, with a file whose mtime was set. */
+static struct attr prepare(struct work *w, const struct killed *k, char dir[64], uint64_t *ret_ino)
 {
 	struct shadow_op write = {SHADOW_WRITE, .len = N_BYTES, .seed = 1};
 	uint64_t ino;
 
+	work_init(w, dir);
+	w->how = k->how;
+	work_open(w);
 	snprintf(write.path, sizeof(write.path), "%s", k->path);
 	if (strchr(k->path, '/') == NULL)
 		work_step(w, &(struct shadow_op){SHADOW_CREATE, .path = "file", .mode = 0644});
 	if (work_step(w, &write) != 0)
 		wrong("it cannot be written");
-	ino = find(w->d.fs, k->path);
+	*ret_ino = ino = find(w, k->path);
 	tick();
 	write.len = 100;
 	if (set_mtime(w->d.fs, ino, once) < 0 || (!k->was_set && work_step(w, &write) != 0))
@@ -130,22 +129,21 @@ static void killed_at(void *arg)
 				  .for_good = true,
 				  .calls = CALLS_ALL | CALLS_OF(CALL_TIMES)};
 	struct attr before;
+	uint64_t ino;
 	char dir[64];
 	int r;
 
-	work_init(&w, dir);
-	work_open(&w);
-	before = prepare(&w, k);
+	before = prepare(&w, k, dir, &ino);
 	faults_watch("upper", false);
 	faults_begin(&plan);
-	r = k->change(w.d.fs, find(w.d.fs, k->path));
+	r = k->change(w.d.fs, ino);
 	*k->fired = faults_fired() > 0;
 	if (r < 0 && !*k->fired)
 		wrong("it fails by itself: %s", strerror(-r));
 	work_kill(&w);
 	faults_begin(NULL);
 	work_open(&w);
-	check(w.d.fs, k, &before);
+	check(&w, k, &before);
 	work_done(&w, dir);
 }
 
@@ -193,10 +191,7 @@ Test(killed_times, overwriting_needs_no_record)
 	uint64_t ino;
 	char dir[64];
 
-	work_init(&w, dir);
-	work_open(&w);
-	before = prepare(&w, &k);
-	ino = find(w.d.fs, k.path);
+	before = prepare(&w, &k, dir, &ino);
 	faults_watch("upper", false);
 	faults_begin(NULL);
 	cr_expect_eq(overwrite(w.d.fs, ino), 0);
@@ -212,22 +207,18 @@ Test(killed_times, overwriting_needs_no_record)
 Test(killed_times, synced_without_a_flush)
 {
 	static struct work w;
-	const struct killed k = {.path = "file", .was_set = true};
+	const struct killed k = {.path = "file", .was_set = true, .how = DRIVE_NO_SYNC};
 	struct attr before, now;
 	uint64_t ino;
 	char dir[64];
 
-	work_init(&w, dir);
-	w.how = DRIVE_NO_SYNC;
-	work_open(&w);
-	prepare(&w, &k);
-	ino = find(w.d.fs, k.path);
+	prepare(&w, &k, dir, &ino);
 	cr_assert_eq(fs_write(w.d.fs, ino, "other", 5, 0, FS_WRITE_BACK), 5);
 	before = attr_of(w.d.fs, ino);
 	cr_assert_eq(fs_fsync(w.d.fs, ino, false), 0);
 	work_kill(&w);
 	work_open(&w);
-	now = attr_of(w.d.fs, find(w.d.fs, k.path));
+	now = attr_of(w.d.fs, find(&w, k.path));
 	cr_expect_eq(timespec_cmp(&now.mtime, &before.mtime), 0);
 	work_done(&w, dir);
 }
