@@ -10,27 +10,22 @@ fuse_ready
 
 SYNC=$(cd "$(dirname "$0")/death" && pwd)/sync.py
 
-mount_in_front() {
-	"$PLYFS" -f -o "$OPTIONS" "$D/m" 2>"$D/log" &
-	PID=$!
-	wait_until 20 is_plyfs_mount "$D/m" || fail "not mounted: $(cat "$D/log")"
-}
-
 syncs() {
-	local name
-	D=$WORK/$2
-	mkdir -p "$D"/{l,u,w,m}
-	OPTIONS=lowerdir=$D/l,upperdir=$D/u,workdir=$D/w$1
-	mount_in_front
-	python3 "$SYNC" "$D/m" "$PID" >"$D/synced"
-	grep -qx before "$D/synced" || fail "it did not come to the kill: $(cat "$D/synced")"
-	umount -l "$D/m"
-	mount_in_front
-	head -c 15000 /dev/zero | tr '\0' x >"$D/bytes"
+	local name options=lowerdir=l,upperdir=u,workdir=w$1
+	mkdir "$WORK/$2"
+	cd "$WORK/$2" || exit
+	mkdir l u w mnt
+	serve_here "$options"
+	python3 "$SYNC" mnt "$DAEMON" >synced
+	grep -qx before synced || fail "it did not come to the kill: $(cat synced)"
+	umount -l mnt
+	serve_here "$options"
+	head -c 15000 /dev/zero | tr '\0' x >bytes
 	while read -r name; do
-		cmp "$D/bytes" "$D/m/$name" || fail "$name was a success"
-	done <"$D/synced"
-	umount_plyfs "$D/m"
+		cmp bytes "mnt/$name" || fail "$name was a success"
+	done <synced
+	umount_plyfs "$PWD/mnt"
+	served_well
 }
 
 run_test "after the daemon a sync that succeeds has its bytes" syncs "" plain
