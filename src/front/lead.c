@@ -35,8 +35,8 @@ int lead_init(struct front *f)
 	struct lead *l = &f->lead;
 	const struct front_options *o = f->options;
 	unsigned int n = o->threads > 0 ? o->threads : default_threads();
-	/* With io_uring what comes here is the rest; and a leader needs somebody to take over. */
-	enum front_loop loop = o->io_uring || n == 1 ? FRONT_LOOP_THREADS : o->loop;
+	/* With io_uring what comes here is the rest. */
+	enum front_loop loop = o->io_uring ? FRONT_LOOP_THREADS : o->loop;
 	bool may_idle = loop != FRONT_LOOP_THREADS;
 
 	l->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
