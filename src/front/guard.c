@@ -10,6 +10,8 @@
 
 /* So many turns in a row with fewer than two requests each are a rest. */
 #define REST_TURNS 8
+/* When there may be no more threads it is not tried each turn. */
+#define SPAWN_AGAIN_MS 100
 
 /* What a turn leaves to be done without the lock. All threads read, and nobody leads until it is done. */
 struct errand {
@@ -143,7 +145,8 @@ static struct errand look(struct lead *l)
 	if (leader != NULL && (look_at_leader(l, leader, &rests) || untaken))
 		e.stuck = leader;
 	if (leader == NULL)
-		e.spawn = stuck == l->n_workers && stuck < l->max_workers;
+		e.spawn = stuck == l->n_workers && stuck < l->max_workers &&
+			  lead_now() >= l->spawn_after;
 	e.help = untaken || (stuck > 0 && idler_is_stuck);
 	if (untaken)
 		wake_readers(l);
@@ -170,8 +173,8 @@ static void run(struct front *f, const struct errand *e)
 
 	if ((e->help || (starved && e->stuck->idle_class)) && l->idler != NULL)
 		help(l->idler);
-	if (e->spawn)
-		loop_spawn(f);
+	if (e->spawn && !loop_spawn(f))
+		l->spawn_after = lead_now() + SPAWN_AGAIN_MS * PACE_MS;
 	if (e->stuck == NULL)
 		return;
 	guard_lock(l);

@@ -53,10 +53,11 @@ struct lead {
 	unsigned int n_wanted, max_workers;
 	struct worker *idler; /* the one under SCHED_IDLE, or NULL */
 	struct pace pace;
-	bool watched;	     /* the guard has nothing else to do; nobody leads otherwise */
-	enum pace_mode left; /* the mode when it began to do something else */
-	bool looking;	     /* a thread has FOLLOW for its own */
-	struct {	     /* by the guard */
+	uint64_t spawn_after; /* for the main thread only: no thread is made before */
+	bool watched;	      /* the guard has nothing else to do; nobody leads otherwise */
+	enum pace_mode left;  /* the mode when it began to do something else */
+	bool looking;	      /* a thread has FOLLOW for its own */
+	struct {	      /* by the guard */
 		const struct worker *leader;
 		unsigned int step, steps; /* the leader's, everybody's */
 		bool waited;		  /* a request was there to be read */

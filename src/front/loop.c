@@ -106,6 +106,13 @@ static void pass_gate(struct front *f)
 	sem_post(&f->gate);
 }
 
+/* The last one says so, be it one that could not be started: the others may have ended meanwhile. */
+static void count_out(struct front *f)
+{
+	if (atomic_fetch_sub(&f->running, 1) == 1)
+		eventfd_write(f->done_fd, 1);
+}
+
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
@@ -117,8 +124,7 @@ static void *worker_main(void *arg)
 	pass_gate(f);
 	serve(w);
 	lead_ended(w);
-	if (atomic_fetch_sub(&f->running, 1) == 1)
-		eventfd_write(f->done_fd, 1);
+	count_out(f);
 	return NULL;
 }
 
@@ -133,7 +139,7 @@ static int start(struct front *f, struct worker *w, bool idle_class)
 	atomic_fetch_add(&f->running, 1);
 	r = pthread_create(&w->thread, NULL, worker_main, w);
 	if (r != 0)
-		atomic_fetch_sub(&f->running, 1);
+		count_out(f);
 	return -r;
 }
 

@@ -276,8 +276,7 @@ void mount_raise_read_ahead(const struct front *f)
 		log_debug("cannot read ahead farther: %s", strerror(errno));
 }
 
-/* Runs a program and waits for it: its exit status, or -errno when it could not be run or a signal ended it. */
-static int run_program(char *const argv[])
+int mount_run_program(char *const argv[])
 {
 	sigset_t none;
 	posix_spawnattr_t attr;
@@ -304,55 +303,9 @@ static int run_fusermount(const char *path, bool lazy)
 	char end[] = "--";
 	CLEANUP(free) char *copy = strdup(path);
 	char *argv[] = {program, unmount, lazy ? detach : quiet, end, copy, NULL};
-	int r = copy == NULL ? -ENOMEM : run_program(argv);
+	int r = copy == NULL ? -ENOMEM : mount_run_program(argv);
 
 	return r > 0 ? -EBUSY : r;
-}
-
-static int run_sync(const char *path)
-{
-	char program[] = "sync", file_system[] = "-f", end[] = "--";
-	CLEANUP(free) char *copy = strdup(path);
-	char *argv[] = {program, file_system, end, copy, NULL};
-
-	return copy == NULL ? -ENOMEM : run_program(argv);
-}
-
-/*
- * Whether sync(1) did what it could, given how it ended. One that does not know -f says 1, as others do when the file system
- * cannot be written: for /proc there is nothing to write, so that is success where -f is known.
- */
-static bool has_synced(int r)
-{
-	/* A signal ended it, or somebody else has waited for it. */
-	if (r == 0 || r == -EINTR || r == -ECHILD)
-		return true;
-	return r > 0 && run_sync("/proc") == 0;
-}
-
-/*
- * Waiting for what is written back cannot be interrupted, not even by SIGKILL: a daemon that did so when it was killed
- * would stay, with the connection, and wait for answers of its own. So another process does: when that one's
- * daemon is killed the connection ends, and with it the wait. Where there is no sync(1) there is no better way. One that
- * has failed is no reason: what it could not write is lost whoever tries.
- */
-static void write_back(const char *path)
-{
-	int r = run_sync(path), fd;
-
-	if (has_synced(r)) {
-		if (r != 0)
-			log_warn(
-				"%s: what the kernel had not written back yet may be lost: sync -f "
-				"failed",
-				path);
-		return;
-	}
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	syncfs(fd);
-	close(fd);
 }
 
 static int unmount_path(const char *path, bool lazy)
@@ -385,7 +338,7 @@ void mount_detach(struct front *f)
 	if (f->dev == 0 || dev_of_mountpoint(f) != f->dev)
 		return;
 	/* A busy mount outlives us without its server: what it has to write it must write now. */
-	write_back(f->mountpoint);
+	write_back(f);
 	r = unmount_path(f->mountpoint, true);
 	if (r < 0 && r != -EINVAL && r != -ENOENT)
 		log_warn("cannot unmount %s: %s", f->mountpoint, strerror(-r));

@@ -58,6 +58,8 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, of
 	unsigned int how = fi->writepage ? cached_times(f) : 0;
 	ssize_t r = 0;
 
+	if (fi->writepage)
+		atomic_fetch_add(&f->write_back.begun, 1);
 #if FRONT_FUSE_3_18
 	/* As the kernel does it: first the bits, then the bytes. */
 	if (fi->kill_suidgid)
@@ -66,6 +68,8 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, of
 	if (r == 0)
 		r = fs_write(f->fs, ino, bytes, size, off, how);
 	reply_written(req, r);
+	if (fi->writepage)
+		atomic_fetch_add(&f->write_back.ended, 1);
 }
 
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)

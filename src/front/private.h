@@ -14,6 +14,7 @@
 #include "front/session.h"
 #include "front/shown.h"
 #include "front/stats.h"
+#include "front/write_back.h"
 
 /* The largest read and write; more than 256 pages the kernel does not send by default. */
 #define FRONT_MAX_WRITE (1 << 20)
@@ -38,6 +39,7 @@ struct front {
 	struct passthrough passthrough;
 	struct plus plus;
 	struct shown shown;
+	struct write_back write_back;
 
 	atomic_bool stop; /* no more requests are to be received */
 	atomic_uint running;
@@ -82,6 +84,8 @@ void negotiate(void *userdata, struct fuse_conn_info *conn);
 int mount_session(struct front *f, struct err *err);
 /* Writes back and unmounts while the workers still serve; the connection may live on if busy. */
 void mount_detach(struct front *f);
+/* Runs a program and waits for it: its exit status, or -errno when it could not be run or a signal ended it (-EINTR). */
+int mount_run_program(char *const argv[]);
 /* The mount's own st_dev is noted: what else is mounted there later is not ours to unmount. */
 void mount_note_dev(struct front *f);
 /* Larger READs of files that are read from start to end, where we may ask for them; after mount_note_dev(). */

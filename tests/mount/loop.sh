@@ -231,6 +231,42 @@ sync_is_old() {
 	ended
 }
 
+# The upper's disk stands still when SIGTERM comes, and a program has written into a file that it still has open: closing it would
+# write it back. As with kernels whose syncfs(2) only begins to write, sync(1) does not wait.
+slow_disk() {
+	local writer
+	fake_sync "$(command -v sync) \"\$@\" & sleep 0.5"
+	fresh
+	rmdir upper work
+	mkdir disk
+	truncate -s 256M disk.img
+	mkfs.ext4 -q -F disk.img
+	mount -o loop disk.img disk
+	mkdir disk/upper disk/work
+	ln -s disk/upper disk/work .
+	serve "" env "PATH=$WORK/fake:$PATH"
+	mkfifo pipe
+	dd if=pipe of=mnt/open bs=1M iflag=fullblock status=none &
+	writer=$!
+	exec 4>pipe
+	cat low/large low/large low/large low/large >&4
+	wait_until 20 has_size mnt/open $((32 << 20))
+	fsfreeze -f disk
+	kill -TERM "$DAEMON"
+	sleep 1
+	fsfreeze -u disk
+	ended
+	exec 4>&-
+	wait "$writer" 2>/dev/null || true
+	serve ""
+	eq "$(cmp <(cat low/large low/large low/large low/large) mnt/open && echo same)" same "what was written"
+	umount mnt
+	ended
+	umount disk
+}
+
+has_size() { [ "$(stat -c %s "$1")" = "$2" ]; }
+
 # fake_sync COMMAND
 fake_sync() {
 	mkdir -p "$WORK/fake"
@@ -320,6 +356,7 @@ for mode in "" ,loop=follow ,loop=threads; do
 done
 run_test "a sync(1) that fails" sync_fails
 run_test "a sync(1) that does not know -f" sync_is_old
+run_test "SIGTERM while the upper's disk stands still" slow_disk
 for mode in "" ,loop=follow ,loop=threads; do
 	run_test "a burst$mode" burst "$mode"
 	run_test "requests that hang$mode" hanging "$mode"

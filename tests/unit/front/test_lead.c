@@ -47,6 +47,7 @@ struct rig {
 	unsigned int n_clients, seed;
 	bool crowded;		   /* so nobody leads under SCHED_IDLE */
 	bool may_ask;		   /* clients send ASKS */
+	bool may_grow;		   /* the guard may make one thread more */
 	unsigned int percent_look; /* so many looks at a client ask the own mount */
 
 	sem_t waits[64]; /* of threads that wait for ANSWER + i */
@@ -259,6 +260,9 @@ static void run(enum front_loop loop, unsigned int threads, void (*script)(struc
 	mount_rig(loop, threads);
 	cr_assert_eq(loop_prepare(&rig.f), 0);
 	rig.f.lead.look = look;
+	/* Where no thread is under SCHED_IDLE there is room for one. */
+	if (rig.may_grow)
+		rig.f.lead.max_workers++;
 	loop_start(&rig.f);
 	cr_assert_eq(pthread_create(&rig.dispatcher, NULL, dispatch, NULL), 0);
 	cr_assert_eq(pthread_create(&rig.director, NULL, direct, NULL), 0);
@@ -381,6 +385,51 @@ Test(lead, nothing_runs_when_nothing_can_be_done)
 {
 	rig.crowded = true;
 	run(FRONT_LOOP_FOLLOW, 2, all_hang);
+}
+
+static void set_default_stack(size_t size)
+{
+	pthread_attr_t attr;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, size);
+	check(pthread_setattr_default_np(&attr) == 0, "the size of stacks can be set");
+	pthread_attr_destroy(&attr);
+}
+
+static void start_hanging(struct client *c)
+{
+	pthread_attr_t attr;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 1 << 20);
+	check(pthread_create(&c->thread, &attr, hang, c) == 0, "a client is started");
+	pthread_attr_destroy(&attr);
+}
+
+/* There is no thread to be had, as for whoever has as many as he may, and later there is. */
+static void all_hang_and_no_thread(struct rig *r)
+{
+	set_default_stack(SIZE_MAX / 4);
+	for (unsigned int i = 0; i < 2; i++)
+		start_hanging(&r->clients[i]);
+	for (unsigned int i = 0; i < 2; i++)
+		sem_wait(&r->at_gate);
+	pause_ms(250);
+	check(atomic_load(&r->f.lead.n_workers) == 2, "no thread could be made");
+	set_default_stack(1 << 20);
+	call(&r->clients[2], FUSE_GETATTR, QUICK);
+	check(atomic_load(&r->f.lead.n_workers) == 3, "a thread was made when there was one");
+	for (unsigned int i = 0; i < 2; i++)
+		sem_post(&r->gate);
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_join(r->clients[i].thread, NULL);
+}
+
+Test(lead, a_thread_more_as_soon_as_there_is_one)
+{
+	rig.may_grow = true;
+	run(FRONT_LOOP_THREADS, 2, all_hang_and_no_thread);
 }
 
 static void statistics(struct rig *r)
