@@ -207,22 +207,33 @@ static void complain_of_reset(const struct journal *j, int rc)
 		log_warn("the journal could not be started anew: %s", strerror(-rc));
 }
 
+/* Under the lock. It may hold up a commit, but only where there was no other journal to go to. */
+static void reset_current(struct catalog *c)
+{
+	struct journal *j = &c->journals[c->current];
+	int rc;
+
+	if (c->seq != c->applied || j->fd < 0)
+		return;
+	/* An append may have failed in one that was empty. */
+	if (c->failed)
+		rc = journal_reset_failed(j, c->applied);
+	else
+		rc = journal_is_empty(j) ? 0 : journal_reset(j, c->applied, JOURNAL_KEEP);
+	if (rc == 0)
+		c->failed = false;
+	complain_of_reset(j, rc);
+}
+
 /* Journals all of whose records are in the tables start anew. */
 static void reset_journals(struct catalog *c)
 {
-	struct journal *other = &c->journals[!c->current], *current = &c->journals[c->current],
-		       copy;
+	struct journal *other = &c->journals[!c->current], copy;
 	int rc;
 
 	pthread_mutex_lock(&c->lock);
 	copy = *other;
-	/* It may hold up a commit, but only where there was no other journal to go to. */
-	if (c->seq == c->applied && current->fd >= 0 && !journal_is_empty(current)) {
-		rc = journal_reset(current, c->applied, JOURNAL_KEEP);
-		if (rc == 0)
-			c->failed = false;
-		complain_of_reset(current, rc);
-	}
+	reset_current(c);
 	pthread_mutex_unlock(&c->lock);
 	if (copy.fd < 0 || journal_is_empty(&copy))
 		return;

@@ -314,6 +314,14 @@ int journal_reset(struct journal *j, uint64_t base, uint64_t keep)
 	return 0;
 }
 
+int journal_reset_failed(struct journal *j, uint64_t base)
+{
+	/* Cutting gives up the blocks that a full disk will not give again. */
+	uint64_t keep = undo_write(j) == 0 ? JOURNAL_KEEP : JOURNAL_HEADER_SIZE;
+
+	return journal_reset(j, base, keep);
+}
+
 int journal_open(struct journal *j, int dirfd, const char *name, uint64_t seed, uint64_t base,
 		 uint64_t len)
 {

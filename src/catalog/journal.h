@@ -79,6 +79,12 @@ int journal_cut(struct journal *j, uint64_t len);
 int journal_reset(struct journal *j, uint64_t base, uint64_t keep);
 #define JOURNAL_KEEP ((uint64_t)1 << 20)
 
+/*
+ * The same where an append could not be undone: nobody was told that its record is there, and its number is above BASE.
+ * Fails while that record cannot be had out of the way.
+ */
+int journal_reset_failed(struct journal *j, uint64_t base);
+
 /* True when there is no record in it that counts. */
 static inline bool journal_is_empty(const struct journal *j)
 {

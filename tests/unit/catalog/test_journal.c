@@ -424,6 +424,63 @@ Test(journal, failed_undo)
 	close(fds[1]);
 }
 
+/* As from an error after the last byte of a record was written: it is there, whole. */
+static void commit_undead(struct catalog *c)
+{
+	CLEANUP(batch) struct batch b = {0};
+	struct journal copy = c->journals[c->current];
+	uint64_t n = c->seq + 1;
+
+	batch_begin(&b, c);
+	batch_put_super(&b, "n", &n, sizeof(n));
+	cr_assert_eq(journal_append(&copy, n, b.body.data, b.body.len, false), 0);
+	c->failed = true;
+	cr_assert_eq(commit_numbered(c, n), -EIO);
+}
+
+/* What is in the directory, to somebody who opens it after a kill. */
+static int64_t count_after_kill(const struct dir *d)
+{
+	CLEANUP(dir) struct dir other = dir_make();
+	CLEANUP(saved) struct saved s = save_files(d);
+
+	restore_files(&other, &s);
+	return count_in(&other);
+}
+
+/* The journal may just have been started anew; either way the record that was not promised is gone for good. */
+static void failed_undo_behind(uint64_t n_records)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	CLEANUP(catalog) struct catalog *c = open_quick(&d);
+
+	be_quiet();
+	cr_assert_not_null(c);
+	for (uint64_t n = 1; n <= 5; n++)
+		cr_assert_eq(commit_numbered(c, n), 0);
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	while (c->seq < 5 + n_records)
+		cr_assert_eq(commit_numbered(c, c->seq + 1), 0);
+	cr_assert_eq(journal_is_empty(&c->journals[c->current]), n_records == 0);
+	commit_undead(c);
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	cr_assert_not(c->failed);
+	cr_assert_eq(count_after_kill(&d), 5 + (int64_t)n_records);
+	cr_assert_eq(commit_numbered(c, c->seq + 1), 0);
+	cr_assert_eq(count_numbered(c), 6 + (int64_t)n_records);
+	cr_assert_eq(count_after_kill(&d), 6 + (int64_t)n_records);
+}
+
+Test(journal, failed_undo_of_the_first)
+{
+	failed_undo_behind(0);
+}
+
+Test(journal, failed_undo_of_a_later_one)
+{
+	failed_undo_behind(2);
+}
+
 Test(journal, sync_failure_is_not_forgotten)
 {
 	CLEANUP(dir) struct dir d = dir_make();
