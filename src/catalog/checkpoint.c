@@ -124,29 +124,38 @@ static void reopen(struct catalog *c)
 	store_close(&old);
 }
 
-/* The frozen delta's journal: it must be whole before a part of the delta is in the tables. During an open it is already. */
-static int sync_frozen(struct catalog *c)
+/*
+ * The frozen delta's journal: it must be whole before a part of the delta is in the tables. False: what a power cut would
+ * leave of it is not known, so that it is all of the delta or nothing.
+ */
+static bool sync_frozen(struct catalog *c)
 {
-	int rc = 0;
+	bool whole;
 
-	if (c->options.no_sync || c->journals[0].fd < 0)
-		return 0;
+	if (c->options.no_sync)
+		return true;
 	pthread_mutex_lock(&c->lock);
-	if (c->synced_seq < c->frozen_seq && c->sync_error == 0)
-		rc = sync_journals(c);
+	/* During an open it was flushed already, if it could be. */
+	if (c->journals[0].fd < 0) {
+		whole = c->sync_error == 0;
+	} else {
+		if (c->synced_seq < c->frozen_seq && c->sync_error == 0)
+			(void)sync_journals(c);
+		whole = c->synced_seq >= c->frozen_seq;
+	}
 	pthread_mutex_unlock(&c->lock);
-	return rc;
+	return whole;
 }
 
-/* Into LMDB's file, or into the local copy of it and from there into the file. */
-static int apply_to_tables(struct catalog *c)
+/* Into LMDB's file, or into the local copy of it and from there into the file. PARTS: as in store_apply(). */
+static int apply_to_tables(struct catalog *c, bool parts)
 {
 	struct store_mark mark = {c->frozen_seq, c->frozen_next};
 	int rc = 0;
 
 	/* Only publishing it may have failed the last time. */
 	if (c->mirror == NULL || c->mirrored_seq != c->frozen_seq)
-		rc = store_apply(&c->store, c->frozen, &mark, refresh, c);
+		rc = store_apply(&c->store, c->frozen, &mark, parts ? refresh : NULL, c);
 	if (rc == -EIO)
 		reopen(c);
 	rc = store_full_errno(c->mirror != NULL ? mirror_fd(c->mirror) : c->dirfd, rc);
@@ -161,19 +170,23 @@ static int apply_to_tables(struct catalog *c)
 static int apply_frozen(struct catalog *c)
 {
 	int rc = hooks_before(c);
+	bool whole;
 
+	if (rc < 0)
+		return rc;
+	whole = sync_frozen(c);
 	/* When the journal cannot be flushed the tables make up for it. */
-	if (rc == 0 && sync_frozen(c) < 0)
+	if (!whole)
 		log_info("a checkpoint makes up for the flush that failed");
-	if (rc == 0)
-		rc = before_change(c);
+	rc = before_change(c);
 	if (rc == 0 && c->fail_apply > 0) {
 		c->fail_apply--;
 		rc = -ENOMEM;
 	}
 	if (rc < 0)
 		return rc;
-	return apply_to_tables(c);
+	/* Nobody sees the parts in a mirror's copy. */
+	return apply_to_tables(c, whole || c->mirror != NULL);
 }
 
 /* The frozen delta is in the tables, durably. */

@@ -76,7 +76,8 @@ struct store_mark {
  * -EDQUOT, -EIO, -ENOMEM: then the tables may have a part of D, which is no harm as long as the journal
  * that has all of it is there: applying it again, from its start, gives the same as applying it once. On a
  * full disk it is applied in small steps, which need little space; REFRESH is called between them, and
- * calls store_refresh() under the lock. D is not changed.
+ * calls store_refresh() under the lock. REFRESH is NULL where there is no such journal: D is applied whole or not at
+ * all. D is not changed.
  */
 int store_apply(struct store *s, struct delta *d, const struct store_mark *mark,
 		int (*refresh)(void *arg), void *arg);

@@ -201,7 +201,7 @@ int store_apply(struct store *s, struct delta *d, const struct store_mark *mark,
 	if (rc < 0)
 		return rc;
 	rc = apply_range(s, &p, 0, count_steps(&p), mark);
-	for (size_t n = SMALL_STEP; is_full(rc) && n > 0; n /= 4)
+	for (size_t n = SMALL_STEP; refresh != NULL && is_full(rc) && n > 0; n /= 4)
 		rc = apply_slowly(s, &p, n, mark, &from, refresh, arg);
 	return rc;
 }

@@ -185,6 +185,55 @@ Test(full, checkpoint_fails_and_nothing_is_lost)
 	unmake(&d);
 }
 
+static size_t last_txn(struct catalog *c)
+{
+	MDB_envinfo info;
+
+	cr_assert_eq(mdb_env_info(c->store.env, &info), 0);
+	return info.me_last_txnid;
+}
+
+/* A power cut between the small steps would leave some of the changes, and a journal that may have none of them. */
+Test(full, no_parts_without_a_journal)
+{
+	struct catalog_options options = {
+		.mode = CATALOG_WRITE, .create = true, .no_threads = true};
+	struct dir d = dir_make();
+	struct catalog *c = NULL;
+	struct journal *current;
+	uint64_t n = 0;
+	size_t before;
+	int fds[2], fd;
+
+	be_quiet();
+	make_small(&d, "4m");
+	cr_assert_eq(catalog_open(d.fd, &options, &c, NULL), 0);
+	while (n < 3000)
+		cr_assert_eq(commit_numbered(c, ++n), 0);
+	/* But for the blocks behind the tables, which are enough for small steps. */
+	fill_up(&d, 0);
+	before = last_txn(c);
+	cr_assert_eq(pipe(fds), 0);
+	current = &c->journals[c->current];
+	fd = current->fd;
+	current->fd = fds[1];
+	cr_assert_eq(catalog_sync(c), -ENOSPC);
+	current->fd = fd;
+	cr_assert_eq(catalog_sync(c), -ENOSPC, "although the journal could be flushed now");
+	cr_assert_eq(last_txn(c), before);
+	cr_assert_eq(count_numbered(c), (int64_t)n);
+	cr_assert_eq(unlinkat(d.fd, "filler", 0), 0);
+	cr_assert_eq(catalog_sync(c), 0);
+	cr_assert_eq(last_txn(c), before + 1);
+	close(fds[0]);
+	close(fds[1]);
+	catalog_close(c);
+	c = open_quick(&d);
+	cr_assert_eq(count_numbered(c), (int64_t)n);
+	catalog_close(c);
+	unmake(&d);
+}
+
 /* Everything that is in the catalog can be removed from a full disk, and then there is space again. */
 static void everything_can_be_removed(const char *size, uint32_t content)
 {
