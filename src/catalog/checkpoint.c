@@ -270,10 +270,14 @@ static int bring_in(struct catalog *c)
 
 	if (rc < 0)
 		return rc;
-	if (rc == 0)
+	if (rc == 0) {
 		rc = apply_frozen(c);
-	if (rc == 0)
-		rc = thaw(c);
+		if (rc == 0)
+			rc = thaw(c);
+	} else if (c->mirror != NULL && c->is_behind) {
+		/* A compaction failed half way: what the tables hold may have no name. */
+		rc = mirrored_publish(c);
+	}
 	if (rc < 0)
 		return rc;
 	reset_journals(c);

@@ -260,12 +260,25 @@ int mirror_fd(const struct mirror *m)
 	return m->work;
 }
 
+/*
+ * Does the name lead to the file that we have open? A rename of which a server said that it failed may have been made all the
+ * same, or its target be gone: a client moves it out of the way while somebody has it open. When in doubt: no.
+ */
+static bool has_name(const struct mirror *m)
+{
+	struct stat name, file;
+
+	return m->remote.fd >= 0 && sys_fstat(m->remote.fd, &file) == 0 &&
+	       sys_fstatat(m->dirfd, m->name, &name, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       name.st_dev == file.st_dev && name.st_ino == file.st_ino;
+}
+
 bool mirror_is_published(const struct mirror *m)
 {
 	struct metas metas;
 
-	return m->remote.fd >= 0 && m->same && !m->dir_unsynced &&
-	       read_metas(m->work, &metas) == 0 && metas.txnid[metas.newer] == m->published;
+	return m->same && !m->dir_unsynced && read_metas(m->work, &metas) == 0 &&
+	       metas.txnid[metas.newer] == m->published && has_name(m);
 }
 
 /* Makes a rename durable. */
@@ -428,8 +441,8 @@ int mirror_publish(struct mirror *m)
 	if (mirror_is_published(m))
 		return 0;
 	/* A smaller number, of a file that was made anew, is far away, too. */
-	if (m->remote.fd >= 0 && metas.page_size == m->page_size &&
-	    metas.txnid[metas.newer] - m->published <= COMMITS_MAX)
+	if (metas.page_size == m->page_size &&
+	    metas.txnid[metas.newer] - m->published <= COMMITS_MAX && has_name(m))
 		return publish_in_place(m, &metas);
 	rc = publish_new(m, m->work);
 	return rc < 0 ? rc : settle_name(m);

@@ -16,7 +16,8 @@
  * order: pages, flush, meta page, flush. LMDB never writes to a page that one of the last two
  * commits uses. So until the meta page is changed the file holds the state that was published last,
  * whatever became of the other pages; and that is still so when one commit was not published. When
- * two were not, or the local file was made anew, a whole new file is written and renamed.
+ * two were not, or the local file was made anew, a whole new file is written and renamed. So is it when the name
+ * does not lead to the file any more that was published last.
  *
  * Threads: one at a time, but for mirror_path() and mirror_fd(), which any thread may call.
  */
@@ -43,7 +44,7 @@ DEFINE_CLEANUP_PTR(struct mirror, mirror, mirror_close)
 const char *mirror_path(const struct mirror *m);
 int mirror_fd(const struct mirror *m);
 
-/* True when mirror_publish() has nothing to do: LMDB has committed nothing since it succeeded. */
+/* True when mirror_publish() has nothing to do: LMDB has committed nothing since it succeeded, and the file has its name. */
 bool mirror_is_published(const struct mirror *m);
 
 /*
@@ -56,8 +57,8 @@ int mirror_publish(struct mirror *m);
 /*
  * Makes FD, another local file with an LMDB environment, the copy, and publishes it as a new file
  * under the old name. 0: FD was taken over, and mirror_path() now leads to it; all is durable when
- * mirror_publish() has succeeded, too. On failure everything is as it was. Who has the old copy
- * open keeps that.
+ * mirror_publish() has succeeded, too. On failure the copy is as it was, and the next mirror_publish()
+ * makes sure of the file. Who has the old copy open keeps that.
  */
 int mirror_replace(struct mirror *m, int fd);
 

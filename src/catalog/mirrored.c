@@ -67,6 +67,8 @@ int mirrored_compact(struct catalog *c, struct store *ret_store)
 	rc = mirror_replace(c->mirror, fd);
 	if (rc < 0) {
 		store_close(ret_store);
+		/* What failed may have taken effect. A sum must not be left of another file than the name leads to. */
+		mirrored_publish(c);
 		return rc;
 	}
 	steal_fd(&fd);

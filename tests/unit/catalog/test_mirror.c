@@ -412,6 +412,27 @@ Test(mirror, many_commits_are_published_as_a_new_file)
 	end();
 }
 
+/* Somebody has taken the name away, or given it to another file: what is published then is found under it all the same. */
+Test(mirror, a_name_that_leads_elsewhere)
+{
+	struct rng r = rng_seeded("mirror");
+
+	begin(&r, UINT32_MAX);
+	for (uint64_t n = 1; n <= 40; n++) {
+		if (n % 4 == 0)
+			cr_assert_eq(unlinkat(test.dir.fd, NAME, 0), 0);
+		else if (n % 4 == 2)
+			file_write(&test.dir, NAME, "another", 7);
+		cr_assert_eq(mirror_is_published(test.mirror), n % 2 == 1);
+		if (n % 3 != 0) {
+			env_change(&test.env, &r, n, false);
+			add_state();
+		}
+		cr_assert_eq(publish(), 0);
+	}
+	end();
+}
+
 /* A full disk may have taken a part of LMDB's last page, which nothing uses. */
 Test(mirror, a_last_page_that_is_cut_short)
 {

@@ -296,6 +296,72 @@ Test(mirrored, is_compacted)
 	dir_remove(&test.dir);
 }
 
+/* So many renames are made, but the server's answer is lost; or they fail, when their target was moved away already. */
+static unsigned int lies;
+static bool moved_away;
+
+static int lying_rename(int dirfd, const char *from, const char *to)
+{
+	if (lies == 0)
+		return renameat(dirfd, from, dirfd, to) < 0 ? -errno : 0;
+	lies--;
+	if (!moved_away)
+		cr_assert_eq(renameat(dirfd, from, dirfd, to), 0);
+	else if (unlinkat(dirfd, to, 0) < 0)
+		cr_assert_eq(errno, ENOENT);
+	return -EIO;
+}
+
+/* A compaction that fails so, and MORE commits before the catalog is closed. */
+static void compact_with_lies(unsigned int n_lies, bool moves, uint64_t more)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	struct mirror_calls real = mirror_calls;
+	struct catalog *c = open_mirrored(&d);
+	struct store fresh;
+	uint64_t n = 0;
+
+	cr_assert_not_null(c);
+	while (n < 500)
+		cr_assert_eq(commit_numbered(c, ++n), 0);
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	lies = n_lies;
+	moved_away = moves;
+	mirror_calls.rename = lying_rename;
+	pthread_mutex_lock(&c->checkpoint_lock);
+	cr_assert_eq(mirrored_compact(c, &fresh), -EIO);
+	pthread_mutex_unlock(&c->checkpoint_lock);
+	cr_assert_eq(lies, 0);
+	while (n < 500 + more)
+		cr_assert_eq(commit_numbered(c, ++n), 0);
+	if (more > 0)
+		cr_assert_eq(catalog_checkpoint(c), 0);
+	catalog_close(c);
+	mirror_calls = real;
+	c = open_mirrored(&d);
+	cr_assert_not_null(c, "%u lies, %d, %llu more", n_lies, moves, (unsigned long long)more);
+	cr_assert_eq(count_numbered(c), (int64_t)n);
+	catalog_close(c);
+}
+
+Test(mirrored, rename_that_says_it_failed)
+{
+	be_quiet();
+	compact_with_lies(1, false, 0);
+	compact_with_lies(1, false, 500);
+	compact_with_lies(2, false, 0);
+	compact_with_lies(2, false, 500);
+}
+
+Test(mirrored, rename_that_failed_and_lost_its_target)
+{
+	be_quiet();
+	compact_with_lies(1, true, 0);
+	compact_with_lies(1, true, 500);
+	compact_with_lies(2, true, 0);
+	compact_with_lies(2, true, 500);
+}
+
 /* A second mount copies the remote file, too, while the owner publishes. */
 Test(mirrored, snapshots)
 {
