@@ -300,6 +300,22 @@ static int checkpoint_gated(struct catalog *c)
 	return 0;
 }
 
+/* While one is due the thread tries again and again, so that the time counts. Under the lock. */
+static void note_gate(struct catalog *c, bool held)
+{
+	struct timespec t = monotonic_now();
+	bool was_stuck = c->stuck;
+
+	if (!held)
+		c->kept_out = (struct timespec){0};
+	else if (c->kept_out.tv_sec == 0)
+		c->kept_out = t;
+	c->stuck = held && t.tv_sec - c->kept_out.tv_sec > GATE_WAIT_MS / 1000;
+	if (c->stuck && !was_stuck)
+		log_warn("a process that reads the catalog does not come to an end; until it does "
+			 "no checkpoint can be made");
+}
+
 /* Somebody who takes a snapshot is no failure, and soon done. */
 static void note_result(struct catalog *c, int rc)
 {
@@ -312,6 +328,7 @@ static void note_result(struct catalog *c, int rc)
 		c->retry_at = monotonic_now();
 		c->retry_at.tv_sec += RETRY_SECONDS;
 	}
+	note_gate(c, rc == -EBUSY && checkpoint_is_due(c));
 	pthread_cond_broadcast(&c->room);
 	pthread_mutex_unlock(&c->lock);
 }

@@ -40,6 +40,13 @@ static uint64_t waiting_bytes(const struct catalog *c)
 	return journal > c->active->bytes ? journal : c->active->bytes;
 }
 
+/* Is a checkpoint being made, or to be tried again at once? */
+static bool room_may_come(const struct catalog *c)
+{
+	return c->checkpoint_error == 0 && !c->stuck &&
+	       (c->frozen != NULL || (c->kept_out.tv_sec != 0 && c->has_thread));
+}
+
 /* Lets a checkpoint catch up. Under the lock, which is released meanwhile. */
 static int wait_for_room(struct catalog *c)
 {
@@ -48,10 +55,12 @@ static int wait_for_room(struct catalog *c)
 	if (waiting_bytes(c) < SLOW_BYTES)
 		return 0;
 	/* A disk that does not answer stops everybody in the end, as anywhere. */
-	while (waiting_bytes(c) >= BYTES_MAX && c->frozen != NULL && c->checkpoint_error == 0)
+	while (waiting_bytes(c) >= BYTES_MAX && room_may_come(c))
 		pthread_cond_wait(&c->room, &c->lock);
 	if (c->checkpoint_error < 0)
 		return c->checkpoint_error;
+	if (waiting_bytes(c) >= BYTES_MAX && c->stuck)
+		return -EBUSY;
 	if (c->frozen == NULL)
 		return 0;
 	until = monotonic_in(SLOW_NSEC);

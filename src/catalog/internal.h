@@ -71,6 +71,8 @@ struct catalog {
 	bool no_reserve;	  /* the LMDB file has no blocks for a checkpoint on a full disk */
 	int checkpoint_error;	  /* of the last checkpoint, or 0 */
 	struct timespec retry_at; /* no automatic checkpoint before: the last one failed */
+	struct timespec kept_out; /* since when one that is due finds the gate held; 0: it is not */
+	bool stuck;		  /* for so long that no commit waits for it any more */
 	struct timespec began;	  /* when the first change came into `active`; 0: it has none */
 	pthread_cond_t room;	  /* a checkpoint has ended */
 
@@ -101,7 +103,8 @@ extern size_t catalog_map_size;
 /*
  * From these sizes on a checkpoint is due; it is the checkpoint thread's to make, or without a thread
  * the commit's that finds it. Commits are slowed down when a checkpoint does not keep up with them, and
- * fail when it cannot be made at all.
+ * fail when it cannot be made at all. Somebody who copies the catalog and keeps checkpoints out may do so up to
+ * BYTES_MAX; from there on commits wait for him, but not for a process that has been stopped.
  */
 #define CHECKPOINT_BYTES ((uint64_t)16 << 20) /* of a journal, of a delta's memory */
 #define SLOW_BYTES	 (4 * CHECKPOINT_BYTES)

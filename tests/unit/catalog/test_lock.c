@@ -3,7 +3,9 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -332,4 +334,87 @@ Test(lock, gate_keeps_checkpoints_out)
 	cr_assert_eq(gate_shut(&c->lock_file, 0), 0);
 	cr_assert_eq(gate_hold_for(d.fd, 50), -EBUSY);
 	gate_open(&c->lock_file);
+}
+
+/* As after many commits. */
+static void fill_memory(struct catalog *c, uint64_t bytes)
+{
+	pthread_mutex_lock(&c->lock);
+	c->active->bytes += bytes;
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* A reader that was stopped: journal and memory do not grow for ever. */
+Test(lock, gate_that_is_held_for_ever)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	CLEANUP(catalog) struct catalog *c = open_quick(&d);
+	CLEANUP(batch) struct batch b = {0};
+	int gate;
+
+	be_quiet();
+	cr_assert_eq(commit_numbered(c, 1), 0);
+	gate = gate_hold(d.fd);
+	cr_assert_geq(gate, 0);
+	fill_memory(c, CHECKPOINT_BYTES);
+	cr_assert_eq(checkpoint(c, false), -EBUSY);
+	c->kept_out.tv_sec -= GATE_WAIT_MS / 1000 + 1;
+	cr_assert_eq(checkpoint(c, false), -EBUSY);
+	cr_assert_eq(commit_numbered(c, 2), 0, "there is room");
+	fill_memory(c, BYTES_MAX);
+	cr_assert_eq(commit_numbered(c, 3), -EBUSY);
+	batch_begin(&b, c);
+	batch_del_inode(&b, 1001);
+	cr_assert_eq(catalog_commit(c, &b), -EBUSY);
+	cr_assert_eq(count_numbered(c), 2, "reads go on");
+	close(gate);
+	cr_assert_eq(checkpoint(c, false), 0);
+	cr_assert_eq(commit_numbered(c, 3), 0);
+	cr_assert_eq(count_numbered(c), 3);
+}
+
+static bool is_kept_out(struct catalog *c)
+{
+	bool kept;
+
+	pthread_mutex_lock(&c->lock);
+	kept = c->kept_out.tv_sec != 0;
+	pthread_mutex_unlock(&c->lock);
+	return kept;
+}
+
+static _Atomic int third = 1;
+
+static void *commit_third(void *arg)
+{
+	third = commit_numbered(arg, 3);
+	return NULL;
+}
+
+/* One that is only slow is waited for. */
+Test(lock, gate_that_is_held_for_long)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	struct catalog_options options = {.mode = CATALOG_WRITE, .create = true, .no_sync = true};
+	CLEANUP(catalog) struct catalog *c = NULL;
+	pthread_t thread;
+	int gate;
+
+	be_quiet();
+	cr_assert_eq(catalog_open(d.fd, &options, &c, NULL), 0);
+	cr_assert_eq(commit_numbered(c, 1), 0);
+	gate = gate_hold(d.fd);
+	cr_assert_geq(gate, 0);
+	fill_memory(c, BYTES_MAX);
+	cr_assert_eq(commit_numbered(c, 2), 0, "nobody knows yet");
+	for (int ms = 0; ms < 5000 && !is_kept_out(c); ms += 10)
+		usleep(10000);
+	cr_assert(is_kept_out(c));
+	cr_assert_eq(pthread_create(&thread, NULL, commit_third, c), 0);
+	usleep(700000);
+	cr_assert_eq(third, 1, "it waits");
+	close(gate);
+	cr_assert_eq(pthread_join(thread, NULL), 0);
+	cr_assert_eq(third, 0);
+	cr_assert_eq(count_numbered(c), 3);
 }
