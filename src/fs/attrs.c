@@ -214,10 +214,31 @@ static int record_first(struct fs *fs, uint64_t ino, uint32_t set)
 	       ((set & kill) && (rec.attr.mode & (S_ISUID | S_ISGID)));
 }
 
+/* What a kernel with the writeback cache says of the times that it keeps. */
+#define KERNEL_TIMES (FS_SET_MTIME | FS_SET_CTIME)
+
+/*
+ * It does so inside each unlink(2) and each rename(2) over a name, of what lost it. If that was the last one only
+ * those ever see the times who have the file open, and the kernel shows them its own. A record would be made to be deleted
+ * when it lets go of the inode, for a lower file all of it; and on a full disk there is no room for one.
+ */
+static int say_deleted_times(struct fs *fs, struct inode *inode, const struct attr *attr,
+			     struct attr *ret_attr)
+{
+	int r = attr_load(fs, inode, ret_attr);
+
+	if (r < 0)
+		return r;
+	ret_attr->mtime = attr->mtime;
+	ret_attr->ctime = attr->ctime;
+	return 0;
+}
+
 /*
  * The mtime of a file whose bytes are in a data file is that file's own, and the ctime that a write has given it is the
  * same. The kernel sets both after it has written back what it cached, before each fsync: no record, so
- * that such an fsync is one flush. 1: it needs a record all the same.
+ * that such an fsync is one flush. Nor is one needed where the record, which has the times of other files, has these
+ * already, as after most renames. 1: it needs a record all the same.
  */
 static int set_own_mtime(struct fs *fs, uint64_t ino, uint32_t set, const struct attr *attr,
 			 struct attr *ret_attr)
@@ -225,12 +246,16 @@ static int set_own_mtime(struct fs *fs, uint64_t ino, uint32_t set, const struct
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
 	int r;
 
-	if (set != (FS_SET_MTIME | FS_SET_CTIME))
+	if (set != KERNEL_TIMES)
 		return 1;
 	r = record_load(fs, ino, &rec);
 	if (r < 0)
 		return r == -ENOENT ? 1 : r;
-	r = data_set_own_mtime(fs->data, &rec, &attr->mtime, &attr->ctime);
+	if (!inode_has_file(&rec) && timespec_cmp(&rec.attr.mtime, &attr->mtime) == 0 &&
+	    timespec_cmp(&rec.attr.ctime, &attr->ctime) == 0)
+		r = 0;
+	else
+		r = data_set_own_mtime(fs->data, &rec, &attr->mtime, &attr->ctime);
 	if (r != 0)
 		return r;
 	*ret_attr = rec.attr;
@@ -244,6 +269,8 @@ static int setattr(struct fs *fs, struct inode *inode, uint32_t set, const struc
 	int r = 0;
 
 	if (S_ISREG(inode->type)) {
+		if (inode->deleted && set == KERNEL_TIMES)
+			return say_deleted_times(fs, inode, attr, ret_attr);
 		lock = data_lock_exclusive(&fs->data_locks, inode->ino);
 		r = fs->read_only ? 1 : set_own_mtime(fs, inode->ino, set, attr, ret_attr);
 		if (r <= 0)

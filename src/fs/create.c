@@ -283,6 +283,7 @@ static int try_link(struct fs *fs, uint64_t ino, uint64_t new_parent, const char
 	if (r < 0)
 		return r;
 	inode_set_orphan(fs, h.inode, false);
+	h.inode->deleted = false;
 	attr = rec->attr;
 	r = data_attr(fs->data, rec, &attr);
 	if (r == 0)

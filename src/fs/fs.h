@@ -114,6 +114,10 @@ enum fs_set {
 	FS_SET_KILL_SUIDGID = 1 << 9, /* clear S_ISUID, and S_ISGID of an executable group */
 	FS_SET_KILL_SGID = 1 << 10,   /* clear S_ISGID: the caller is not in the file's group */
 };
+/*
+ * Of a regular file that has lost its last name MTIME and CTIME, together and alone, are answered and not kept: so speaks
+ * a kernel with the writeback cache, which shows its own times for as long as it has the inode.
+ */
 int fs_setattr(struct fs *fs, uint64_t ino, uint32_t set, const struct attr *attr,
 	       struct attr *ret_attr);
 /* TARGET is NUL-terminated; returns its length; -ENAMETOOLONG. */

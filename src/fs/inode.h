@@ -14,7 +14,7 @@
 /*
  * An inode in memory says where its lower part is, and nothing that the catalog or the layer says
  * better: attributes are read where they are. It lives while the kernel has look-ups on it or an
- * operation holds it. Everything but the counts, the two flags and `unlinked` is constant.
+ * operation holds it. Everything but the counts, the three flags and `unlinked` is constant.
  */
 struct inode {
 	struct table_node node; /* protected by the lock of its stripe */
@@ -28,6 +28,8 @@ struct inode {
 	 */
 	atomic_bool gone;
 	atomic_bool orphan;
+	/* It had names and lost them all: unlike one that was made without (O_TMPFILE) it can get none again. */
+	atomic_bool deleted;
 	atomic_uint unlinked;	 /* seconds; when it last lost a name and kept others; 0: never */
 	uint32_t part;		 /* as union_ref.part */
 	struct union_dir *dir;	 /* owned; directories: their lower part; others: what holds the

@@ -78,6 +78,8 @@ void removal_apply(struct fs *fs, struct inode *inode, enum removal removal)
 	/* Once more, for the commit may have waited. */
 	if (removal == REMOVAL_KEEPS)
 		unsettle(fs, inode);
+	else
+		inode->deleted = true;
 	if (removal == REMOVAL_GONE)
 		inode->gone = true;
 	if (removal == REMOVAL_ORPHAN)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times of files: times.py tick|change|show DIR."""
+"""Times of files: times.py tick|change|deleted|show DIR."""
 import json
 import mmap
 import os
@@ -110,8 +110,30 @@ def change(directory):
         os.close(fd)
 
 
+def deleted(directory):
+    """Those who have a deleted file open see what was set, whomever the kernel asks."""
+    for name in sorted(os.listdir(directory)):
+        fd = os.open(f"{directory}/{name}", os.O_RDWR)
+        os.unlink(f"{directory}/{name}")
+        path = f"/proc/{os.getpid()}/fd/{fd}"
+        subprocess.run(["touch", "-c", "-m", "-d", "@1000000000", path], check=True)
+        os.pread(fd, 10, 0)
+        # The mode is the daemon's, the times with it are not.
+        os.fchmod(fd, 0o640)
+        for cached in ("default", "never"):
+            stat = ["stat", "-L", f"--cached={cached}", "-c", "%h %a %Y", path]
+            shown = subprocess.run(stat, check=True, stdout=subprocess.PIPE, text=True).stdout
+            if shown != "0 640 1000000000\n":
+                sys.exit(f"{name}, {cached}: {shown}")
+        os.write(fd, b"x")
+        os.fsync(fd)
+        if os.fstat(fd).st_mtime < 1000000001 or os.pread(fd, 1, 0) != b"x":
+            sys.exit(f"{name}: after a write")
+        os.close(fd)
+
+
 if sys.argv[1] == "show":
     json.dump(show(sys.argv[2]), sys.stdout, indent=0)
     print()
 else:
-    {"tick": tick, "change": change}[sys.argv[1]](sys.argv[2])
+    {"tick": tick, "change": change, "deleted": deleted}[sys.argv[1]](sys.argv[2])

@@ -36,7 +36,21 @@ stays() {
 	umount_plyfs "$DIR/mnt"
 }
 
+deleted() {
+	DIR=$(mktemp -d "$WORK/XXXXXX")
+	mkdir -p "$DIR"/{low/d,upper,work,mnt}
+	echo lower >"$DIR/low/d/lower"
+	head -c 300000 /dev/zero >"$DIR/low/d/lower-large"
+	on "$1"
+	echo upper >"$DIR/mnt/d/upper"
+	head -c 300000 /dev/zero >"$DIR/mnt/d/upper-large"
+	times deleted "$DIR/mnt/d" || fail "of deleted files"
+	umount_plyfs "$DIR/mnt"
+}
+
 run_test "written in one tick, closed later" stays tick ""
 run_test "changed in every way" stays change ""
 run_test "changed in every way, writeback=0" stays change ",writeback=0"
+run_test "of deleted files that are open" deleted ""
+run_test "of deleted files that are open, writeback=0" deleted ",writeback=0"
 finish

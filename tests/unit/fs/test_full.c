@@ -112,6 +112,31 @@ Test(full, of_small_files)
 	cr_assert_eq(umount2("upper", MNT_DETACH), 0);
 }
 
+/* And none is needed for what the kernel says of the times of what was deleted, inside unlink(2). */
+Test(full, of_small_files_the_deleted_need_no_record)
+{
+	static const char *const paths[] = {"lower", "full/f0", "full/f1"};
+	CLEANUP(world) struct world w;
+	struct attr a, out;
+	uint64_t ino, before;
+
+	put_full(&w, 3000);
+	fill_up(&w, "tiny", 10);
+	for (size_t i = 0; i < 3; i++) {
+		a = stat_of(&w, paths[i]);
+		ino = hold(&w, paths[i]);
+		ok(t_unlink(&w, paths[i]));
+		a.mtime.tv_sec++;
+		before = catalog_committed(w.fs->catalog);
+		ok(fs_setattr(w.fs, ino, FS_SET_MTIME | FS_SET_CTIME, &a, &out));
+		cr_assert_eq(catalog_committed(w.fs->catalog), before, "%s", paths[i]);
+		drop(&w, ino);
+	}
+	world_assert_lasting(&w);
+	world_close(&w);
+	cr_assert_eq(umount2("upper", MNT_DETACH), 0);
+}
+
 Test(full, copy_up_leaves_the_old_bytes)
 {
 	CLEANUP(world) struct world w;

@@ -198,6 +198,150 @@ Test(times, a_kill_leaves_no_new_bytes_under_an_old_time)
 	world_assert_lasting(&w);
 }
 
+/* The kernel's word, as it sends it inside unlink(2); returns how many commits it took. */
+static uint64_t say_times(struct world *w, uint64_t ino, uint32_t nlink)
+{
+	uint64_t before = catalog_committed(w->fs->catalog);
+	struct attr a = {0}, out;
+
+	clock_gettime(CLOCK_REALTIME, &a.ctime);
+	a.mtime = a.ctime;
+	a.mtime.tv_sec--;
+	ok(fs_setattr(w->fs, ino, FS_SET_MTIME | FS_SET_CTIME, &a, &out));
+	cr_assert_eq(timespec_cmp(&out.mtime, &a.mtime), 0);
+	cr_assert_eq(timespec_cmp(&out.ctime, &a.ctime), 0);
+	cr_assert_eq(out.nlink, nlink);
+	cr_assert_eq(out.ino, ino);
+	return catalog_committed(w->fs->catalog) - before;
+}
+
+Test(times, of_the_deleted_need_no_record)
+{
+	CLEANUP(world) struct world w;
+	uint64_t ino, before;
+
+	fill_world(&w);
+	for (size_t i = 0; i < N; i++) {
+		bool lower = strcmp(paths[i], "lower") == 0 || strcmp(paths[i], "whole") == 0 ||
+			     strcmp(paths[i], "chunks") == 0;
+
+		ino = hold(&w, paths[i]);
+		before = catalog_committed(w.fs->catalog);
+		if (i % 2 == 0) {
+			ok(t_unlink(&w, paths[i]));
+		} else {
+			ok(t_create(&w, "other", 0644));
+			before++;
+			ok(t_rename(&w, "other", paths[i], 0));
+		}
+		cr_assert_eq(say_times(&w, ino, 0), 0, "%s", paths[i]);
+		drop(&w, ino);
+		/* What was in the catalog is deleted there. */
+		cr_assert_eq(catalog_committed(w.fs->catalog) - before, lower ? 1 : 2, "%s",
+			     paths[i]);
+	}
+	world_assert_lasting(&w);
+}
+
+/* 3000 of a layer, as rm(1) does it. */
+Test(times, many_lower_files_are_deleted_by_one_commit_each)
+{
+	CLEANUP(world) struct world w;
+	const int n = 3000;
+	char path[32];
+	uint64_t before, ino;
+
+	world_init(&w, 1);
+	for (int i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "l0/%d", i);
+		put_file(path, "lower");
+	}
+	world_open(&w);
+	/* The directory has a record from now on. */
+	ok(t_create(&w, "f", 0644));
+	before = catalog_committed(w.fs->catalog);
+	for (int i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%d", i);
+		ino = hold(&w, path);
+		ok(t_unlink(&w, path));
+		(void)say_times(&w, ino, 0);
+		drop(&w, ino);
+	}
+	cr_assert_eq(catalog_committed(w.fs->catalog) - before, n, "%llu commits",
+		     (unsigned long long)(catalog_committed(w.fs->catalog) - before));
+	world_assert_lasting(&w);
+}
+
+/* Whose times are asked for again, when the kernel has forgotten them. */
+Test(times, of_what_has_a_name_are_kept)
+{
+	CLEANUP(world) struct world w;
+	struct attr is, a = {.mtime = {1000000000, 5}, .ctime = {1000000000, 6}}, out;
+	struct fs_entry e;
+	uint64_t ino;
+
+	world_init(&w, 1);
+	put_file("l0/one", "lower");
+	put_link("l0/one", "l0/two");
+	put_dir("l0/d");
+	world_open(&w);
+	ino = hold(&w, "one");
+	ok(t_unlink(&w, "one"));
+	cr_assert_gt(say_times(&w, ino, 1), 0);
+	set_times(&w, "two", a.mtime, a.ctime);
+	/* A file that never had a name can get one. */
+	ok(fs_tmpfile(w.fs, &w.who, 1, 0600, &e));
+	held_add(&w, e.ino);
+	cr_assert_gt(say_times(&w, e.ino, 0), 0);
+	ok(fs_setattr(w.fs, e.ino, FS_SET_MTIME | FS_SET_CTIME, &a, &out));
+	ok(fs_getattr(w.fs, e.ino, &is));
+	cr_assert_eq(timespec_cmp(&is.mtime, &a.mtime), 0);
+	ok(fs_link(w.fs, e.ino, 1, "tmp", &e));
+	held_add(&w, e.ino);
+	set_times(&w, "tmp", a.mtime, a.ctime);
+	/* The kernel refuses to link what is deleted, but for a link that races with the unlink. */
+	ok(t_unlink(&w, "two"));
+	ok(fs_link(w.fs, ino, 1, "again", &e));
+	held_add(&w, e.ino);
+	set_times(&w, "again", a.mtime, a.ctime);
+	/* Others than these two, and what is no regular file. */
+	ok(t_unlink(&w, "again"));
+	a.mtime.tv_sec++;
+	ok(fs_setattr(w.fs, ino, FS_SET_MTIME, &a, &out));
+	ok(fs_getattr(w.fs, ino, &is));
+	cr_assert_eq(timespec_cmp(&is.mtime, &a.mtime), 0);
+	ino = hold(&w, "d");
+	ok(t_rmdir(&w, "d"));
+	ok(fs_setattr(w.fs, ino, FS_SET_MTIME | FS_SET_CTIME, &a, &out));
+	ok(fs_getattr(w.fs, ino, &is));
+	cr_assert_eq(timespec_cmp(&is.mtime, &a.mtime), 0);
+	world_assert_lasting(&w);
+}
+
+/* After a rename in the tick of the kernel's clock, say. */
+Test(times, that_the_record_has_are_not_written_again)
+{
+	CLEANUP(world) struct world w;
+	struct attr a, out;
+	uint64_t ino, before;
+
+	fill_world(&w);
+	ok(t_chmod(&w, "lower", 0600));
+	for (size_t i = 0; i < 5; i++) {
+		ino = hold(&w, paths[i]);
+		a = stat_of(&w, paths[i]);
+		before = catalog_committed(w.fs->catalog);
+		ok(fs_setattr(w.fs, ino, FS_SET_MTIME | FS_SET_CTIME, &a, &out));
+		cr_assert_eq(catalog_committed(w.fs->catalog), before, "%s", paths[i]);
+		assert_times(&w, paths[i], &a);
+		a.ctime.tv_sec++;
+		set_times(&w, paths[i], a.mtime, a.ctime);
+		a.mtime.tv_sec++;
+		set_times(&w, paths[i], a.mtime, a.ctime);
+	}
+	world_assert_lasting(&w);
+}
+
 /* What the kernel says after it has written back: no record, so that fsync(2) is one flush. */
 Test(times, of_a_data_file_need_no_record)
 {
