@@ -60,6 +60,17 @@ uint32_t op_set_bits(int to_set)
 	return set;
 }
 
+/*
+ * With the writeback cache the kernel sends the times with a length that it did not know, and with any by ftruncate(2) and
+ * O_TRUNC. Without them it is truncate(2) to the length that the file has, which moves none: fuse_do_setattr() again.
+ */
+static uint32_t keep_times(const struct front *f, uint32_t set)
+{
+	const uint32_t mtime = FS_SET_MTIME | FS_SET_MTIME_NOW;
+
+	return f->writeback && (set & FS_SET_SIZE) && !(set & mtime) ? FS_SET_KEEP_TIMES : 0;
+}
+
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
 		struct fuse_file_info *fi)
 {
@@ -71,6 +82,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
 	/* A truncation says so of who has no CAP_FSETID, a change of the owner of everybody. */
 	if ((set & FS_SET_KILL_SUIDGID) && ((set & FS_SET_SIZE) || !caller_has_fsetid(req)))
 		set |= caller_kill_bits(req, f, ino);
+	set |= keep_times(f, set);
 	attr_from_stat(st, &to);
 	r = fs_setattr(f->fs, ino, set, &to, &attr);
 	reply_attr(req, f, r, ino, &attr);

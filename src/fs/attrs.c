@@ -134,7 +134,10 @@ static void set_times(struct change *ch, struct inode_rec *rec, uint32_t set, co
 		rec->attr.mtime = to->mtime;
 	if (set & FS_SET_MTIME_NOW)
 		rec->attr.mtime = ch->now;
-	rec->attr.ctime = set & FS_SET_CTIME ? to->ctime : ch->now;
+	if (set & FS_SET_CTIME)
+		rec->attr.ctime = to->ctime;
+	else if (!(set & FS_SET_KEEP_TIMES))
+		rec->attr.ctime = ch->now;
 }
 
 static int apply_attrs(struct change *ch, struct inode *inode, uint32_t set, const struct attr *to,
@@ -262,6 +265,31 @@ static int set_own_mtime(struct fs *fs, uint64_t ino, uint32_t set, const struct
 	return data_attr(fs->data, &rec, ret_attr);
 }
 
+/*
+ * Takes the length out of SET where the file has it already and no time is to move. Not where that takes the file
+ * capabilities away, as any change of the bytes does. 1: nothing is left to be done.
+ */
+static int keep_size(struct fs *fs, struct inode *inode, uint32_t *set, const struct attr *to,
+		     struct attr *ret_attr)
+{
+	const uint32_t kill = FS_SET_KILL_SUIDGID | FS_SET_KILL_SGID;
+	bool keep = *set & FS_SET_KEEP_TIMES;
+
+	*set &= ~(uint32_t)FS_SET_KEEP_TIMES;
+	/* One that cannot be asked can be cut, perhaps. */
+	if (!keep || !(*set & FS_SET_SIZE) || attr_load(fs, inode, ret_attr) < 0 ||
+	    ret_attr->size != to->size ||
+	    xattr_load(fs, inode, "security.capability", NULL, 0) != -ENODATA)
+		return 0;
+	*set &= ~(uint32_t)FS_SET_SIZE;
+	if (!(ret_attr->mode & (S_ISUID | S_ISGID)))
+		*set &= ~kill;
+	if (*set == 0)
+		return 1;
+	*set |= FS_SET_KEEP_TIMES;
+	return 0;
+}
+
 static int setattr(struct fs *fs, struct inode *inode, uint32_t set, const struct attr *attr,
 		   struct attr *ret_attr)
 {
@@ -272,6 +300,8 @@ static int setattr(struct fs *fs, struct inode *inode, uint32_t set, const struc
 		if (inode->deleted && set == KERNEL_TIMES)
 			return say_deleted_times(fs, inode, attr, ret_attr);
 		lock = data_lock_exclusive(&fs->data_locks, inode->ino);
+		if (!fs->read_only && keep_size(fs, inode, &set, attr, ret_attr) > 0)
+			return 0;
 		r = fs->read_only ? 1 : set_own_mtime(fs, inode->ino, set, attr, ret_attr);
 		if (r <= 0)
 			return r;

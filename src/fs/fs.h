@@ -113,6 +113,8 @@ enum fs_set {
 	FS_SET_MTIME_NOW = 1 << 8,
 	FS_SET_KILL_SUIDGID = 1 << 9, /* clear S_ISUID, and S_ISGID of an executable group */
 	FS_SET_KILL_SGID = 1 << 10,   /* clear S_ISGID: the caller is not in the file's group */
+	/* With SIZE: where that is the length already, as the caller believes, no time moves. */
+	FS_SET_KEEP_TIMES = 1 << 11,
 };
 /*
  * Of a regular file that has lost its last name MTIME and CTIME, together and alone, are answered and not kept: so speaks

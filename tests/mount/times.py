@@ -98,6 +98,16 @@ def change(directory):
             time.sleep(0.02)
             f.write(b"z" * 10)
         os.truncate(write("shorter"), size // 2)
+        # By the path no time moves, by the descriptor both do.
+        path_of = write("same-length")
+        with open(path_of, "rb") as f:
+            os.fsync(f.fileno())
+        time.sleep(0.05)
+        os.truncate(path_of, size)
+        with open(write("same-length-fd"), "r+b") as f:
+            os.fsync(f.fileno())
+            time.sleep(0.05)
+            os.ftruncate(f.fileno(), size)
         # A time of its own, and a write after it.
         path_of = write("later")
         os.utime(path_of, (1, 2))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Times of files whose bytes come from the cache of a kernel that keeps the times itself. */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -338,6 +339,64 @@ Test(times, that_the_record_has_are_not_written_again)
 		set_times(&w, paths[i], a.mtime, a.ctime);
 		a.mtime.tv_sec++;
 		set_times(&w, paths[i], a.mtime, a.ctime);
+	}
+	world_assert_lasting(&w);
+}
+
+static void cut(struct world *w, const char *path, uint32_t set, uint64_t size)
+{
+	struct attr a = {.size = size}, out;
+
+	ok(fs_setattr(w->fs, hold(w, path), FS_SET_SIZE | set, &a, &out));
+	cr_assert_eq(out.size, size, "%s", path);
+}
+
+/* truncate(2) to the length that there is, of a kernel that keeps the times. */
+Test(times, of_the_same_length_stay)
+{
+	CLEANUP(world) struct world w;
+	uint64_t before;
+
+	fill_world(&w);
+	for (size_t i = 0; i < N; i++) {
+		struct attr was = stat_of(&w, paths[i]), is;
+
+		before = catalog_committed(w.fs->catalog);
+		cut(&w, paths[i], FS_SET_KEEP_TIMES, was.size);
+		cut(&w, paths[i], FS_SET_KEEP_TIMES | FS_SET_KILL_SUIDGID, was.size);
+		cr_assert_eq(catalog_committed(w.fs->catalog), before, "%s", paths[i]);
+		assert_times(&w, paths[i], &was);
+		ok(t_chmod(&w, paths[i], 04755));
+		was = stat_of(&w, paths[i]);
+		usleep(12000);
+		cut(&w, paths[i], FS_SET_KEEP_TIMES | FS_SET_KILL_SUIDGID, was.size);
+		cr_assert_eq(mode_of(&w, paths[i]) & 07777, 0755, "%s", paths[i]);
+		assert_times(&w, paths[i], &was);
+		/* It has cached bytes that are not here yet; and without the writeback cache it is the daemon who moves them. */
+		cut(&w, paths[i], FS_SET_KEEP_TIMES, was.size + 1);
+		is = stat_of(&w, paths[i]);
+		cr_assert_gt(timespec_cmp(&is.mtime, &was.mtime), 0, "%s", paths[i]);
+		usleep(12000);
+		cut(&w, paths[i], 0, is.size);
+		was = stat_of(&w, paths[i]);
+		cr_assert_gt(timespec_cmp(&was.mtime, &is.mtime), 0, "%s", paths[i]);
+		cr_assert_gt(timespec_cmp(&was.ctime, &is.ctime), 0, "%s", paths[i]);
+	}
+	world_assert_lasting(&w);
+}
+
+/* As each change of the bytes takes them away. */
+Test(times, of_the_same_length_move_with_capabilities)
+{
+	CLEANUP(world) struct world w;
+
+	fill_world(&w);
+	for (size_t i = 0; i < N; i++) {
+		uint64_t ino = hold(&w, paths[i]);
+
+		ok(fs_setxattr(w.fs, ino, "security.capability", "1", 1, 0, false));
+		cut(&w, paths[i], FS_SET_KEEP_TIMES, stat_of(&w, paths[i]).size);
+		fails(ENODATA, fs_getxattr(w.fs, ino, "security.capability", NULL, 0));
 	}
 	world_assert_lasting(&w);
 }
