@@ -18,10 +18,19 @@ static const struct {
 	{"waste", cmd_waste},  {"cache", cmd_cache},
 };
 
+/*
+ * `plyfs SOURCE MOUNTPOINT -o OPTIONS`, which is what mount.fuse3 makes of a line of fstab, whatever word the SOURCE is. No
+ * command but mount has an option -o, and that one does the same with such a line.
+ */
+static bool by_mount_fuse(int argc, char **argv)
+{
+	return argc == 5 && strcmp(argv[3], "-o") == 0 && strcmp(argv[1], "mount") != 0;
+}
+
 static int dispatch(const struct invocation *by, int argc, char **argv)
 {
 	/* Under the other name there are no commands: a SOURCE could be called like one. */
-	bool ours = argc > 1 && !by->as_fuse_overlayfs;
+	bool ours = argc > 1 && !by->as_fuse_overlayfs && !by_mount_fuse(argc, argv);
 
 	for (size_t i = 0; ours && i < sizeof(commands) / sizeof(*commands); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)

@@ -131,7 +131,7 @@ static int lookup_regular(struct dir_node *parent, int fd, const char *name, con
 {
 	const struct dir_layer *l = parent->layer;
 	CLEANUP(overlay_marks) struct overlay_marks marks = {0};
-	bool may_copy = overlay_may_be_metacopy(st) || (l->base.trust & LAYER_TRUST_METACOPY) != 0;
+	bool may_copy = overlay_is_hollow(st) || (l->base.trust & LAYER_TRUST_METACOPY) != 0;
 	int may_hide = overlay_may_be_whiteout(st) ? dir_node_xwhiteout(parent, fd) : 0;
 	int r = may_hide < 0 ? may_hide : 0;
 

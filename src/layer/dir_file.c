@@ -2,7 +2,9 @@
 /* Open files of a plain-directory layer. */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
+#include "base/log.h"
 #include "base/sys.h"
 #include "layer/dir.h"
 
@@ -17,13 +19,60 @@ static struct dir_file *file_of(struct layer_file *f)
 	return (struct dir_file *)f;
 }
 
+/* The path of NAME in N; NULL when there is no memory. */
+static char *path_of(const struct dir_node *n, const char *name)
+{
+	size_t left = strlen(name);
+	char *path;
+
+	for (const struct dir_node *d = n; d->parent != NULL; d = d->parent)
+		left += strlen(d->name) + 1;
+	path = malloc(left + 1);
+	if (path == NULL)
+		return NULL;
+	path[left] = '\0';
+	left -= strlen(name);
+	memcpy(path + left, name, strlen(name));
+	for (; n->parent != NULL; n = n->parent) {
+		size_t len = strlen(n->name);
+
+		path[--left] = '/';
+		left -= len;
+		memcpy(path + left, n->name, len);
+	}
+	return path;
+}
+
+/*
+ * The bytes of a metacopy are elsewhere; what is here reads as zeros. Where the layer is trusted with them a look-up has
+ * asked already, for then it needs the answer. Else it has asked only of files without any block, and it is asked here,
+ * of every file that has bytes: how many blocks it has does not tell. Those of xattrs are counted (ext4: one, when
+ * overlayfs' own do not fit an inode of 256 bytes; XFS: as many as there are xattrs), a small file has no more than that,
+ * CIFS and Ceph derive them from the size, and a copy made by who knows no holes has stored the zeros.
+ */
+static int refuse_metacopy(const struct dir_node *n, const char *name, int fd)
+{
+	CLEANUP(free) char *path = NULL;
+	int r;
+
+	if (n->layer->noxattr || (n->layer->base.trust & LAYER_TRUST_METACOPY) != 0)
+		return 0;
+	r = overlay_is_metacopy(fd);
+	if (r <= 0)
+		return r;
+	path = path_of(n, name);
+	log_warn("layer %s: the metacopy of \"%s\" is refused: the layer is not trusted with it",
+		 n->layer->base.path, path != NULL ? path : name);
+	return -EPERM;
+}
+
 /*
  * The caller knows that NAME is a regular file. If it no longer is, that shows here, and what took
  * its place is not waited for: O_NONBLOCK for a fifo without writers.
  */
-static int open_regular(struct dir_layer *l, int dirfd, const char *name, off_t *ret_size)
+static int open_regular(struct dir_node *n, int dirfd, const char *name, off_t *ret_size)
 {
-	CLEANUP(fd) int fd = dir_open_in(l, dirfd, name, O_RDONLY | O_NONBLOCK);
+	CLEANUP(fd) int fd = dir_open_in(n->layer, dirfd, name, O_RDONLY | O_NONBLOCK);
 	struct stat st;
 	int r;
 
@@ -38,6 +87,9 @@ static int open_regular(struct dir_layer *l, int dirfd, const char *name, off_t 
 		return -EISDIR;
 	if (!S_ISREG(st.st_mode))
 		return -ESTALE;
+	r = st.st_size > 0 ? refuse_metacopy(n, name, fd) : 0;
+	if (r < 0)
+		return r;
 	*ret_size = st.st_size;
 	return steal_fd(&fd);
 }
@@ -56,7 +108,7 @@ int dir_open(struct layer *l, struct layer_dir *dir, const char *name, struct la
 	if (dirfd < 0)
 		return dirfd;
 	f->base.layer = l;
-	f->fd = open_regular(dir_layer_of(l), dirfd, name, &f->size);
+	f->fd = open_regular(n, dirfd, name, &f->size);
 	dir_fd_put(n);
 	if (f->fd < 0)
 		return f->fd;

@@ -128,7 +128,8 @@ struct layer_ops {
 
 	/*
 	 * Opens a regular file for reading; never follows a symlink, never blocks on a fifo.
-	 * -EISDIR, and -ESTALE for anything else that is not regular.
+	 * -EISDIR, and -ESTALE for anything else that is not regular. -EPERM: a metacopy, which the
+	 * layer is not trusted with, and of which lookup() may not have told.
 	 */
 	int (*open)(struct layer *l, struct layer_dir *dir, const char *name,
 		    struct layer_file **ret_file);

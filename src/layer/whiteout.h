@@ -40,8 +40,14 @@ bool overlay_is_whiteout(const struct stat *st);
 /* Could be an xattr whiteout, if the directory's mark allows them: a regular file without bytes. */
 bool overlay_may_be_whiteout(const struct stat *st);
 
-/* Has the size of a metacopy: bytes, but none of them stored. */
-bool overlay_may_be_metacopy(const struct stat *st);
+/*
+ * A size, but no block: worth asking whether it is a metacopy. One that has blocks can be one, too: ext4 and XFS
+ * count those of xattrs that the inode has no room for.
+ */
+bool overlay_is_hollow(const struct stat *st);
+
+/* Is the open file FD a metacopy? 1, 0 or -errno. One system call. */
+int overlay_is_metacopy(int fd);
 
 /* ---- whiteout_aufs.c ---- */
 

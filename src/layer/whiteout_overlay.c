@@ -27,7 +27,7 @@ bool overlay_may_be_whiteout(const struct stat *st)
 	return S_ISREG(st->st_mode) && st->st_size == 0;
 }
 
-bool overlay_may_be_metacopy(const struct stat *st)
+bool overlay_is_hollow(const struct stat *st)
 {
 	return S_ISREG(st->st_mode) && st->st_size > 0 && st->st_blocks == 0;
 }
@@ -110,4 +110,15 @@ int overlay_read_marks(int dirfd, const char *name, struct overlay_marks *ret_ma
 	*ret_marks = marks;
 	marks.redirect = NULL;
 	return 0;
+}
+
+static int is_metacopy_mark(const char *xattr, void *arg)
+{
+	(void)arg;
+	return xattr_mark(xattr) == XATTR_MARK_METACOPY;
+}
+
+int overlay_is_metacopy(int fd)
+{
+	return dir_each_xattr(fd, NULL, is_metacopy_mark, NULL);
 }

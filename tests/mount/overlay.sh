@@ -6,6 +6,7 @@
 #     overlay.sh [SEED...]
 . "$(dirname "$0")/../support/lib.sh"
 . "$SUPPORT_DIR/oracle.sh"
+need_packages e2fsprogs
 in_private_ns "$@"
 build_oracle
 
@@ -63,6 +64,69 @@ written_by_kernel() {
 	rm -rf "$dir"
 }
 
+# refused NAME…: of mnt/d, what has attributes and no bytes. Zeros would be a lie.
+refused() {
+	local name
+	for name; do
+		! cat "mnt/d/$name" >out 2>err || fail "$name is read, $(wc -c <out) bytes"
+		contains "$(cat err)" "Operation not permitted" "$name"
+		contains "$(cat log)" "the metacopy of \"d/$name\" is refused: the layer is not trusted with it"
+	done
+}
+
+# As the kernel leaves them on ext4: their xattrs have no room in inodes of 256 bytes and take a block, which is counted.
+metacopies_without_trust() {
+	local dir=$WORK/untrusted o name
+	mkdir "$dir"
+	cd "$dir" || exit
+	mkdir on mnt
+	truncate -s 64M disk
+	mkfs.ext4 -q -F -I 256 -b 4096 disk
+	mount -o loop disk on
+	mkdir -p on/{low/d,up,work,kernel,own,own.work}
+	for name in 1 4096 100000; do head -c "$name" /dev/urandom >"on/low/d/$name"; done
+	mount -t overlay -o lowerdir=on/low,upperdir=on/up,workdir=on/work,metacopy=on,index=off overlay on/kernel
+	chmod 0640 on/kernel/d/*
+	umount on/kernel
+	for name in 1 4096 100000; do
+		eq "$(stat -c '%s %b' "on/up/d/$name")" "$name 8" "size and blocks of a metacopy"
+	done
+	for o in cache passthrough; do
+		serve_here "lowerdir=on/up:on/low,io=$o"
+		refused 1 4096 100000
+		eq "$(stat -c '%s %a' mnt/d/100000)" "100000 640"
+		umount mnt
+		served_well
+	done
+	# Nothing of them becomes the upper's own, whatever is done to them there.
+	serve_here lowerdir=on/up:on/low,upperdir=on/own,workdir=on/own.work
+	chmod 0600 mnt/d/{1,100000}
+	refused 1 4096 100000
+	refuses cp mnt/d/4096 mnt/copy
+	refuses dd if=/dev/zero of=mnt/d/100000 bs=1 count=1 seek=50000 conv=notrunc
+	refuses truncate -s 50000 mnt/d/100000
+	mv mnt/d/100000 mnt/d/moved
+	ln mnt/d/1 mnt/link
+	refuses cat mnt/d/moved
+	refuses cat mnt/link
+	echo new >mnt/d/4096
+	umount mnt
+	served_well
+	serve_here lowerdir=on/up:on/low,upperdir=on/own,workdir=on/own.work,metacopy=on
+	cmp on/low/d/1 mnt/link
+	cmp on/low/d/100000 mnt/d/moved
+	eq "$(cat mnt/d/4096)" new
+	umount mnt
+	served_well
+	# The upper that the kernel left, as an upper.
+	serve_here lowerdir=on/low,upperdir=on/up,workdir=on/work
+	refused 1 4096 100000
+	umount mnt
+	served_well
+	umount on
+	rm -rf "$dir"
+}
+
 # What a tree with the upper in it tells of itself, and how it takes what leads there.
 tell() {
 	cd "$1" || exit
@@ -114,5 +178,6 @@ done
 for seed in 21 22 23; do
 	run_test "upper written by kernel overlayfs, seed $seed" written_by_kernel "$seed"
 done
+run_test "metacopies of the kernel's on ext4, in layers that are not trusted" metacopies_without_trust
 run_test "an upper inside of a lower layer" upper_in_lower
 finish

@@ -208,11 +208,26 @@ mountpoint_in_lower() {
 	wait_until 20 no_daemons || fail "a daemon stayed"
 }
 
+# In a line of fstab the source is any word: mount.fuse3 puts it first, where commands are.
+source_like_a_command() {
+	local source
+	fresh
+	mkdir bin
+	ln -s "$PLYFS" "bin/$PLYFS_NAME"
+	for source in image ls umount help fsck cache mount none; do
+		PATH=$PWD/bin:$PATH mount.fuse3 "$source" "$PWD/mnt" -t "fuse.$PLYFS_NAME" -o "lowerdir=$PWD/low,nofail"
+		served_by_plyfs "$PWD/mnt"
+		eq "$(cat mnt/file)" text "with the source $source"
+		umount_plyfs "$PWD/mnt"
+	done
+}
+
 after_failure() { drop_mounts; }
 
 run_test "descriptors that are closed" closed_descriptors
 run_test "output that is closed" closed_output
 run_test "libraries that only images need" libraries_of_images
+run_test "a source that is called like a command" source_like_a_command
 run_test "few threads, as a user" few_threads
 run_test "few threads, in a user namespace" few_threads_in_userns
 run_test "one thread of those that were wanted" leads_nobody_alone

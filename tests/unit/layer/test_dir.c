@@ -142,34 +142,6 @@ Test(dir, xattr_whiteouts_need_a_marked_directory)
 	cr_assert_eq(plain_listed(&p, "plain", "f"), DT_REG);
 }
 
-Test(dir, metacopies_are_seen_by_their_size)
-{
-	const struct layer_options trusting = {.trust = LAYER_TRUST_METACOPY};
-	WITH_PLAIN(p);
-	put_file(&p, "hole", "");
-	put_xattr(&p, "hole", "trusted.overlay.metacopy", "");
-	put_file(&p, "full", "bytes");
-	put_xattr(&p, "full", "trusted.overlay.metacopy", "");
-	put_file(&p, "plain", "");
-	{
-		int fd = openat(p.tmp.fd, "hole", O_WRONLY);
-
-		cr_assert_eq(ftruncate(fd, 100000), 0);
-		close(fd);
-		fd = openat(p.tmp.fd, "plain", O_WRONLY);
-		cr_assert_eq(ftruncate(fd, 100000), 0);
-		close(fd);
-	}
-	plain_open(&p, NULL);
-	cr_assert_eq(plain_flags(&p, "hole"), LAYER_METACOPY);
-	cr_assert_eq(plain_flags(&p, "full"), 0, "not asked without trust");
-	cr_assert_eq(plain_flags(&p, "plain"), 0);
-	plain_close(&p);
-	plain_open(&p, &trusting);
-	cr_assert_eq(plain_flags(&p, "hole"), LAYER_METACOPY);
-	cr_assert_eq(plain_flags(&p, "full"), LAYER_METACOPY);
-}
-
 Test(dir, redirects)
 {
 	struct layer_entry e;

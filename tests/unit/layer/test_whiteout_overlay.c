@@ -2,11 +2,13 @@
 /* Tests of the overlay family of marks. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include "base/sys.h"
 #include "layer/whiteout.h"
 #include "unit/layer/plain.h"
 
@@ -30,12 +32,12 @@ Test(whiteout_overlay, candidates)
 	struct stat st = {.st_mode = S_IFREG};
 
 	cr_assert(overlay_may_be_whiteout(&st));
-	cr_assert_not(overlay_may_be_metacopy(&st));
+	cr_assert_not(overlay_is_hollow(&st));
 	st.st_size = 1;
 	cr_assert_not(overlay_may_be_whiteout(&st));
-	cr_assert(overlay_may_be_metacopy(&st));
+	cr_assert(overlay_is_hollow(&st));
 	st.st_blocks = 8;
-	cr_assert_not(overlay_may_be_metacopy(&st));
+	cr_assert_not(overlay_is_hollow(&st), "and a metacopy nevertheless, if they are of xattrs");
 	st = (struct stat){.st_mode = S_IFDIR};
 	cr_assert_not(overlay_may_be_whiteout(&st));
 }
@@ -62,6 +64,34 @@ Test(whiteout_overlay, marks)
 	cr_assert_eq(overlay_read_marks(p.tmp.fd, "missing", &m), -ENOENT);
 	cr_assert_str_eq(m.redirect, "there", "untouched on failure");
 	cr_assert_eq(overlay_read_marks(-1, NULL, &m), -EBADF);
+}
+
+static int is_metacopy(const struct plain *p, const char *name)
+{
+	CLEANUP(fd) int fd = openat(p->tmp.fd, name, O_RDONLY | O_CLOEXEC);
+
+	return overlay_is_metacopy(fd);
+}
+
+Test(whiteout_overlay, metacopy_of_an_open_file)
+{
+	CLEANUP(plain) struct plain p = {0};
+
+	plain_make(&p);
+	put_file(&p, "none", "bytes");
+	put_file(&p, "other", "bytes");
+	put_xattr(&p, "other", "user.overlay.redirect", "there");
+	put_xattr(&p, "other", "trusted.overlay.origin", "ignored");
+	put_file(&p, "root", "bytes");
+	put_xattr(&p, "root", "trusted.overlay.origin", "ignored");
+	put_xattr(&p, "root", "trusted.overlay.metacopy", "");
+	put_file(&p, "user", "bytes");
+	put_xattr(&p, "user", "user.overlay.metacopy", "a digest");
+	cr_assert_eq(is_metacopy(&p, "none"), 0);
+	cr_assert_eq(is_metacopy(&p, "other"), 0);
+	cr_assert_eq(is_metacopy(&p, "root"), 1);
+	cr_assert_eq(is_metacopy(&p, "user"), 1);
+	cr_assert_eq(is_metacopy(&p, "missing"), -EBADF);
 }
 
 Test(whiteout_overlay, more_names_than_fit_the_stack)
