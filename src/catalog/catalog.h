@@ -45,7 +45,7 @@ struct catalog_options {
 	 * into the tables: behind that nobody can tell any more which records a power cut may have left without
 	 * what belongs to them. What the records that catalog_each_replayed() tells need is made good here,
 	 * durably; records are changed by what is put into FIXES, catalog_inode() reads them, and
-	 * nothing else may be called. After an error (it has been told) the records stay in the journals.
+	 * nothing else may be called. After an error (it has been told) FIXES count; without any the records stay in the journals.
 	 */
 	int (*replayed)(void *arg, struct catalog *c, struct batch *fixes);
 	/*
@@ -168,8 +168,8 @@ void catalog_recovered(struct catalog *c);
 
 /*
  * Calls EACH for every inode whose record was in the journal at the open, and in no checkpoint as
- * that of an inode with a data file, and is still there. An error of EACH ends the walk and is returned. EACH may commit
- * once the catalog is open.
+ * that of an inode with a data file, and is still there; more than once where it was changed there. An error of EACH ends the
+ * walk and is returned; that a record cannot be read is returned behind the others. EACH may commit once the catalog is open.
  */
 int catalog_each_replayed(struct catalog *c, int (*each)(void *arg, uint64_t ino), void *arg);
 

@@ -76,14 +76,20 @@ void catalog_recovered(struct catalog *c)
 
 int catalog_each_replayed(struct catalog *c, int (*each)(void *arg, uint64_t ino), void *arg)
 {
+	int error = 0;
+
 	for (size_t i = 0; i < c->n_replayed; i++) {
 		CLEANUP(inode_rec) struct inode_rec rec = {0};
 		int rc = catalog_inode(c, c->replayed[i], &rec);
 
-		if (rc == 0)
-			rc = each(arg, c->replayed[i]);
+		if (rc < 0) {
+			if (error == 0 && rc != -ENOENT)
+				error = rc;
+			continue;
+		}
+		rc = each(arg, c->replayed[i]);
 		if (rc != 0 && rc != -ENOENT)
 			return rc;
 	}
-	return 0;
+	return error;
 }

@@ -27,20 +27,22 @@ static int keep_bad_journal(struct catalog *c, unsigned int i, bool whole, struc
 	return 0;
 }
 
-/* What the owner changes goes to the tables with the records that it is about. */
+/*
+ * What the owner changes goes to the tables with the records that it is about: at once, as the journals do not have it, and
+ * also when he could not do all that there was to do.
+ */
 static int tell_replayed(struct catalog *c)
 {
 	CLEANUP(batch) struct batch fixes = {0};
-	int rc;
+	int rc, told;
 
 	if (c->options.replayed == NULL || c->seq == c->applied)
 		return 0;
 	batch_begin(&fixes, c);
-	rc = c->options.replayed(c->options.arg, c, &fixes);
-	if (rc == 0 && !buf_ok(&fixes.body))
-		rc = -ENOMEM;
-	if (rc == 0)
-		rc = delta_reserve(c->active, fixes.body.len, fixes.n);
+	told = c->options.replayed(c->options.arg, c, &fixes);
+	if (fixes.n == 0)
+		return told;
+	rc = buf_ok(&fixes.body) ? delta_reserve(c->active, fixes.body.len, fixes.n) : -ENOMEM;
 	if (rc == 0)
 		delta_apply(c->active, fixes.body.data, fixes.body.len);
 	return rc;

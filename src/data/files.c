@@ -82,36 +82,28 @@ int data_names_find(struct data_names *n, uint64_t ino)
 	return 1;
 }
 
-int data_names_make(struct data_names *n, uint64_t ino)
+static int sync_names_in(int dirfd, unsigned int dir)
 {
-	CLEANUP(fd) int fd = -1;
-	int r = data_path_create(n->dirfd, ino, &fd);
+	CLEANUP(fd) int fd = data_path_open_dir(dirfd, dir);
 
-	if (r < 0)
-		return r;
-	n->dirs[data_path_dir(ino)] = true;
-	return 0;
+	return fd < 0 ? fd : sys_fsync_dir(fd);
 }
 
 int data_names_sync(const struct data_names *n)
 {
 	bool any = false;
+	int r, error = 0;
 
 	for (unsigned int dir = 0; dir < DATA_DIRS; dir++) {
-		CLEANUP(fd) int fd = -1;
-		char name[3];
-		int r;
-
 		if (!n->dirs[dir])
 			continue;
 		any = true;
-		data_path_dir_name(dir, name);
-		fd = sys_openat(n->dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-		r = fd < 0 ? fd : sys_fsync_dir(fd);
-		if (r < 0)
-			return r;
+		r = sync_names_in(n->dirfd, dir);
+		if (error == 0)
+			error = r;
 	}
-	return any ? sys_fsync_dir(n->dirfd) : 0;
+	r = any ? sys_fsync_dir(n->dirfd) : 0;
+	return error != 0 ? error : r;
 }
 
 int data_remove_file(struct data *d, uint64_t ino)

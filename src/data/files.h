@@ -26,13 +26,11 @@ int data_each_file(struct data *d, int (*each)(void *arg, uint64_t ino), void *a
  */
 struct data_names {
 	int dirfd;
-	bool dirs[DATA_DIRS]; /* those with names that are not durable yet */
+	bool dirs[DATA_DIRS]; /* those with names that may not be durable yet */
 };
 /* 1 when INO has a data file, 0 when not, -errno. */
 int data_names_find(struct data_names *n, uint64_t ino);
-/* An empty data file for INO, which has none. */
-int data_names_make(struct data_names *n, uint64_t ino);
-/* Waits for the disk, for all that were found or made. */
+/* Waits for the disk, for all that were found; after an error, which is returned, for the others. */
 int data_names_sync(const struct data_names *n);
 
 /* MTIME is that of REC's data file: makes it what was set, where the file system could not keep that. */

@@ -71,7 +71,7 @@ int fs_recover(struct fs *fs, struct err *err);
 void fs_erase_orphans(struct fs *fs);
 /*
  * Before that, from inside the open of catalog C (catalog_options.replayed): gives what a power cut has
- * left without bytes something to show. What fails is logged and returned.
+ * left without bytes something to show, by FIXES. DATA_DIR -1: there is none. What fails is logged and returned.
  */
 int fs_recover_replayed(const struct fs_options *options, struct catalog *c, int data_dir,
 			struct batch *fixes);

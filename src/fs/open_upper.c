@@ -98,9 +98,10 @@ static int replayed(void *arg, struct catalog *c, struct batch *fixes)
 {
 	const struct opening *o = arg;
 	CLEANUP(fd) int data = -1;
-	int r = open_data_dir(o->fs, true, o->dir, &data);
+	int r = open_data_dir(o->fs, false, o->dir, &data);
 
-	if (r == 0)
+	/* Where it is missing it is made later, which can fail: the records are mended without it. */
+	if (r == 0 || r == -ENOENT)
 		return fs_recover_replayed(o->fs->options, c, data, fixes);
 	log_warn("upper %s: .plyfs/data: %s", o->fs->options->upper, strerror(-r));
 	return r;

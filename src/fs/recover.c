@@ -12,6 +12,7 @@
 #include "catalog/walk.h"
 #include "data/files.h"
 #include "data/lost.h"
+#include "data/replayed.h"
 #include "fs/open.h"
 
 /* Inodes deleted by one commit. */
@@ -91,67 +92,21 @@ void fs_erase_orphans(struct fs *fs)
 	free(all.inos);
 }
 
-struct mending {
-	struct catalog *catalog;
-	struct batch *fixes;
-	struct data_names names;
-	size_t n_emptied, n_lower;
-};
-
-/* Nothing of the upper's bytes is left: the file is again what it was before the first was written. */
-static void back_to_lower(struct mending *m, struct inode_rec *rec)
-{
-	rec->where = BYTES_LOWER;
-	rec->attr.size = rec->lower_size;
-	rec->chunk_shift = 0;
-	batch_del_chunks(m->fixes, rec->attr.ino);
-	batch_del_sum(m->fixes, rec->attr.ino);
-	batch_put_inode(m->fixes, rec);
-	m->n_lower++;
-}
-
-/*
- * A power cut can leave a record in the journal and take the data file that was made for it, when
- * nobody had asked for either to be flushed. In the tables there are no such records: a data file that
- * is missing there was lost otherwise, and reading it stays an error.
- */
-static int mend(void *arg, uint64_t ino)
-{
-	struct mending *m = arg;
-	CLEANUP(inode_rec) struct inode_rec rec = {0};
-	int r = catalog_inode(m->catalog, ino, &rec);
-
-	if (r < 0 || !S_ISREG(rec.attr.mode) || rec.attr.nlink == 0)
-		return r;
-	if (!inode_has_file(&rec))
-		return 0;
-	r = data_names_find(&m->names, ino);
-	if (r != 0)
-		return r < 0 ? r : 0;
-	if (rec.where == BYTES_CHUNKS && rec.origin != NULL && rec.lower_size > 0) {
-		back_to_lower(m, &rec);
-		return 0;
-	}
-	m->n_emptied++;
-	return data_names_make(&m->names, ino);
-}
-
 int fs_recover_replayed(const struct fs_options *options, struct catalog *c, int data_dir,
 			struct batch *fixes)
 {
-	struct mending m = {.catalog = c, .fixes = fixes, .names = {.dirfd = data_dir}};
-	int r = catalog_each_replayed(c, mend, &m);
+	struct replayed_count n = {0};
+	int r = replayed_mend(data_dir, c, options->no_sync, fixes, &n);
 
-	if (m.n_emptied > 0)
-		log_warn("upper %s: %zu files had not reached the disk when the power was cut; "
-			 "they are empty",
-			 options->upper, m.n_emptied);
-	if (m.n_lower > 0)
-		log_warn("upper %s: what was written into %zu files had not reached the disk when "
-			 "the power was cut; they show their lower content",
-			 options->upper, m.n_lower);
-	if (r == 0 && !options->no_sync)
-		r = data_names_sync(&m.names);
+	if (n.emptied > 0)
+		log_warn("upper %s: %" PRIu64
+			 " files had not reached the disk when the power was cut; they are empty",
+			 options->upper, n.emptied);
+	if (n.lower > 0)
+		log_warn("upper %s: what was written into %" PRIu64
+			 " files had not reached the disk when the power was cut; they show their "
+			 "lower content",
+			 options->upper, n.lower);
 	if (r < 0)
 		log_warn("upper %s: looking for files without bytes failed: %s", options->upper,
 			 strerror(-r));

@@ -380,6 +380,37 @@ Test(journal, of_another_catalog)
 	cr_assert_eq(count_in(&d), 0);
 }
 
+static int mend_some(void *arg, struct catalog *c, struct batch *fixes)
+{
+	struct inode_rec rec = {.attr = {.ino = 1000, .mode = S_IFREG | 0600, .nlink = 1}};
+
+	(void)arg, (void)c;
+	batch_put_inode(fixes, &rec);
+	return -EIO;
+}
+
+/* What could be mended is in the tables with the records, and not only until the next kill: the journals do not have it. */
+Test(journal, what_is_mended_counts_after_an_error)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	struct catalog_options o = {
+		.mode = CATALOG_WRITE,
+		.no_sync = true,
+		.no_threads = true,
+		.replayed = mend_some,
+	};
+	CLEANUP(catalog) struct catalog *c = NULL;
+	CLEANUP(catalog) struct catalog *as_is = NULL;
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+
+	be_quiet();
+	die_after(&d, 1, 25, false);
+	cr_assert_eq(catalog_open(d.fd, &o, &c, NULL), 0);
+	cr_assert_eq(catalog_inode(c, 1000, &rec), 0);
+	as_is = open_snapshot(&d);
+	cr_assert_eq(catalog_inode(as_is, 1000, &rec), 0);
+}
+
 /* A crash between a checkpoint's commit and the journal's new start: old records change nothing. */
 Test(journal, old_records_are_not_applied_again)
 {

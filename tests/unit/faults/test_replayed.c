@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A power cut has left records in the journal and taken their data files, and the disk fails or is full as the next mount
+ * opens the upper: at each call in turn. Files that were new are empty, those of a lower layer as they are there;
+ * none is one whose bytes cannot be read, then or later.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "data/walk.h"
+#include "support/tmpdir.h"
+#include "unit/faults/workload.h"
+
+#define KEPT_SIZE 20000
+
+static const struct shadow_op ops[] = {
+	{SHADOW_CREATE, .path = "kept", .mode = 0644},
+	{SHADOW_WRITE, .path = "kept", .len = KEPT_SIZE, .seed = 1},
+	{SHADOW_CREATE, .path = "new", .mode = 0600},
+	{SHADOW_WRITE, .path = "new", .len = 9000, .seed = 2},
+	{SHADOW_CHMOD, .path = "new", .mode = 0640},
+	{SHADOW_CREATE, .path = "newer", .mode = 0600},
+	{SHADOW_WRITE, .path = "newer", .len = 100, .seed = 3},
+	{SHADOW_WRITE, .path = "newer", .off = 100, .len = 9000, .seed = 4},
+	/* By chunks. */
+	{SHADOW_WRITE, .path = "d/big", .off = 1000, .len = 100, .seed = 5},
+	{SHADOW_WRITE, .path = "d/big", .off = 300000, .len = 100, .seed = 6},
+};
+
+static const struct shadow_op after[] = {
+	{SHADOW_TRUNCATE, .path = "new"},
+	{SHADOW_TRUNCATE, .path = "newer"},
+};
+
+static int take(void *arg, const struct data_file *file)
+{
+	const int *dir = arg;
+
+	return file->size == KEPT_SIZE ? 0 : unlinkat(*dir, file->path, 0);
+}
+
+/* The upper as the cut leaves it; W's shadow is what must be shown. */
+static void make_upper(struct work *w)
+{
+	struct shadow *lower;
+	CLEANUP(fd) int data = -1;
+
+	work_open(w);
+	lower = w->s;
+	w->s = shadow_copy(lower);
+	for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++)
+		cr_assert_eq(work_step(w, &ops[i]), 0);
+	work_kill(w);
+	data = open("upper/.plyfs/data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cr_assert_eq(data_walk(data, take, &data), 0);
+	shadow_free(w->s);
+	w->s = lower;
+	/* What was written into d/big is gone. */
+	for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++)
+		if (strcmp(ops[i].path, "d/big") != 0)
+			cr_assert_eq(shadow_apply(w->s, &ops[i]), 0);
+	for (size_t i = 0; i < sizeof(after) / sizeof(*after); i++)
+		cr_assert_eq(shadow_apply(w->s, &after[i]), 0);
+}
+
+static void compare(struct drive *d, const struct shadow *want, const char *when)
+{
+	char why[300];
+	struct shadow *is = shadow_load(&drive_view, d, why, sizeof(why));
+
+	if (is == NULL || !shadow_same(want, is, 0, NULL, why, sizeof(why)))
+		wrong("%s: %s", when, why);
+	shadow_free(is);
+}
+
+static void open_and_compare(const char *upper, const struct shadow *want, const char *when)
+{
+	CLEANUP(err) struct err err = {0};
+	struct drive d;
+
+	if (drive_open(&d, upper, 0, &err) < 0)
+		wrong("%s: %s", when, err_text(&err));
+	compare(&d, want, when);
+	drive_close(&d);
+}
+
+struct attempt {
+	unsigned long at;
+	int code;
+	bool for_good;
+	bool *fired; /* shared */
+	const struct shadow *want;
+};
+
+static void try_mount(void *arg)
+{
+	const struct attempt *a = arg;
+	struct fault_plan plan = {.at = a->at, .code = a->code, .for_good = a->for_good};
+	CLEANUP(err) struct err err = {0};
+	struct drive d;
+
+	remove_all(AT_FDCWD, "try");
+	faults_cut(0, CUT_ALL, 0, "try");
+	faults_watch("try", false);
+	faults_begin(&plan);
+	if (drive_open(&d, "try", 0, &err) == 0) {
+		if (fs_read_only(d.fs))
+			wrong("read-only");
+		compare(&d, a->want, "while the disk fails");
+		drive_close(&d);
+	}
+	*a->fired = faults_fired() > 0;
+	faults_end();
+	open_and_compare("try", a->want, "when the disk works again");
+	open_and_compare("try", a->want, "once more");
+}
+
+static void at_every_call(int code, bool for_good)
+{
+	static struct work w; /* what a kill leaves stays */
+	struct attempt a = {.code = code, .for_good = for_good};
+	unsigned int bad = 0;
+	char dir[64], why[1200];
+
+	a.fired = shared(sizeof(*a.fired));
+	work_init(&w, dir);
+	make_upper(&w);
+	a.want = w.s;
+	faults_watch("upper", true);
+	*a.fired = true;
+	for (a.at = 1; *a.fired; a.at++) {
+		if (in_child(try_mount, &a, why, sizeof(why)) == 0)
+			continue;
+		fprintf(stderr, "%s at call %lu: %s\n", strerror(code), a.at, why);
+		bad++;
+	}
+	cr_assert_eq(bad, 0, "%u of %lu went wrong", bad, a.at);
+	cr_assert_gt(a.at, 10);
+	work_done(&w, dir);
+}
+
+Test(replayed, disk_fails_once)
+{
+	at_every_call(EIO, false);
+}
+
+Test(replayed, disk_fails)
+{
+	at_every_call(EIO, true);
+}
+
+Test(replayed, disk_is_full_once)
+{
+	at_every_call(ENOSPC, false);
+}
+
+Test(replayed, disk_is_full)
+{
+	at_every_call(ENOSPC, true);
+}
