@@ -10,6 +10,7 @@
 
 #include "base/sys.h"
 #include "data/lost.h"
+#include "data/replayed.h"
 #include "tool/private.h"
 
 /* Later passes rely on what earlier ones have seen. */
@@ -212,6 +213,19 @@ static int keep_lost(void *arg, struct catalog *c, struct err *err)
 	return lost_keep(f->dirfd, c, false, &n, err);
 }
 
+/* The same: once the journal's records are in the tables nobody can tell what a power cut has taken from what was lost. */
+static int mend_replayed(void *arg, struct catalog *c, struct batch *fixes)
+{
+	struct fsck *f = arg;
+	struct replayed_count n = {0};
+	int r = replayed_mend(f->data_fd, c, false, fixes, &n);
+
+	f->n_cut = n.emptied + n.lower;
+	/* A record that cannot be read is for the passes to mend. */
+	f->replay_error = r == -EUCLEAN ? 0 : r;
+	return f->replay_error;
+}
+
 /* The files, and the catalog opened. 1: it cannot be. */
 static int open_catalog(struct fsck *f, struct err *err)
 {
@@ -219,6 +233,7 @@ static int open_catalog(struct fsck *f, struct err *err)
 	CLEANUP(err) struct err why = {0};
 	struct catalog_options options = {
 		.mode = f->repair ? CATALOG_WRITE : CATALOG_SNAPSHOT,
+		.replayed = mend_replayed,
 		.lost = keep_lost,
 		.arg = f,
 	};
@@ -237,6 +252,10 @@ static int open_catalog(struct fsck *f, struct err *err)
 	}
 	if (r < 0)
 		return err_set(err, -r, "upper %s: %s", f->options->upper, err_text(&why));
+	if (f->replay_error < 0)
+		return err_errno(err, -f->replay_error,
+				 "upper %s: cannot look for data files that a power cut has taken",
+				 f->options->upper);
 	look_at_journals(f, &files);
 	return 0;
 }

@@ -79,36 +79,6 @@ static int find_owner(struct fsck *f, struct node *n)
 			     "there are bytes of it, but its record is lost");
 }
 
-/*
- * A power cut can leave a record in the journal and take its data file, when nobody had asked for
- * either to be flushed: that is no damage, and the next mount, or a repair, makes the same of it.
- */
-static int cut_off(struct fsck *f, struct node *n)
-{
-	CLEANUP(inode_rec) struct inode_rec rec = {0};
-	CLEANUP(fd) int fd = -1;
-	int r;
-
-	f->n_cut++;
-	if (!f->repair)
-		return 0;
-	r = catalog_inode(f->catalog, n->ino, &rec);
-	if (r < 0)
-		return r;
-	if (rec.where == BYTES_CHUNKS && rec.lower_size > 0) {
-		rec.where = BYTES_LOWER;
-		rec.attr.size = rec.lower_size;
-		rec.chunk_shift = 0;
-		batch_del_chunks(&f->batch, n->ino);
-		batch_del_sum(&f->batch, n->ino);
-		batch_put_inode(&f->batch, &rec);
-		r = catalog_commit(f->catalog, &f->batch);
-		batch_begin(&f->batch, f->catalog);
-		return r;
-	}
-	return f->data_fd < 0 ? -ENOENT : data_path_create(f->data_fd, n->ino, &fd);
-}
-
 /* A file that has lost all its bytes, or some: what is left of it moves out of the way. */
 static int bury(struct fsck *f, struct node *n)
 {
@@ -192,6 +162,15 @@ static int drop_needless(struct fsck *f, struct node *n)
 		     "it has bytes in the catalog that are not its content");
 }
 
+/*
+ * A power cut can leave a record in the journal and take its data file, when nobody had asked for
+ * either to be flushed: that is no damage, and the next mount, or a repair, makes good for it as it opens the catalog.
+ */
+static bool is_cut_off(const struct fsck *f, const struct node *n)
+{
+	return n->is_replayed && !f->in_use && !f->keeps_data && !f->repair;
+}
+
 static int look_at_file(struct fsck *f, struct node *n)
 {
 	if (n->has_data && n->is_partial)
@@ -202,8 +181,10 @@ static int look_at_file(struct fsck *f, struct node *n)
 		return set_place(f, n, BYTES_INLINE, "its bytes are in the catalog");
 	if (f->in_use && !is_missing_now(f, n))
 		return 0;
-	if (n->is_replayed && !f->in_use && !f->keeps_data)
-		return cut_off(f, n);
+	if (is_cut_off(f, n)) {
+		f->n_cut++;
+		return 0;
+	}
 	return bury(f, n);
 }
 

@@ -34,6 +34,7 @@ struct fsck {
 	uint64_t last_new;   /* the last number that node_new_ino() gave; 0: none yet */
 	struct adopted *adopted; /* owned; data files that lie elsewhere than their new inodes say */
 	size_t n_adopted, cap_adopted;
+	int replay_error; /* of mending what was in the journal; it has been opened all the same */
 	uint64_t fixed, left;		    /* findings that are mended, and others */
 	uint64_t stepped;		    /* records of this pass */
 	struct timespec shown;		    /* when progress was */

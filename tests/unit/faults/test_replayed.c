@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A power cut has left records in the journal and taken their data files, and the disk fails or is full as the next mount
- * opens the upper: at each call in turn. Files that were new are empty, those of a lower layer as they are there;
+ * A power cut has left records in the journal and taken their data files, and the disk fails or is full as the next mount, or
+ * a repair, opens the upper: at each call in turn. Files that were new are empty, those of a lower layer as they are there;
  * none is one whose bytes cannot be read, then or later.
  */
 #include <errno.h>
@@ -9,10 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "data/walk.h"
-#include "support/tmpdir.h"
+#include "support/sample.h"
 #include "unit/faults/workload.h"
 
 #define KEPT_SIZE 20000
@@ -161,4 +162,59 @@ Test(replayed, disk_is_full_once)
 Test(replayed, disk_is_full)
 {
 	at_every_call(ENOSPC, true);
+}
+
+struct cut {
+	size_t point;
+	enum cut_mode mode;
+	uint64_t seed;
+	const struct shadow *want;
+};
+
+static void check_cut(void *arg)
+{
+	const struct cut *c = arg;
+	struct made_upper u = {.tmp = {.fd = -1, .path = "cut"}};
+	CLEANUP(free) char *text = NULL;
+	int status;
+
+	remove_all(AT_FDCWD, "cut");
+	faults_cut(c->point, c->mode, c->seed, "cut");
+	status = sample_fsck(&u, false, &text);
+	if (status != FSCK_CLEAN)
+		wrong("status %d: %s", status, text);
+	open_and_compare("cut", c->want, "after the cut");
+}
+
+/* Half of a repair: nobody may take what it has not come to for damage. */
+Test(replayed, repair_is_cut_off)
+{
+	static struct work w; /* what a kill leaves stays */
+	struct made_upper u = {.tmp = {.fd = -1, .path = "upper"}};
+	CLEANUP(free) char *text = NULL;
+	char dir[64], why[1200];
+	unsigned int bad = 0;
+	struct cut c = {.seed = number_of("PLYFS_SEED", (unsigned long)time(NULL) % 100000)};
+
+	work_init(&w, dir);
+	make_upper(&w);
+	c.want = w.s;
+	faults_watch("upper", true);
+	faults_begin(NULL);
+	cr_assert_eq(sample_fsck(&u, true, &text), FSCK_CLEAN, "%s", text);
+	cr_assert_not_null(strstr(text, "content: note: 3 files whose last bytes had not reached"),
+			   "%s", text);
+	faults_end();
+	for (c.point = 0; c.point <= faults_recorded(); c.point++) {
+		for (int mode = CUT_DURABLE; mode <= CUT_ALL; mode++) {
+			c.mode = (enum cut_mode)mode;
+			if (in_child(check_cut, &c, why, sizeof(why)) == 0)
+				continue;
+			fprintf(stderr, "mode %d after call %zu, PLYFS_SEED=%lu: %s\n", mode,
+				c.point, (unsigned long)c.seed, why);
+			bad++;
+		}
+	}
+	cr_assert_eq(bad, 0, "%u of the cuts in %zu calls went wrong", bad, faults_recorded());
+	work_done(&w, dir);
 }

@@ -312,13 +312,18 @@ Test(fsck_files, stray_data)
 	cr_assert(says(&f, "data/nonsense: not made by plyfs; left alone"), "%s", f.text);
 }
 
-static int run(const struct files *f, const volatile sig_atomic_t *cancelled, FILE *progress,
-	       char **ret_text)
+static int run(const struct files *f, bool repair, const volatile sig_atomic_t *cancelled,
+	       FILE *progress, char **ret_text)
 {
 	size_t size;
 	FILE *out = open_memstream(ret_text, &size);
 	struct fsck_options o = {
-		.upper = f->u.tmp.path, .out = out, .cancelled = cancelled, .progress = progress};
+		.upper = f->u.tmp.path,
+		.repair = repair,
+		.out = out,
+		.cancelled = cancelled,
+		.progress = progress,
+	};
 	int status = fsck_run(&o, NULL);
 
 	fclose(out);
@@ -332,7 +337,7 @@ Test(fsck_files, cancelled)
 
 	make(&f);
 	made_upper_close(&f.u);
-	cr_assert_eq(run(&f, &cancelled, NULL, &f.text), FSCK_CANCELLED);
+	cr_assert_eq(run(&f, false, &cancelled, NULL, &f.text), FSCK_CANCELLED);
 	cr_assert_str_eq(f.text, "");
 }
 
@@ -356,7 +361,7 @@ Test(fsck_files, progress)
 	}
 	sample_commit(&f.u, &b);
 	made_upper_close(&f.u);
-	cr_assert_eq(run(&f, NULL, progress, &f.text), FSCK_CLEAN, "%s", f.text);
+	cr_assert_eq(run(&f, false, NULL, progress, &f.text), FSCK_CLEAN, "%s", f.text);
 	fclose(progress);
 	cr_assert_not_null(strstr(shown, "\rinodes: 1024\033[K"), "%s", shown);
 	cr_assert_not_null(strstr(shown, "\r\033[K"), "it is wiped in the end");
@@ -375,10 +380,22 @@ Test(fsck_files, data_file_cut_off)
 	cr_assert(says(&f, "content: note: 1 files whose last bytes had not reached the disk"),
 		  "%s", f.text);
 	cr_assert_eq(check(&f, true), FSCK_CLEAN, "%s", f.text);
-	cr_assert_eq(fstatat(f.dir, "data/0d/000000000000000d", &st, 0), 0);
-	cr_assert_eq(st.st_size, 0);
+	cr_assert_eq(fstatat(f.dir, "data/0d/000000000000000d", &st, 0), -1);
 	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
 	cr_assert_str_eq(f.text, "");
+}
+
+/* That the file lost nothing that was promised is to be seen in the journal only. */
+Test(fsck_files, cut_off_and_cancelled)
+{
+	CLEANUP(files) struct files f;
+	volatile sig_atomic_t cancelled = 1;
+
+	make_killed(&f);
+	sample_no_data(&f.u, 13);
+	sample_no_data(&f.u, M(7));
+	cr_assert_eq(run(&f, true, &cancelled, NULL, &f.text), FSCK_CANCELLED);
+	cr_assert_eq(check(&f, false), FSCK_CLEAN, "%s", f.text);
 }
 
 Test(fsck_files, chunks_cut_off)
