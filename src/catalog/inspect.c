@@ -70,7 +70,7 @@ void catalog_files_done(struct catalog_files *f)
 	*f = (struct catalog_files){0};
 }
 
-static int inspect_tables(int dirfd, struct catalog_files *f, struct err *err)
+static int inspect_tables(int dirfd, bool in_use, struct catalog_files *f, struct err *err)
 {
 	CLEANUP(fd) int fd = sys_openat(dirfd, CATALOG_FILE, O_RDONLY | O_NOFOLLOW, 0);
 	struct check_info info = {0};
@@ -80,6 +80,9 @@ static int inspect_tables(int dirfd, struct catalog_files *f, struct err *err)
 	if (fd < 0)
 		return err_errno(err, -fd, "cannot open " CATALOG_FILE);
 	f->has_catalog = true;
+	/* Two commits of its owner during the walk, and pages of the tree that is walked are others. */
+	if (in_use)
+		return 0;
 	f->sum = check_sum(dirfd, fd);
 	f->tree = check_tree(fd, &info, &f->why);
 	f->pages = info.pages;
@@ -123,7 +126,7 @@ static int count_bad_journals(int dirfd, struct catalog_files *f)
 	return (int)n;
 }
 
-int catalog_inspect(int dirfd, struct catalog_files *ret_files, struct err *err)
+int catalog_inspect(int dirfd, bool in_use, struct catalog_files *ret_files, struct err *err)
 {
 	CLEANUP(catalog_files) struct catalog_files f = {0};
 	int r = 0;
@@ -132,7 +135,7 @@ int catalog_inspect(int dirfd, struct catalog_files *ret_files, struct err *err)
 	for (unsigned int i = 0; r == 0 && i < N_JOURNALS; i++)
 		r = inspect_journal(dirfd, i, &f, err);
 	if (r == 0)
-		r = inspect_tables(dirfd, &f, err);
+		r = inspect_tables(dirfd, in_use, &f, err);
 	if (r < 0)
 		return r;
 	r = count_bad_journals(dirfd, &f);

@@ -41,9 +41,12 @@ struct catalog_files {
 void catalog_files_done(struct catalog_files *f);
 DEFINE_CLEANUP(struct catalog_files, catalog_files, catalog_files_done)
 
-/* Reads and checks the files. 0 whatever they are like; -errno and a sentence when they cannot be
- * read. RET_FILES is to be given to catalog_files_done(). */
-int catalog_inspect(int dirfd, struct catalog_files *ret_files, struct err *err);
+/*
+ * Reads and checks the files. 0 whatever they are like; -errno and a sentence when they cannot be
+ * read. IN_USE: catalog.mdb changes while it is read, so of it is only said whether it is there; a snapshot's open checks
+ * its copy. RET_FILES is to be given to catalog_files_done().
+ */
+int catalog_inspect(int dirfd, bool in_use, struct catalog_files *ret_files, struct err *err);
 
 /* What a journal is worth to a catalog with the seed SEED whose last batch is number LAST. */
 struct journal_verdict {

@@ -237,7 +237,7 @@ static int open_catalog(struct fsck *f, struct err *err)
 		.lost = keep_lost,
 		.arg = f,
 	};
-	int r = catalog_inspect(f->dirfd, &files, err);
+	int r = catalog_inspect(f->dirfd, f->in_use, &files, err);
 
 	if (r < 0)
 		return err_wrap(err, "upper %s", f->options->upper);

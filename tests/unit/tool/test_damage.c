@@ -166,7 +166,7 @@ static bool sum_is_wrong(struct damage *d)
 	CLEANUP(catalog_files) struct catalog_files files = {0};
 	CLEANUP(err) struct err err = {0};
 
-	if (catalog_inspect(d->dir, &files, &err) < 0)
+	if (catalog_inspect(d->dir, false, &files, &err) < 0)
 		damage_wrong(d, err.code, err_text(&err));
 	return files.sum == -EUCLEAN;
 }
