@@ -269,10 +269,13 @@ int replay_failed(const struct catalog *c, struct err *err, int rc)
 	return err_errno(err, -rc, "cannot apply %s/" JOURNAL_FILE, dir_name_of(c->dirfd).text);
 }
 
-static int open_journal(struct catalog *c, unsigned int i, uint64_t len)
+/* RET_MADE: there was none, or a damaged one was put aside. */
+static int open_journal(struct catalog *c, unsigned int i, uint64_t len, bool *ret_made)
 {
+	struct stat st;
 	int rc;
 
+	*ret_made |= sys_fstatat(c->dirfd, journal_names[i], &st, AT_SYMLINK_NOFOLLOW) == -ENOENT;
 	do {
 		rc = journal_open(&c->journals[i], c->dirfd, journal_names[i], c->seed, c->applied,
 				  len);
@@ -281,15 +284,15 @@ static int open_journal(struct catalog *c, unsigned int i, uint64_t len)
 }
 
 /*
- * The names of a catalog are on the disk before its first record is. One without records may be what another process had
- * just made when it was killed, and flushed nothing of.
+ * The names of a catalog are on the disk before its first record is, and that of a journal before its own first. A catalog
+ * without records may be what another process had just made when it was killed, and flushed nothing of.
  */
-static int flush_names(const struct catalog *c, const struct journal_bytes *bytes, struct err *err)
+static int flush_names(const struct catalog *c, bool made_journal, struct err *err)
 {
-	bool is_new = c->seq == 0, has_journal = bytes->bytes[0] != NULL;
+	bool is_new = c->seq == 0;
 	int rc = is_new && c->options.beside != NULL ? c->options.beside(c->options.arg, err) : 0;
 
-	if (rc < 0 || c->options.no_sync || (!is_new && has_journal))
+	if (rc < 0 || c->options.no_sync || (!is_new && !made_journal))
 		return rc;
 	rc = sys_fsync_dir(c->dirfd);
 	return rc < 0 ? err_errno(err, -rc, "cannot flush %s", dir_name_of(c->dirfd).text) : 0;
@@ -298,6 +301,7 @@ static int flush_names(const struct catalog *c, const struct journal_bytes *byte
 static int open_journals(struct catalog *c, const struct journal_bytes *bytes, struct err *err)
 {
 	uint64_t lens[N_JOURNALS];
+	bool made = false;
 	struct replay replay;
 	int rc = replay_journals(c, bytes, &replay);
 
@@ -309,11 +313,11 @@ static int open_journals(struct catalog *c, const struct journal_bytes *bytes, s
 	if (rc < 0)
 		return rc;
 	for (unsigned int i = 0; i < N_JOURNALS && rc == 0; i++)
-		rc = open_journal(c, i, lens[i]);
+		rc = open_journal(c, i, lens[i], &made);
 	if (rc < 0)
 		return err_errno(err, -rc, "cannot open the journal in %s",
 				 dir_name_of(c->dirfd).text);
-	rc = flush_names(c, bytes, err);
+	rc = flush_names(c, made, err);
 	if (rc < 0)
 		return rc;
 	prepare_compaction(c);

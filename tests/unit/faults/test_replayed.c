@@ -218,3 +218,45 @@ Test(replayed, repair_is_cut_off)
 	cr_assert_eq(bad, 0, "%u of the cuts in %zu calls went wrong", bad, faults_recorded());
 	work_done(&w, dir);
 }
+
+static void damage_header(const char *name)
+{
+	CLEANUP(fd) int fd = open(name, O_RDWR | O_CLOEXEC);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(pwrite(fd, "X", 1, 17), 1);
+}
+
+/* The one that takes the place of a damaged journal has its name before it promises anything. */
+Test(replayed, new_journal_after_a_damaged_one)
+{
+	static const struct shadow_op later[] = {
+		{SHADOW_CREATE, .path = "later", .mode = 0644},
+		{SHADOW_WRITE, .path = "later", .len = 100, .seed = 1},
+		{SHADOW_FSYNC, .path = "later"},
+	};
+	static struct work w, again; /* what a kill leaves stays */
+	CLEANUP(err) struct err err = {0};
+	struct drive d;
+	char dir[64];
+
+	work_init(&w, dir);
+	work_open(&w);
+	work_close(&w);
+	damage_header("upper/.plyfs/journal");
+	damage_header("upper/.plyfs/journal2");
+	faults_watch("upper", true);
+	faults_begin(NULL);
+	again.upper = "upper";
+	work_open(&again);
+	for (size_t i = 0; i < sizeof(later) / sizeof(*later); i++)
+		cr_assert_eq(work_step(&again, &later[i]), 0);
+	faults_end();
+	faults_cut(faults_recorded(), CUT_DURABLE, 0, "cut");
+	cr_assert_eq(drive_open(&d, "cut", 0, &err), 0, "%s", err_text(&err));
+	compare(&d, again.s, "after the cut");
+	drive_close(&d);
+	work_close(&again);
+	shadow_free(again.s);
+	work_done(&w, dir);
+}
