@@ -139,21 +139,21 @@ uint64_t catalog_committed(struct catalog *c);
 uint64_t catalog_durable(struct catalog *c);
 
 /*
- * What others do around each flush of records to the disk, whoever asked for it: catalog_sync(), a
- * checkpoint, or the catalog's own thread, which flushes every few seconds. Both are called from
- * any thread, one at a time, without any lock of the catalog held, and may call it, but for
- * catalog_sync(), catalog_checkpoint() and catalog_close().
+ * What others do around each flush of records to the disk, whoever asked for it: catalog_sync(), a checkpoint, or the catalog's own
+ * thread, which flushes every few seconds. But for is_behind() they are called from any thread, one at a time, without any lock of
+ * the catalog held, and may call it, but for catalog_sync(), catalog_checkpoint() and catalog_close(). NULL is fine.
  */
 struct catalog_hooks {
 	/* Before: makes durable what the records that are committed by now depend on. A failure is
 	 * the flush's failure, and nothing is flushed. */
 	int (*before_flush)(void *arg);
-	/* After one that succeeded: catalog_durable() has risen. */
-	void (*after_flush)(void *arg);
+	/* Under the catalog's lock, so it takes a leaf at most: has one come since that must wait for more? */
+	bool (*is_behind)(void *arg);
+	void (*catch_up)(void *arg);	/* then this flushes that; a few times at most */
+	void (*after_flush)(void *arg); /* it has succeeded: catalog_durable() has risen */
 	void *arg;
 };
-/* To be called before the first commit of a batch that needs them; NULL takes them away. Not during
- * a flush by another thread, but for the catalog's own. */
+/* Before the first commit of a batch that needs them; NULL takes them away. Not while a thread flushes that is not the catalog's. */
 void catalog_set_hooks(struct catalog *c, const struct catalog_hooks *hooks);
 /* Has the catalog's thread flush soon (a tenth of a second), not in a few seconds. */
 void catalog_flush_soon(struct catalog *c);

@@ -88,7 +88,7 @@ struct catalog {
 	bool want_checkpoint;
 	bool want_flush; /* within a tenth of a second */
 
-	struct catalog_hooks hooks; /* called without the lock */
+	struct catalog_hooks hooks; /* called without the lock, but for is_behind() */
 
 	struct { /* for catalog_to_text() */
 		uint64_t commits, syncs, checkpoints, failed_checkpoints, compactions;

@@ -7,9 +7,9 @@
 #include "catalog/internal.h"
 
 /* The older journal first: records behind a gap are worth nothing. 0 or -errno. */
-static int flush_files(const int *fds)
+static int flush_files(const int *fds, unsigned int n)
 {
-	for (unsigned int i = 0; i < N_JOURNALS; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		int rc = fds[i] >= 0 ? sys_fdatasync(fds[i]) : 0;
 
 		if (rc < 0)
@@ -21,13 +21,14 @@ static int flush_files(const int *fds)
 /* So many flushes are no accident: there will be more. */
 #define FLUSHES_OFTEN 4
 
-/* Which files have to be flushed, in this order; they count as flushed from now on. */
-static void take_unsynced(struct catalog *c, int *ret_fds)
+/* Which of the N oldest have to be flushed, in this order; they count as flushed from now on. */
+static void take_unsynced(struct catalog *c, unsigned int n, int *ret_fds)
 {
 	/* It is a megabyte into the page cache, at most once for each journal. */
-	if (c->stats.syncs >= FLUSHES_OFTEN && c->journals[c->current].len < JOURNAL_KEEP)
+	if (n == N_JOURNALS && c->stats.syncs >= FLUSHES_OFTEN &&
+	    c->journals[c->current].len < JOURNAL_KEEP)
 		journal_fill(&c->journals[c->current]);
-	for (unsigned int i = 0; i < N_JOURNALS; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		struct journal *j = &c->journals[i == 0 ? !c->current : c->current];
 
 		ret_fds[i] = j->unsynced ? j->fd : -1;
@@ -35,11 +36,41 @@ static void take_unsynced(struct catalog *c, int *ret_fds)
 	}
 }
 
+/* Those who commit without an end must not keep a flush from its end. */
+#define CATCH_UPS 3
+
+/* What was committed since the hook was called goes to the disk with the rest. Releases the lock. */
+static void catch_up(struct catalog *c)
+{
+	for (int i = 0; i < CATCH_UPS; i++) {
+		struct catalog_hooks hooks = c->hooks;
+
+		if (hooks.is_behind == NULL || !hooks.is_behind(hooks.arg))
+			return;
+		pthread_mutex_unlock(&c->lock);
+		hooks.catch_up(hooks.arg);
+		pthread_mutex_lock(&c->lock);
+	}
+}
+
+/* The N oldest journals. Under the lock, which is released meanwhile. */
+static int flush_journals(struct catalog *c, unsigned int n)
+{
+	int fds[N_JOURNALS], rc;
+
+	catch_up(c);
+	take_unsynced(c, n, fds);
+	pthread_mutex_unlock(&c->lock);
+	rc = flush_files(fds, n);
+	pthread_mutex_lock(&c->lock);
+	return rc;
+}
+
 /* Fails only when the hook did. */
 static int flush(struct catalog *c)
 {
 	uint64_t upto;
-	int fds[N_JOURNALS], rc;
+	int rc;
 
 	c->syncing = true;
 	upto = c->seq;
@@ -51,10 +82,11 @@ static int flush(struct catalog *c)
 		pthread_cond_broadcast(&c->synced);
 		return rc;
 	}
-	take_unsynced(c, fds);
-	pthread_mutex_unlock(&c->lock);
-	rc = flush_files(fds);
-	pthread_mutex_lock(&c->lock);
+	/* By itself: while the disk is at it the other one gets new records. */
+	if (c->journals[!c->current].unsynced)
+		rc = flush_journals(c, 1);
+	if (rc == 0)
+		rc = flush_journals(c, N_JOURNALS);
 	c->syncing = false;
 	c->stats.syncs++;
 	/*

@@ -169,8 +169,8 @@ int data_sync(struct data *d, const struct inode_rec *rec, bool datasync);
 int data_sync_all(struct data *d);
 
 /*
- * INO's name is about to take the place of another: no flush of records makes that durable without
- * the bytes. Call before the commit. After it, data_write_soon() has the kernel begin with them.
+ * INO's name is about to take the place of another: a flush of records, even one under way, makes the
+ * bytes durable first (order.c). Call before the commit. After it, data_write_soon() has the kernel begin with them.
  */
 void data_replacing(struct data *d, uint64_t ino);
 void data_write_soon(struct data *d, uint64_t ino);

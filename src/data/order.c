@@ -15,6 +15,10 @@
  *  - It had content that was durable: a lower file, an inline file that was flushed, a chunk map.
  *    A record that reaches the disk before the bytes would take that content away. So the data
  *    file is flushed before the record is committed.
+ *
+ * A rename over another name is in between: nobody waits for it, but what it replaces may be durable. So its file is flushed
+ * before each of our flushes that may take its record along, even one that had begun when it came. What is left is the instant
+ * between the flush's last look and its call of fdatasync(2), and those who rename without a pause: it looks a few times only.
  */
 
 void order_init(struct order *o)
@@ -91,6 +95,16 @@ static int before_flush(void *arg)
 	return 0;
 }
 
+static bool is_behind(void *arg)
+{
+	return unsynced_is_behind(arg);
+}
+
+static void catch_up(void *arg)
+{
+	unsynced_catch_up(arg);
+}
+
 static void after_flush(void *arg)
 {
 	reaper_flushed(arg);
@@ -98,6 +112,9 @@ static void after_flush(void *arg)
 
 struct catalog_hooks data_hooks(struct data *d)
 {
-	return (struct catalog_hooks){
-		.before_flush = before_flush, .after_flush = after_flush, .arg = d};
+	return (struct catalog_hooks){.before_flush = before_flush,
+				      .is_behind = is_behind,
+				      .catch_up = catch_up,
+				      .after_flush = after_flush,
+				      .arg = d};
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which data files have bytes that are not on the disk yet, and which have lost some. */
+/* Flushing data files: one, those that records depend on, all. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,129 +11,8 @@
 #include "data/path.h"
 #include "data/private.h"
 
-/*
- * A file is put into the set `written` once between two flushes. So that most writes need not look
- * into the set, the descriptor remembers the epoch of the set that holds the file; 0 while it is
- * being flushed. A flush changes the mark first and flushes then: a write that comes between is
- * flushed, or noted again, or both.
- *
- * After a failed flush the kernel calls the lost pages clean, and the next flush succeeds without
- * them. So a failure is remembered for as long as the store is open.
- */
-
 /* fdatasync(2) leaves times out, which are the file's own here. */
 enum flush { FLUSH_BYTES, FLUSH_ALL };
-
-void unsynced_init(struct unsynced *u)
-{
-	pthread_mutex_init(&u->lock, NULL);
-	pthread_mutex_init(&u->turn, NULL);
-	pthread_mutex_init(&u->names_turn, NULL);
-	atomic_init(&u->epoch, 1);
-}
-
-void unsynced_done(struct unsynced *u)
-{
-	ino_set_done(&u->written);
-	ino_set_done(&u->moved);
-	ino_set_done(&u->busy);
-	ino_set_done(&u->blind);
-	ino_set_done(&u->blind_busy);
-	ino_set_done(&u->failed);
-	pthread_mutex_destroy(&u->lock);
-	pthread_mutex_destroy(&u->turn);
-	pthread_mutex_destroy(&u->names_turn);
-}
-
-void unsynced_written(struct data *d, struct fdref *ref)
-{
-	struct unsynced *u = &d->unsynced;
-
-	if (atomic_load(&ref->noted) == atomic_load(&u->epoch))
-		return;
-	pthread_mutex_lock(&u->lock);
-	if (!d->no_sync)
-		ino_set_add(&u->written, ref->ino);
-	/* Not before it is in the set: who sees the mark relies on that. */
-	atomic_store(&ref->noted, atomic_load(&u->epoch));
-	pthread_mutex_unlock(&u->lock);
-}
-
-void unsynced_moved(struct data *d, struct fdref *ref)
-{
-	struct unsynced *u = &d->unsynced;
-
-	unsynced_written(d, ref);
-	if (d->no_sync)
-		return;
-	pthread_mutex_lock(&u->lock);
-	ino_set_add(&u->moved, ref->ino);
-	pthread_mutex_unlock(&u->lock);
-}
-
-bool unsynced_has(struct data *d, uint64_t ino)
-{
-	struct unsynced *u = &d->unsynced;
-	bool has;
-
-	pthread_mutex_lock(&u->lock);
-	has = ino_set_has(&u->written, ino);
-	pthread_mutex_unlock(&u->lock);
-	return has;
-}
-
-void data_replacing(struct data *d, uint64_t ino)
-{
-	struct unsynced *u = &d->unsynced;
-
-	pthread_mutex_lock(&u->lock);
-	if (ino_set_has(&u->written, ino))
-		ino_set_add(&u->moved, ino);
-	pthread_mutex_unlock(&u->lock);
-}
-
-void unsynced_created(struct data *d, uint64_t ino)
-{
-	struct unsynced *u = &d->unsynced;
-
-	atomic_fetch_add(&u->dirs[data_path_dir(ino)].made, 1);
-	if (!atomic_exchange(&u->seen[data_path_dir(ino)], true))
-		atomic_fetch_add(&u->root.made, 1);
-}
-
-void unsynced_forget(struct data *d, uint64_t ino)
-{
-	struct unsynced *u = &d->unsynced;
-
-	pthread_mutex_lock(&u->lock);
-	ino_set_del(&u->written, ino);
-	ino_set_del(&u->moved, ino);
-	ino_set_del(&u->blind, ino);
-	pthread_mutex_unlock(&u->lock);
-	unsynced_forget_loss(d, ino);
-}
-
-void unsynced_forget_loss(struct data *d, uint64_t ino)
-{
-	struct unsynced *u = &d->unsynced;
-
-	pthread_mutex_lock(&u->lock);
-	ino_set_del(&u->failed, ino);
-	atomic_store(&u->any_failed, u->failed.n > 0 || u->failed.full);
-	pthread_mutex_unlock(&u->lock);
-}
-
-void unsynced_evicted(void *data, const struct fdref *ref)
-{
-	struct data *d = data;
-	struct unsynced *u = &d->unsynced;
-
-	if (d->no_sync || atomic_load(&ref->noted) <= atomic_load(&u->flushed))
-		return;
-	pthread_mutex_lock(&u->lock);
-	ino_set_add(&u->blind, ref->ino);
-	pthread_mutex_unlock(&u->lock);
-}
 
 /* A disk that dies takes many files: the log need not name them all. */
 #define FAILED_LOGGED 16
@@ -182,12 +61,12 @@ static bool has_failed(struct unsynced *u, uint64_t ino)
 /* Names that may be lost: of the new files in directory DIR, or in any (-1). */
 static void fail_names(struct unsynced *u, int dir, int error)
 {
-	const struct ino_set *sets[] = {&u->moved, &u->busy};
+	const struct ino_set *sets[] = {&u->moved, &u->replacing, &u->busy};
 	uint64_t ino;
 	size_t i, at;
 
 	pthread_mutex_lock(&u->lock);
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 3; i++)
 		for (at = 0; (ino = ino_set_next(sets[i], &at)) != 0;)
 			if (dir < 0 || data_path_dir(ino) == (unsigned int)dir)
 				fail_locked(u, ino, error);
@@ -266,7 +145,7 @@ static int sync_file(struct data *d, struct fdref *ref, enum flush how)
  * The flush of REF's file has returned R: what the sets say of the file now. Under the lock.
  *
  * All bytes that were noted before the flush began are on the disk, or lost. Others may have been written and noted
- * meanwhile, and a rename that relies on them may have put the file into `moved`: then the mark is not 0 any more.
+ * meanwhile, and a rename that relies on them may have put the file into `replacing`: then the mark is not 0 any more.
  */
 static void flushed_locked(struct unsynced *u, struct fdref *ref, enum flush how, int r)
 {
@@ -282,8 +161,10 @@ static void flushed_locked(struct unsynced *u, struct fdref *ref, enum flush how
 	if (all && (r < 0 || how == FLUSH_ALL))
 		ino_set_del(&u->written, ref->ino);
 	/* Not while its name is due. */
-	if (all && r <= 0)
+	if (all && r <= 0) {
 		ino_set_del(&u->moved, ref->ino);
+		ino_set_del(&u->replacing, ref->ino);
+	}
 }
 
 /* Is a flush of the file alone no proof? Also while the one that proves it is under way. Under the lock. */
@@ -369,22 +250,42 @@ static void names_synced(struct unsynced *u, const uint32_t *made)
 	pthread_mutex_unlock(&u->names_turn);
 }
 
+/* The files of S are being flushed from now on. Under the lock. */
+static void make_busy(struct unsynced *u, struct ino_set *s)
+{
+	uint64_t ino;
+	size_t at;
+
+	for (at = 0; (ino = ino_set_next(s, &at)) != 0;)
+		ino_set_add(&u->busy, ino);
+	u->replacing_busy |= s == &u->replacing && (s->n > 0 || s->full);
+	ino_set_done(s);
+}
+
+/* They have been. */
+static void end_busy(struct unsynced *u)
+{
+	pthread_mutex_lock(&u->lock);
+	ino_set_done(&u->busy);
+	u->replacing_busy = false;
+	pthread_mutex_unlock(&u->lock);
+}
+
 /* Everything at once, when it is one's turn. What the flush of the file system has answered. */
 static int sync_everything(struct data *d)
 {
 	CLEANUP(ino_set) struct ino_set written = {0};
 	struct unsynced *u = &d->unsynced;
 	uint32_t made[DATA_DIRS + 1];
-	uint64_t epoch, ino;
-	size_t at;
+	uint64_t epoch;
 	int r;
 
 	pthread_mutex_lock(&u->lock);
 	ino_set_move(&u->written, &written);
+	u->written_busy = true;
 	ino_set_move(&u->blind, &u->blind_busy);
-	for (at = 0; (ino = ino_set_next(&u->moved, &at)) != 0;)
-		ino_set_add(&u->busy, ino);
-	ino_set_done(&u->moved);
+	make_busy(u, &u->moved);
+	make_busy(u, &u->replacing);
 	epoch = atomic_fetch_add(&u->epoch, 1);
 	pthread_mutex_unlock(&u->lock);
 	names_made(u, made);
@@ -397,8 +298,9 @@ static int sync_everything(struct data *d)
 	}
 	pthread_mutex_lock(&u->lock);
 	ino_set_done(&u->blind_busy);
-	ino_set_done(&u->busy);
+	u->written_busy = false;
 	pthread_mutex_unlock(&u->lock);
+	end_busy(u);
 	return r;
 }
 
@@ -435,17 +337,6 @@ static bool is_many(const struct ino_set *s, size_t limit)
 	return s->full || s->n > limit;
 }
 
-void unsynced_unknown(struct data *d)
-{
-	struct unsynced *u = &d->unsynced;
-	size_t i;
-
-	u->moved.full = true;
-	for (i = 0; i < DATA_DIRS; i++)
-		atomic_fetch_add(&u->dirs[i].made, 1);
-	atomic_fetch_add(&u->root.made, 1);
-}
-
 /* A failed flush of names is tried again, for names are metadata, which no failure makes clean. */
 static void sync_all_names(struct data *d)
 {
@@ -463,7 +354,8 @@ static void sync_all_names(struct data *d)
 		(void)sync_names(d, -1);
 }
 
-void unsynced_flush_moved(struct data *d)
+/* ALL: those of the set `moved`, too. */
+static void flush_due(struct data *d, bool all)
 {
 	struct unsynced *u = &d->unsynced;
 	bool many;
@@ -472,19 +364,33 @@ void unsynced_flush_moved(struct data *d)
 	 * depends on that. */
 	pthread_mutex_lock(&u->turn);
 	pthread_mutex_lock(&u->lock);
-	many = is_many(&u->moved, UNSYNCED_MANY) || is_many(&u->written, UNSYNCED_TOO_MANY);
-	if (!many)
+	many = is_many(&u->replacing, UNSYNCED_MANY);
+	if (all)
+		many |= is_many(&u->moved, UNSYNCED_MANY) ||
+			is_many(&u->written, UNSYNCED_TOO_MANY);
+	if (!many && all)
 		ino_set_move(&u->moved, &u->busy);
+	if (!many)
+		make_busy(u, &u->replacing);
 	pthread_mutex_unlock(&u->lock);
 	if (many)
 		(void)sync_everything(d);
 	else
 		sync_set(d, &u->busy);
-	sync_all_names(d);
-	pthread_mutex_lock(&u->lock);
-	ino_set_done(&u->busy);
-	pthread_mutex_unlock(&u->lock);
+	if (all)
+		sync_all_names(d);
+	end_busy(u);
 	pthread_mutex_unlock(&u->turn);
+}
+
+void unsynced_flush_moved(struct data *d)
+{
+	flush_due(d, true);
+}
+
+void unsynced_catch_up(struct data *d)
+{
+	flush_due(d, false);
 }
 
 /* A copy of the set of written files; `full` when they are too many. */

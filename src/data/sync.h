@@ -31,7 +31,10 @@ struct unsynced {
 	_Atomic uint64_t flushed; /* the last epoch of which everything is on the disk */
 	struct ino_set written;	  /* files with new bytes or times */
 	struct ino_set moved;	  /* files on which records depend that were committed */
+	struct ino_set replacing; /* and those whose names take the place of others by it */
 	struct ino_set busy;	  /* those of them that are being flushed */
+	bool replacing_busy;	  /* some of `replacing` are among these */
+	bool written_busy;	  /* a set `written` is being flushed as a whole */
 	/*
 	 * Files whose descriptor was closed while they had unsynced bytes. The kernel tells an
 	 * error of its own write-back to those who had the file open then, and may forget it when
@@ -85,6 +88,12 @@ int unsynced_wait(struct data *d, struct fdref *ref);
 /* The same for all files on which records depend. A file that fails is noted as failed; that is no
  * reason for the others not to become durable. */
 void unsynced_flush_moved(struct data *d);
+/*
+ * Has data_replacing() named files that are not on the disk yet? The second waits for these alone: new files come in
+ * crowds, and a flush of records that waited for all that come meanwhile would have no end.
+ */
+bool unsynced_is_behind(struct data *d);
+void unsynced_catch_up(struct data *d);
 
 /* Has the file lost bytes? */
 static inline bool unsynced_any_failed(const struct unsynced *u)

@@ -582,6 +582,48 @@ Test(journal, sync_failure_is_of_one_journal)
 	cr_assert_eq(c->applied, 1, "by a flush, not by another checkpoint");
 }
 
+static unsigned int n_asked, n_caught_up;
+
+static bool is_always_behind(void *arg)
+{
+	(void)arg;
+	n_asked++;
+	return true;
+}
+
+static void count_catch_up(void *arg)
+{
+	(void)arg;
+	n_caught_up++;
+}
+
+/* Before each journal: while the older one is being flushed records come into the other. But not without an end. */
+Test(journal, a_flush_catches_up)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	struct catalog_options options = {
+		.mode = CATALOG_WRITE, .create = true, .no_threads = true};
+	CLEANUP(catalog) struct catalog *c = NULL;
+	struct catalog_hooks hooks = {.is_behind = is_always_behind, .catch_up = count_catch_up};
+
+	cr_assert_eq(catalog_open(d.fd, &options, &c, NULL), 0);
+	cr_assert_eq(commit_numbered(c, 1), 0);
+	cr_assert_eq(catalog_sync(c), 0);
+	catalog_set_hooks(c, &hooks);
+	cr_assert_eq(commit_numbered(c, 2), 0);
+	cr_assert_eq(catalog_sync(c), 0);
+	cr_assert_eq(n_caught_up, 3);
+	cr_assert_eq(commit_numbered(c, 3), 0);
+	hooks.before_flush = commit_meanwhile;
+	hooks.arg = c;
+	catalog_set_hooks(c, &hooks);
+	cr_assert_eq(catalog_checkpoint(c), 0);
+	catalog_set_hooks(c, NULL);
+	cr_assert_eq(c->seq, 4);
+	cr_assert_eq(n_caught_up, 9);
+	cr_assert_eq(n_asked, 9);
+}
+
 /* Large enough that checkpoints come by themselves, without a thread. */
 Test(journal, does_not_grow_without_end)
 {

@@ -163,11 +163,11 @@ Test(sync, a_rename_during_an_fsync)
 		synctrace_start(NULL);
 		synctrace_before(call, path, write_and_rename, &f);
 		cr_assert_eq(data_sync(s.data, &f.rec, i == 0), 0);
-		cr_assert(ino_set_has(&u->moved, f.rec.attr.ino), "%s", call);
+		cr_assert(ino_set_has(&u->replacing, f.rec.attr.ino), "%s", call);
 		/* As any flush of records does first. */
 		unsynced_flush_moved(s.data);
 		cr_assert_eq(synctrace_count("fsync", path), (size_t)i + 1);
-		cr_assert_eq(u->moved.n, 0);
+		cr_assert_eq(u->replacing.n, 0);
 		cr_assert_eq(u->written.n, 0);
 	}
 	file_done(&f);

@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "data/private.h"
+#include "fs/private.h"
 #include "support/synctrace.h"
 #include "unit/fs/support.h"
 
@@ -181,6 +183,54 @@ Test(durable, a_name_that_is_replaced_never_shows_less_than_all)
 	ok(fsync_path(&w, "small"));
 	cr_assert_eq(synctrace_count("fsync", "/data/"), 0);
 	cr_assert_eq(synctrace_count("sync_file_range", "/data/"), 0);
+}
+
+static struct world *renamer;
+static struct catalog_hooks real;
+
+/* As another thread does while the flush is at work. */
+static int rename_after(void *arg)
+{
+	static bool done;
+	int r = real.before_flush(arg);
+
+	if (!done) {
+		done = true;
+		ok(t_rename(renamer, "new", "large", 0));
+	}
+	return r;
+}
+
+static void assert_synced(void *ino)
+{
+	cr_assert_not(unsynced_has(renamer->fs->data, *(uint64_t *)ino),
+		      "the rename becomes durable, and its bytes are not");
+}
+
+/* The flush takes the record of the rename along, so it must not go without the bytes. */
+Test(durable, a_rename_during_a_flush_waits_for_the_bytes)
+{
+	CLEANUP(world) struct world w;
+	struct catalog_hooks hooks;
+	uint64_t ino;
+
+	setup(&w);
+	make_large(&w, "new", 2);
+	ok(fs_syncfs(w.fs));
+	ok(t_pwrite(&w, "new", bytes, 100000, 200000));
+	ino = ino_of(&w, "new");
+	ok(t_chmod(&w, "large", 0600));
+	renamer = &w;
+	real = hooks = data_hooks(w.fs->data);
+	hooks.before_flush = rename_after;
+	catalog_set_hooks(w.fs->catalog, &hooks);
+	synctrace_start(NULL);
+	synctrace_before("fdatasync", "/journal", assert_synced, &ino);
+	ok(catalog_sync(w.fs->catalog));
+	catalog_set_hooks(w.fs->catalog, &real);
+	cr_assert_eq(ino_of(&w, "large"), ino);
+	cr_assert_eq(synctrace_count("fdatasync", "/journal"), 1);
+	world_assert_lasting(&w);
 }
 
 Test(durable, bytes_go_after_their_name)
