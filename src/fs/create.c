@@ -94,28 +94,37 @@ int create_rec(struct change *ch, const struct inode_rec *dir, const struct want
 	return inherit_acl(ch, dir, w, rec);
 }
 
-static int enter(struct fs *fs, const struct inode_rec *rec, struct fs_entry *ret_entry)
+/*
+ * Commits the new REC. What can fail comes before that: to who gets an error the name is free, and the kernel would remember it as
+ * such. MADE outlives the change.
+ */
+static int commit_new(struct change *ch, const struct inode_rec *rec, struct held *made,
+		      struct fs_entry *ret_entry)
 {
-	CLEANUP(held) struct held h = {fs, NULL};
+	struct fs *fs = ch->fs;
 	struct attr attr = rec->attr;
-	int r;
-
-	h.inode = inodes_obtain(&fs->inodes, rec->attr.ino, rec->attr.mode, NULL, "");
-	if (h.inode == NULL)
-		return -ENOMEM;
-	if (rec->attr.nlink == 0)
-		inode_set_orphan(fs, h.inode, true);
 	/* A link has blocks, as any other content. */
-	r = data_attr(fs->data, rec, &attr);
-	if (r == 0)
-		entry_fill(fs, h.inode, &attr, ret_entry);
-	return r;
+	int r = data_attr(fs->data, rec, &attr);
+
+	if (r < 0)
+		return r;
+	made->inode = inodes_obtain(&fs->inodes, attr.ino, attr.mode, NULL, "");
+	if (made->inode == NULL)
+		return -ENOMEM;
+	r = change_commit(ch);
+	if (r < 0)
+		return r;
+	if (attr.nlink == 0)
+		inode_set_orphan(fs, made->inode, true);
+	entry_fill(fs, made->inode, &attr, ret_entry);
+	return 0;
 }
 
 static int try_make(struct fs *fs, uint64_t parent, const char *name, struct wanted *w,
 		    struct fs_entry *ret_entry)
 {
 	CLEANUP(held) struct held dir = {fs, inode_get(fs, parent)};
+	CLEANUP(held) struct held made = {fs, NULL};
 	CLEANUP(change) struct change ch = {0};
 	struct inode_rec *dir_rec, *rec = NULL;
 	int r = name_check(name);
@@ -137,8 +146,7 @@ static int try_make(struct fs *fs, uint64_t parent, const char *name, struct wan
 	if (S_ISDIR(w->mode))
 		rec_count_dir(dir_rec, 1);
 	batch_put_entry(&ch.batch, parent, name, strlen(name), rec->attr.ino, attr_dtype(w->mode));
-	r = change_commit(&ch);
-	return r < 0 ? r : enter(fs, rec, ret_entry);
+	return commit_new(&ch, rec, &made, ret_entry);
 }
 
 static int make(struct fs *fs, uint64_t parent, const char *name, struct wanted *w,
@@ -194,6 +202,7 @@ static int try_tmpfile(struct fs *fs, const struct fs_caller *who, uint64_t pare
 {
 	struct wanted w = {.who = who, .mode = S_IFREG | (mode & 07777)};
 	CLEANUP(held) struct held dir = {fs, inode_get(fs, parent)};
+	CLEANUP(held) struct held made = {fs, NULL};
 	CLEANUP(inode_rec) struct inode_rec dir_rec = {0};
 	CLEANUP(change) struct change ch = {0};
 	struct inode_rec *rec = NULL;
@@ -217,8 +226,7 @@ static int try_tmpfile(struct fs *fs, const struct fs_caller *who, uint64_t pare
 		return r;
 	rec->attr.nlink = 0;
 	batch_put_orphan(&ch.batch, rec->attr.ino);
-	r = change_commit(&ch);
-	return r < 0 ? r : enter(fs, rec, ret_entry);
+	return commit_new(&ch, rec, &made, ret_entry);
 }
 
 int fs_tmpfile(struct fs *fs, const struct fs_caller *who, uint64_t parent, uint32_t mode,
@@ -279,16 +287,17 @@ static int try_link(struct fs *fs, uint64_t ino, uint64_t new_parent, const char
 		return r;
 	batch_put_entry(&ch.batch, new_parent, new_name, strlen(new_name), ino,
 			attr_dtype(rec->attr.mode));
-	r = change_commit(&ch);
+	/* Before the commit, as in commit_new(). */
+	attr = rec->attr;
+	r = data_attr(fs->data, rec, &attr);
+	if (r == 0)
+		r = change_commit(&ch);
 	if (r < 0)
 		return r;
 	inode_set_orphan(fs, h.inode, false);
 	h.inode->deleted = false;
-	attr = rec->attr;
-	r = data_attr(fs->data, rec, &attr);
-	if (r == 0)
-		entry_fill(fs, h.inode, &attr, ret_entry);
-	return r;
+	entry_fill(fs, h.inode, &attr, ret_entry);
+	return 0;
 }
 
 int fs_link(struct fs *fs, uint64_t ino, uint64_t new_parent, const char *new_name,

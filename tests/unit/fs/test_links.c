@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "data/private.h"
+#include "fs/private.h"
 #include "unit/fs/support.h"
 
 Test(links, made_of_lower_and_upper_files)
@@ -260,4 +262,25 @@ Test(links, temporary_files)
 	cr_assert_eq(count_files("upper/.plyfs/data"), 1);
 	fails(ENOTDIR, fs_tmpfile(w.fs, &w.who, hold(&w, "f"), 0600, &e));
 	world_assert_lasting(&w);
+}
+
+/* The file is damaged: it has lost its bytes. */
+Test(links, one_that_fails_has_made_no_name)
+{
+	CLEANUP(world) struct world w;
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	uint8_t bytes[9000] = {1};
+	uint64_t ino;
+
+	world_init(&w, 1);
+	world_open(&w);
+	ok(t_create(&w, "f", 0644));
+	ok(t_pwrite(&w, "f", bytes, sizeof(bytes), 0));
+	ino = hold(&w, "f");
+	fdcache_drop(w.fs->data->fds, ino);
+	remove_tree("upper/.plyfs/data");
+	fails(EIO, fs_link(w.fs, ino, FS_ROOT_INO, "l", &(struct fs_entry){0}));
+	cr_assert_not(exists(&w, "l"));
+	ok(record_load(w.fs, ino, &rec));
+	cr_assert_eq(rec.attr.nlink, 1);
 }
