@@ -190,6 +190,36 @@ static bool keeps_times(const struct change *ch, const struct inode_rec *rec)
 	return rec->where != BYTES_INLINE || (age >= 0 && age <= CACHED_MAX_S);
 }
 
+/*
+ * A data file is changed at once, and no failed commit undoes that: so the capabilities go first, and set-id bits
+ * where HOW has FS_WRITE_KILL.
+ */
+static int kill_privs_first(struct fs *fs, struct inode *inode, unsigned int how)
+{
+	CLEANUP(inode_rec) struct inode_rec rec = {0};
+	CLEANUP(change) struct change ch = {0};
+	struct inode_rec *kept;
+	uint32_t mode;
+	int r = record_load(fs, inode->ino, &rec);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	mode = rec.attr.mode;
+	if (how & FS_WRITE_KILL)
+		rec_kill_suidgid(&rec);
+	if (!inode_has_file(&rec) || (!(rec.flags & INODE_HAS_CAPS) && rec.attr.mode == mode))
+		return 0;
+	r = change_begin(&ch, fs);
+	if (r == 0)
+		r = change_rec(&ch, inode, &kept);
+	if (r < 0)
+		return r;
+	if (how & FS_WRITE_KILL)
+		rec_kill_suidgid(kept);
+	change_kill_caps(&ch, kept);
+	return change_commit(&ch);
+}
+
 static int write_by_change(struct fs *fs, struct inode *inode, const void *bytes, size_t size,
 			   off_t off, unsigned int how)
 {
@@ -201,8 +231,14 @@ static int write_by_change(struct fs *fs, struct inode *inode, const void *bytes
 
 	r = change_prepare(&ch, fs);
 	if (r == 0)
+		r = kill_privs_first(fs, inode, how);
+	if (r == 0)
 		r = bytes_write(&ch, inode, bytes, size, off, how, &rec);
-	if (r < 0)
+	/*
+	 * In place: the data file's times are the file's, and the record says nothing new. An error for want of room for
+	 * one would deny a write that was made.
+	 */
+	if (r < 0 || !ch.moved)
 		return r;
 	if (!(how & FS_WRITE_BACK) || !keeps_times(&ch, rec))
 		rec->attr.mtime = rec->attr.ctime = ch.now;
@@ -235,27 +271,6 @@ ssize_t fs_write(struct fs *fs, uint64_t ino, const void *bytes, size_t size, of
 	return r < 0 ? r : (ssize_t)size;
 }
 
-/* A data file is changed at once, and no failed commit undoes that: so the capabilities go first. */
-static int kill_caps_first(struct fs *fs, struct inode *inode)
-{
-	CLEANUP(inode_rec) struct inode_rec rec = {0};
-	CLEANUP(change) struct change ch = {0};
-	struct inode_rec *kept;
-	int r = record_load(fs, inode->ino, &rec);
-
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
-	if (!(rec.flags & INODE_HAS_CAPS) || !inode_has_file(&rec))
-		return 0;
-	r = change_begin(&ch, fs);
-	if (r == 0)
-		r = change_rec(&ch, inode, &kept);
-	if (r < 0)
-		return r;
-	change_kill_caps(&ch, kept);
-	return change_commit(&ch);
-}
-
 /* Under the data lock; RET_AGAIN: a part of it was done, and is in the catalog. */
 static int allocate_step(struct fs *fs, struct inode *inode, int mode, off_t off, off_t len,
 			 bool *ret_again)
@@ -267,13 +282,10 @@ static int allocate_step(struct fs *fs, struct inode *inode, int mode, off_t off
 	*ret_again = false;
 	r = change_prepare(&ch, fs);
 	if (r == 0)
-		r = kill_caps_first(fs, inode);
+		r = kill_privs_first(fs, inode, 0);
 	if (r == 0)
 		r = bytes_fallocate(&ch, inode, mode, off, len, &rec);
-	/*
-	 * In place: the data file's times are the file's, and the record says nothing new. An error for want of
-	 * room for one would be a lie, and the kernel would go on to show what it has cached.
-	 */
+	/* As in write_by_change(); the kernel would go on to show what it has cached. */
 	if (r < 0 || !ch.moved)
 		return r;
 	/* Set-id bits are the caller's business: front/ clears them first, with a setattr. */

@@ -231,6 +231,54 @@ Test(full, a_punch_that_needs_a_record_is_done_or_not_done)
 	cr_assert_eq(umount2("upper", MNT_DETACH), 0);
 }
 
+/*
+ * A write is done and acknowledged, or has not changed a byte. To take privileges away needs a record, so that comes first; a chunk that
+ * is there needs none.
+ */
+Test(full, a_write_is_done_or_not_done)
+{
+	static const char cap[20] = {0, 0, 0, 2, 1};
+	CLEANUP(world) struct world w;
+	CLEANUP(free) uint8_t *bytes = malloc(60000);
+	uint64_t capable, setid, big;
+	char c;
+
+	world_init(&w, 1);
+	put_bytes("l0/big", 1 << 20, 7);
+	if (!small_upper("6m"))
+		cr_skip_test("mounting is not allowed");
+	world_open(&w);
+	ok(t_mkdir(&w, "full", 0755));
+	fill(bytes, 60000, 7);
+	ok(t_create(&w, "capable", 0755));
+	ok(t_pwrite(&w, "capable", bytes, 60000, 0));
+	ok(t_create(&w, "setid", 0755));
+	ok(t_pwrite(&w, "setid", bytes, 60000, 0));
+	ok(t_chmod(&w, "setid", 04755));
+	ok(t_pwrite(&w, "big", "own", 3, 10));
+	capable = hold(&w, "capable");
+	setid = hold(&w, "setid");
+	big = hold(&w, "big");
+	ok(fs_setxattr(w.fs, capable, "security.capability", cap, sizeof(cap), 0, false));
+	fill_up(&w, "large", 100000);
+	fill_up(&w, "small", 10);
+	fails(ENOSPC, t_chmod(&w, "big", 0600));
+	fails(ENOSPC, fs_write(w.fs, capable, "XYZ", 3, 5, 0));
+	cr_assert_eq(fs_read(w.fs, capable, &c, 1, 5), 1);
+	cr_assert_eq((uint8_t)c, bytes[5], "changed, and the capability is still there");
+	fails(ENOSPC, fs_write(w.fs, setid, "XYZ", 3, 5, FS_WRITE_KILL));
+	cr_assert_eq(fs_read(w.fs, setid, &c, 1, 5), 1);
+	cr_assert_eq((uint8_t)c, bytes[5], "changed, and set-id is still there");
+	cr_assert_eq(stat_of(&w, "setid").mode & 07777, 04755);
+	cr_assert_eq(fs_write(w.fs, big, "OWN", 3, 10, 0), 3);
+	cr_assert_eq(fs_write(w.fs, big, "WON", 3, 20, FS_WRITE_KILL), 3);
+	cr_assert_eq(fs_read(w.fs, big, &c, 1, 10), 1);
+	cr_assert_eq(c, 'O');
+	world_assert_lasting(&w);
+	world_close(&w);
+	cr_assert_eq(umount2("upper", MNT_DETACH), 0);
+}
+
 /* What was deleted and waits for a flush is room for whoever asks. */
 static void asks_for_room(int (*ask)(struct world *w))
 {
