@@ -89,10 +89,14 @@ static int exchange(struct change *ch, struct side *from, struct side *to)
 		r = move(ch, from, to);
 	if (r == 0)
 		r = move(ch, to, from);
-	if (r == 0)
-		batch_put_entry(&ch->batch, to->dir->ino, to->name, strlen(to->name),
-				from->inode->ino, attr_dtype(from->attr.mode));
-	return r < 0 ? r : change_commit(ch);
+	if (r < 0)
+		return r;
+	batch_put_entry(&ch->batch, to->dir->ino, to->name, strlen(to->name), from->inode->ino,
+			attr_dtype(from->attr.mode));
+	/* As in replace(), both ways. */
+	data_replacing(ch->fs->data, from->inode->ino);
+	data_replacing(ch->fs->data, to->inode->ino);
+	return change_commit(ch);
 }
 
 static int replace(struct change *ch, const struct fs_caller *who, struct side *from,
@@ -171,6 +175,8 @@ static int try_rename(struct fs *fs, const struct fs_caller *who, struct side *f
 	}
 	if (r == 0 && to_inode.inode != NULL)
 		data_write_soon(fs->data, from_inode.inode->ino);
+	if (r == 0 && (flags & RENAME_EXCHANGE))
+		data_write_soon(fs->data, to_inode.inode->ino);
 	return r;
 }
 

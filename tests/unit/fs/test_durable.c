@@ -186,6 +186,10 @@ Test(durable, a_name_that_is_replaced_never_shows_less_than_all)
 }
 
 static struct world *renamer;
+static struct {
+	const char *from, *to;
+	unsigned int flags;
+} rename_during;
 static struct catalog_hooks real;
 
 /* As another thread does while the flush is at work. */
@@ -196,7 +200,7 @@ static int rename_after(void *arg)
 
 	if (!done) {
 		done = true;
-		ok(t_rename(renamer, "new", "large", 0));
+		ok(t_rename(renamer, rename_during.from, rename_during.to, rename_during.flags));
 	}
 	return r;
 }
@@ -208,7 +212,7 @@ static void assert_synced(void *ino)
 }
 
 /* The flush takes the record of the rename along, so it must not go without the bytes. */
-Test(durable, a_rename_during_a_flush_waits_for_the_bytes)
+static void a_rename_during_a_flush(const char *from, const char *to, unsigned int flags)
 {
 	CLEANUP(world) struct world w;
 	struct catalog_hooks hooks;
@@ -221,6 +225,9 @@ Test(durable, a_rename_during_a_flush_waits_for_the_bytes)
 	ino = ino_of(&w, "new");
 	ok(t_chmod(&w, "large", 0600));
 	renamer = &w;
+	rename_during.from = from;
+	rename_during.to = to;
+	rename_during.flags = flags;
 	real = hooks = data_hooks(w.fs->data);
 	hooks.before_flush = rename_after;
 	catalog_set_hooks(w.fs->catalog, &hooks);
@@ -231,6 +238,21 @@ Test(durable, a_rename_during_a_flush_waits_for_the_bytes)
 	cr_assert_eq(ino_of(&w, "large"), ino);
 	cr_assert_eq(synctrace_count("fdatasync", "/journal"), 1);
 	world_assert_lasting(&w);
+}
+
+Test(durable, a_rename_during_a_flush_waits_for_the_bytes)
+{
+	a_rename_during_a_flush("new", "large", 0);
+}
+
+Test(durable, an_exchange_during_a_flush_waits_for_the_bytes)
+{
+	a_rename_during_a_flush("new", "large", RENAME_EXCHANGE);
+}
+
+Test(durable, an_exchange_the_other_way_does_too)
+{
+	a_rename_during_a_flush("large", "new", RENAME_EXCHANGE);
 }
 
 Test(durable, bytes_go_after_their_name)
