@@ -44,6 +44,7 @@ struct mirror {
 	int work; /* owned; the local copy */
 	struct remote remote;
 	bool dir_unsynced;  /* the remote file was renamed, but that may not be on the disk */
+	bool rename_failed; /* the last one: it may have been made, or its target be gone */
 	bool same;	    /* as of `published` all pages are, not only those in use */
 	uint32_t page_size; /* of both files */
 	uint64_t published; /* transaction number of the remote file */
@@ -262,15 +263,20 @@ int mirror_fd(const struct mirror *m)
 
 /*
  * Does the name lead to the file that we have open? A rename of which a server said that it failed may have been made all the
- * same, or its target be gone: a client moves it out of the way while somebody has it open. When in doubt: no.
+ * same, or its target be gone: a client moves it out of the way while somebody has it open. When in doubt: no. But who removes
+ * the upper while it is being closed must not find a name again that he has removed.
  */
 static bool has_name(const struct mirror *m)
 {
 	struct stat name, file;
+	int rc;
 
-	return m->remote.fd >= 0 && sys_fstat(m->remote.fd, &file) == 0 &&
-	       sys_fstatat(m->dirfd, m->name, &name, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       name.st_dev == file.st_dev && name.st_ino == file.st_ino;
+	if (m->remote.fd < 0 || sys_fstat(m->remote.fd, &file) < 0)
+		return false;
+	rc = sys_fstatat(m->dirfd, m->name, &name, AT_SYMLINK_NOFOLLOW);
+	if (rc == -ENOENT)
+		return !m->rename_failed;
+	return rc == 0 && name.st_dev == file.st_dev && name.st_ino == file.st_ino;
 }
 
 bool mirror_is_published(const struct mirror *m)
@@ -381,7 +387,7 @@ static int publish_in_place(struct mirror *m, const struct metas *metas)
 }
 
 /* A new file with all of WORK, under the old name when it is whole. */
-static int write_new(const struct mirror *m, int work, struct remote *ret_remote)
+static int write_new(struct mirror *m, int work, struct remote *ret_remote)
 {
 	CLEANUP(remote) struct remote r = {.fd = -1};
 	size_t pages = 0;
@@ -396,8 +402,10 @@ static int write_new(const struct mirror *m, int work, struct remote *ret_remote
 	if (r.fd < 0)
 		return r.fd;
 	rc = write_range(m, work, &r, 0, pages);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = mirror_calls.rename(m->dirfd, m->new_name, m->name);
+		m->rename_failed = rc < 0;
+	}
 	if (rc < 0) {
 		sys_unlinkat(m->dirfd, m->new_name, 0);
 		return rc;

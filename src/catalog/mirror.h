@@ -17,7 +17,7 @@
  * commits uses. So until the meta page is changed the file holds the state that was published last,
  * whatever became of the other pages; and that is still so when one commit was not published. When
  * two were not, or the local file was made anew, a whole new file is written and renamed. So is it when the name
- * does not lead to the file any more that was published last.
+ * leads to another file than was published last, or to none after a rename that failed.
  *
  * Threads: one at a time, but for mirror_path() and mirror_fd(), which any thread may call.
  */
