@@ -192,43 +192,48 @@ struct cut {
 
 static const char *const mode_names[] = {"flushed only", "some of the rest", "all of it"};
 
-static void check_bytes(const struct cut *c, unsigned int mark, unsigned int last,
-			const struct shadow *was, const struct shadow *is, const int *pairs)
+/* Are the bytes of IS right if it is the state WAS, whose names it has? */
+static bool bytes_fit(const struct cut *c, unsigned int mark, unsigned int last,
+		      const struct shadow *was, const struct shadow *is, const int *pairs,
+		      char *ret_why, size_t size)
 {
 	char why[300], path[SHADOW_PATH];
 
 	for (unsigned int i = 0; i < was->n_nodes; i++) {
-		unsigned int since;
+		unsigned int since = bytes_since(c->h, mark, i);
 
-		if (!S_ISREG(was->nodes[i].mode))
-			continue;
-		since = bytes_since(c->h, mark, i);
-		if (bytes_are_right(c->h, since, last, i, is->nodes[pairs[i]].blob, why,
+		if (!S_ISREG(was->nodes[i].mode) ||
+		    bytes_are_right(c->h, since, last, i, is->nodes[pairs[i]].blob, why,
 				    sizeof(why)))
 			continue;
 		shadow_path(was, i, path, sizeof(path));
-		wrong("%s was flushed in state %u, but: %s", path, since, why);
+		snprintf(ret_why, size, "%s was flushed in state %u, but: %s", path, since, why);
+		return false;
 	}
+	return true;
 }
 
-/* The latest state that has these names; MARK: the operation in which the cut was. */
+/* One of the states that may be. A file that is made and renamed over another brings the old names back: the bytes tell. */
 static void check_tree(const struct cut *c, unsigned int mark, const struct shadow *is)
 {
 	unsigned int since = names_since(c->h, mark);
 	unsigned int last = mark < c->h->n ? mark + 1 : mark;
-	char why[300], first[300] = "";
+	char why[600], first[600] = "", bytes[700] = "";
 	int pairs[2000];
 
 	for (unsigned int j = last + 1; j-- > since;) {
 		cr_assert_lt(c->h->states[j]->n_nodes, 2000);
 		if (shadow_same(c->h->states[j], is, SHADOW_NAMES_ONLY, pairs, why, sizeof(why))) {
-			check_bytes(c, mark, last, c->h->states[j], is, pairs);
-			return;
+			if (bytes_fit(c, mark, last, c->h->states[j], is, pairs, why, sizeof(why)))
+				return;
+			if (bytes[0] == '\0')
+				snprintf(bytes, sizeof(bytes), "; with the names of state %u: %s",
+					 j, why);
 		}
 		if (first[0] == '\0')
 			snprintf(first, sizeof(first), "%s", why);
 	}
-	wrong("the tree is none of states %u to %u: %s; %s", since, last, first, why);
+	wrong("the tree is none of states %u to %u: %s; %s%s", since, last, first, why, bytes);
 }
 
 /* UPPER as a cut in operation MARK has left it. */
