@@ -147,8 +147,8 @@ struct catalog_hooks {
 	/* Before: makes durable what the records that are committed by now depend on. A failure is
 	 * the flush's failure, and nothing is flushed. */
 	int (*before_flush)(void *arg);
-	/* Under the catalog's lock, so it takes a leaf at most: has one come since that must wait for more? */
-	bool (*is_behind)(void *arg);
+	/* Under the catalog's lock, so it takes a leaf at most: has one come since, up to UPTO, that must wait for more? */
+	bool (*is_behind)(void *arg, uint64_t upto);
 	void (*catch_up)(void *arg);	/* then this flushes that; a few times at most */
 	void (*after_flush)(void *arg); /* it has succeeded: catalog_durable() has risen */
 	void *arg;

@@ -86,7 +86,8 @@ struct catalog {
 	bool has_thread;
 	bool stop;
 	bool want_checkpoint;
-	bool want_flush; /* within a tenth of a second */
+	bool want_flush;	    /* within a tenth of a second */
+	struct timespec flushed_at; /* by the thread, the last time */
 
 	struct catalog_hooks hooks; /* called without the lock, but for is_behind() */
 

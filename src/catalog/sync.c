@@ -39,13 +39,14 @@ static void take_unsynced(struct catalog *c, unsigned int n, int *ret_fds)
 /* Those who commit without an end must not keep a flush from its end. */
 #define CATCH_UPS 3
 
-/* What was committed since the hook was called goes to the disk with the rest. Releases the lock. */
+/* What was committed since the hook was called goes to the disk with the rest, and the hooks know of it. Releases the lock. */
 static void catch_up(struct catalog *c)
 {
-	for (int i = 0; i < CATCH_UPS; i++) {
+	for (int i = 0;; i++) {
 		struct catalog_hooks hooks = c->hooks;
 
-		if (hooks.is_behind == NULL || !hooks.is_behind(hooks.arg))
+		if (hooks.is_behind == NULL || !hooks.is_behind(hooks.arg, c->seq) ||
+		    i == CATCH_UPS)
 			return;
 		pthread_mutex_unlock(&c->lock);
 		hooks.catch_up(hooks.arg);

@@ -7,7 +7,8 @@
 #include "catalog/internal.h"
 
 /* What a power cut may take. */
-#define SYNC_NSEC 5000000000
+#define SYNC_SECONDS 5
+#define SYNC_NSEC    (SYNC_SECONDS * INT64_C(1000000000))
 
 /* And how soon it is made sure of when somebody waits for it. */
 #define SOON_NSEC 100000000
@@ -30,20 +31,32 @@ static void rest(struct catalog *c)
 	c->want_flush = false;
 }
 
+/* A checkpoint flushes, too. While somebody keeps them out, which may be for hours, it is done as often as at rest. */
+static bool has_to_flush(struct catalog *c, bool checkpoint_due)
+{
+	struct timespec now = monotonic_now();
+
+	if (c->options.no_sync || c->synced_seq >= c->seq)
+		return false;
+	if (checkpoint_due &&
+	    (c->kept_out.tv_sec == 0 || now.tv_sec - c->flushed_at.tv_sec < SYNC_SECONDS))
+		return false;
+	c->flushed_at = now;
+	return true;
+}
+
 /* Under the lock, which is released meanwhile. */
 static void work(struct catalog *c)
 {
 	bool due = checkpoint_is_due(c);
-	bool flush = !due && !c->options.no_sync && c->synced_seq < c->seq;
+	bool flushed = has_to_flush(c, due) && sync_journals(c) == 0;
 
 	c->want_checkpoint = false;
-	if (flush && sync_journals(c) < 0)
-		flush = false;
 	pthread_mutex_unlock(&c->lock);
+	if (flushed)
+		hooks_after(c);
 	if (due)
 		checkpoint(c, false);
-	else if (flush)
-		hooks_after(c);
 	pthread_mutex_lock(&c->lock);
 }
 

@@ -82,22 +82,31 @@ bool order_is_needed(struct data *d, const struct inode_rec *rec)
 	return seq == 0 || !order_is_unflushed(d, seq);
 }
 
+/* A flush may come so far: see order_is_unflushed(). */
+static void say_flushing(struct order *o, uint64_t upto)
+{
+	uint64_t before = atomic_load(&o->flushing);
+
+	while (before < upto && !atomic_compare_exchange_weak(&o->flushing, &before, upto))
+		;
+}
+
 static int before_flush(void *arg)
 {
 	struct data *d = arg;
-	uint64_t upto = catalog_committed(d->catalog);
-	uint64_t before = atomic_load(&d->order.flushing);
 
-	while (before < upto && !atomic_compare_exchange_weak(&d->order.flushing, &before, upto))
-		;
+	say_flushing(&d->order, catalog_committed(d->catalog));
 	unsynced_flush_moved(d);
 	/* Bytes that are lost stay lost however long the records wait: their file says so. */
 	return 0;
 }
 
-static bool is_behind(void *arg)
+static bool is_behind(void *arg, uint64_t upto)
 {
-	return unsynced_is_behind(arg);
+	struct data *d = arg;
+
+	say_flushing(&d->order, upto);
+	return unsynced_is_behind(d);
 }
 
 static void catch_up(void *arg)

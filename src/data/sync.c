@@ -372,6 +372,8 @@ static void flush_due(struct data *d, bool all)
 		ino_set_move(&u->moved, &u->busy);
 	if (!many)
 		make_busy(u, &u->replacing);
+	/* There was no memory to name them all. */
+	many |= u->busy.full;
 	pthread_mutex_unlock(&u->lock);
 	if (many)
 		(void)sync_everything(d);

@@ -383,6 +383,30 @@ static bool is_kept_out(struct catalog *c)
 	return kept;
 }
 
+/* All that is committed goes to the disk within seconds, though no checkpoint can be made. */
+Test(lock, gate_that_is_held_keeps_no_flush_out)
+{
+	CLEANUP(dir) struct dir d = dir_make();
+	struct catalog_options options = {.mode = CATALOG_WRITE, .create = true};
+	CLEANUP(catalog) struct catalog *c = NULL;
+	int gate;
+
+	be_quiet();
+	cr_assert_eq(catalog_open(d.fd, &options, &c, NULL), 0);
+	cr_assert_eq(commit_numbered(c, 1), 0);
+	gate = gate_hold(d.fd);
+	cr_assert_geq(gate, 0);
+	fill_memory(c, CHECKPOINT_BYTES);
+	for (int i = 0; i < 400 && !is_kept_out(c); i++)
+		usleep(50000);
+	cr_assert_eq(commit_numbered(c, 2), 0);
+	for (int i = 0; i < 400 && catalog_durable(c) < 2; i++)
+		usleep(50000);
+	cr_assert_eq(catalog_durable(c), 2);
+	cr_assert(is_kept_out(c));
+	close(gate);
+}
+
 static _Atomic int third = 1;
 
 static void *commit_third(void *arg)

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "data/path.h"
 #include "data/private.h"
 #include "fs/private.h"
 #include "support/synctrace.h"
@@ -253,6 +254,42 @@ Test(durable, an_exchange_during_a_flush_waits_for_the_bytes)
 Test(durable, an_exchange_the_other_way_does_too)
 {
 	a_rename_during_a_flush("large", "new", RENAME_EXCHANGE);
+}
+
+static int make_and_rename(void *arg)
+{
+	static bool done;
+	int r = real.before_flush(arg);
+
+	if (!done) {
+		done = true;
+		make_large(renamer, "new", 2);
+		ok(t_rename(renamer, "new", "large", 0));
+	}
+	return r;
+}
+
+/* What a flush has taken along is on the disk, so its bytes go after the deletion of the name is there, too. */
+Test(durable, what_a_flush_took_along_is_deleted_by_the_next)
+{
+	CLEANUP(world) struct world w;
+	struct catalog_hooks hooks;
+	struct stat st;
+	uint64_t ino;
+
+	setup(&w);
+	ok(t_chmod(&w, "large", 0600));
+	renamer = &w;
+	real = hooks = data_hooks(w.fs->data);
+	hooks.before_flush = make_and_rename;
+	catalog_set_hooks(w.fs->catalog, &hooks);
+	ok(catalog_sync(w.fs->catalog));
+	catalog_set_hooks(w.fs->catalog, &real);
+	ino = ino_of(&w, "large");
+	ok(t_unlink(&w, "large"));
+	cr_assert_eq(data_path_stat(w.fs->data->dirfd, ino, &st), 0);
+	ok(fs_syncfs(w.fs));
+	wait_for_files(DATA_FILES, 0);
 }
 
 Test(durable, bytes_go_after_their_name)
