@@ -18,6 +18,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (r == 0)
 		reply_note_shown(req, f, ino, &attr);
 	shown_end(&f->shown);
+	plus_asked_for(&f->plus, ino);
 	reply_attr(req, f, r, ino, &attr);
 }
 

@@ -63,6 +63,8 @@ static bool add_plus(struct listing *l, const struct fs_dirent *d)
 	l->used += need;
 	if (d->attr != NULL)
 		l->counted[l->n_counted++] = d->ino;
+	else if (d->dtype != DT_DIR)
+		plus_left_out(&l->front->plus, d->ino);
 	l->n_names += !sys_is_dots(d->name);
 	return true;
 }

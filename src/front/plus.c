@@ -28,6 +28,11 @@ static _Atomic uint64_t *place_of(struct plus *p, uint64_t dir)
 	return &p->dirs[hash_number(dir) % PLUS_DIRS];
 }
 
+static _Atomic uint64_t *place_of_name(struct plus *p, uint64_t ino)
+{
+	return &p->inos[hash_number(ino) % PLUS_INOS];
+}
+
 void plus_init(struct plus *p)
 {
 	*p = (struct plus){.lock = PTHREAD_MUTEX_INITIALIZER, .every = TRY_EVERY_MIN};
@@ -45,6 +50,8 @@ static void start_anew(struct plus *p, bool off)
 	p->given = p->asked = 0;
 	for (size_t i = 0; i < PLUS_DIRS; i++)
 		atomic_store_explicit(&p->dirs[i], 0, memory_order_relaxed);
+	for (size_t i = 0; i < PLUS_INOS; i++)
+		atomic_store_explicit(&p->inos[i], 0, memory_order_relaxed);
 }
 
 static bool are_looked_up(const struct plus *p)
@@ -95,13 +102,33 @@ void plus_listed(struct plus *p, uint64_t dir, size_t n, bool with)
 	pthread_mutex_unlock(&p->lock);
 }
 
-void plus_looked_up(struct plus *p, uint64_t dir)
+void plus_left_out(struct plus *p, uint64_t ino)
 {
-	if (atomic_load_explicit(place_of(p, dir), memory_order_relaxed) != dir)
-		return;
+	atomic_store_explicit(place_of_name(p, ino), ino, memory_order_relaxed);
+}
+
+static void count_use(struct plus *p)
+{
 	pthread_mutex_lock(&p->lock);
 	p->asked++;
 	if (p->off && p->asked >= ASKED_MIN && are_looked_up(p))
 		start_anew(p, false);
 	pthread_mutex_unlock(&p->lock);
+}
+
+void plus_looked_up(struct plus *p, uint64_t dir)
+{
+	if (atomic_load_explicit(place_of(p, dir), memory_order_relaxed) == dir)
+		count_use(p);
+}
+
+void plus_asked_for(struct plus *p, uint64_t ino)
+{
+	_Atomic uint64_t *place = place_of_name(p, ino);
+
+	if (atomic_load_explicit(place, memory_order_relaxed) != ino)
+		return;
+	/* Once: it may be asked for again for reasons of its own. */
+	atomic_store_explicit(place, 0, memory_order_relaxed);
+	count_use(p);
 }

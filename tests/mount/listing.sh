@@ -97,6 +97,22 @@ both_ways() {
 	ended
 }
 
+# Names that the kernel knows, of files that were written: their attributes are asked for, not looked up.
+known() {
+	local before
+	fresh
+	mkdir mnt/new
+	for dir in $(seq -f 'mnt/new/d%g' 20); do
+		mkdir "$dir"
+		(cd "$dir" && seq -f '%g' $FILES | xargs -I {} sh -c 'for i; do echo x >"$i"; done' - {} {}.c)
+	done
+	before=$(requests getattr)
+	find mnt/new -size +1000
+	find mnt/new -size +1000
+	(($(requests getattr) - before <= 4 * FILES)) || fail "GETATTRs: $(requests getattr), $before before"
+	ended
+}
+
 # Names that come and go while a directory is read, with and without attributes.
 changed_meanwhile() {
 	fresh
@@ -123,4 +139,5 @@ run_test "names that are looked at come with their attributes (buffer of 8 KiB)"
 run_test "names that are looked at come with their attributes (buffer of 32 KiB)" looked_at 32768
 run_test "names that nobody looks at come without" only_listed
 run_test "who wants attributes after that gets them" both_ways
+run_test "names that are known come with their attributes" known
 run_test "names that come and go meanwhile" changed_meanwhile

@@ -149,3 +149,53 @@ Test(plus, the_end_of_a_directory_does_not_count)
 	cr_expect(answer(10, 10));
 	plus_done(&p);
 }
+
+/* As after a tree was made: the kernel knows its names, so who looks at them asks for their attributes. */
+static bool answer_of_known(size_t n, size_t asked_for)
+{
+	bool with = plus_wanted(&p);
+
+	plus_listed(&p, ++dir, n, with);
+	for (size_t i = 0; i < n && !with; i++)
+		plus_left_out(&p, dir * 1000 + i);
+	for (size_t i = 0; i < asked_for && !with; i++)
+		plus_asked_for(&p, dir * 1000 + i);
+	return with;
+}
+
+Test(plus, names_that_are_asked_for_keep_their_attributes)
+{
+	int with = 0;
+
+	start();
+	for (int i = 0; i < 10000; i++)
+		with += answer_of_known(100, 30);
+	cr_expect_geq(with, 10000 * 63 / 65);
+	plus_done(&p);
+}
+
+Test(plus, who_asks_for_them_gets_them_back)
+{
+	int with = 0;
+
+	start();
+	turn_off();
+	for (int i = 0; i < 100; i++)
+		with += answer_of_known(100, 100);
+	cr_expect_geq(with, 80);
+	plus_done(&p);
+}
+
+Test(plus, one_that_is_asked_for_again_and_again_counts_once)
+{
+	start();
+	for (int i = 0; i < 1000; i++) {
+		bool with = answer_of_known(100, 0);
+
+		for (int j = 0; j < 200 && !with; j++)
+			plus_asked_for(&p, dir * 1000);
+	}
+	cr_expect_not(answer_of_known(100, 0));
+	cr_expect_not(answer_of_known(100, 0));
+	plus_done(&p);
+}
