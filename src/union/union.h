@@ -22,7 +22,7 @@
  * non-directory; a trusted redirect continues at its path in the layers below; the bytes of a
  * trusted metacopy are the next regular file below (or at its redirect, or in a data-only layer).
  * A redirect or metacopy of a layer that is not trusted is -EPERM, as the kernel answers; a metacopy, where
- * telling it from a file would cost each look-up a question, only when it is opened.
+ * telling it from a file would cost each look-up a question, only when its bytes are wanted.
  *
  * Threads: all functions from any thread. Nodes are cached while referenced.
  */
