@@ -14,11 +14,11 @@
 #include "base/log.h"
 #include "front/private.h"
 
-/* A program that goes on writing would keep us for ever. */
-#define ROUNDS_MAX 16
-#define TOTAL_MS   60000
-/* No WRITE has come or gone for so long: they are stuck. */
-#define STUCK_MS 10000
+/* A program that goes on writing would keep us for ever: so many rounds, and so long after the first. */
+#define ROUNDS_MAX 8
+#define WAIT_MS	   10000
+/* The kernel leaves pages out while so many requests are under way, three quarters of max_background. */
+#define CONGESTED 48
 /* So long after the last one, nothing else waiting, there is none left; or so long if other requests always wait. */
 #define IDLE_MS 3
 #define BUSY_MS 200
@@ -95,14 +95,14 @@ static bool is_pending(const struct front *f)
 	return poll(&p, 1, 0) > 0 && (p.revents & POLLIN);
 }
 
-/* Until all WRITEs that the kernel has sent are answered. False: they do not get on, or END has come. */
+/* Until all WRITEs that the kernel has sent are answered. False: END has come before. */
 static bool await_answers(struct front *f, uint64_t end)
 {
 	const struct write_back *w = &f->write_back;
 	unsigned int seen = 0;
 	uint64_t now = lead_now(), last = now;
 
-	while (now < end && now - last < STUCK_MS * PACE_MS) {
+	while (now < end) {
 		/* In this order: what has ended by now had begun. */
 		unsigned int ended = atomic_load(&w->ended), begun = atomic_load(&w->begun);
 		uint64_t quiet = (is_pending(f) ? BUSY_MS : IDLE_MS) * PACE_MS;
@@ -120,20 +120,23 @@ static bool await_answers(struct front *f, uint64_t end)
 
 /*
  * Not every kernel's syncfs(2) waits for a FUSE file system (SB_I_NO_DATA_INTEGRITY), and while many WRITEs are under way one that
- * does not leaves out pages (fuse_writepages(), WB_SYNC_NONE). So it is asked until it had nothing to send.
+ * does not leaves out pages (fuse_writepages(), WB_SYNC_NONE). So it is asked until it sent fewer than that takes: then all is
+ * here that was to be written when it was asked.
  */
 void write_back(struct front *f)
 {
-	uint64_t end = lead_now() + TOTAL_MS * PACE_MS;
+	uint64_t end = 0;
 
 	for (int i = 0; i < ROUNDS_MAX; i++) {
 		unsigned int before = atomic_load(&f->write_back.begun);
 
 		if (!sync_once(f->mountpoint))
 			return;
+		if (end == 0)
+			end = lead_now() + WAIT_MS * PACE_MS;
 		if (!await_answers(f, end))
 			break;
-		if (atomic_load(&f->write_back.begun) == before)
+		if (atomic_load(&f->write_back.begun) - before < CONGESTED)
 			return;
 	}
 	log_warn("%s: what the kernel had not written back yet may be lost: programs go on "

@@ -15,7 +15,7 @@ struct write_back {
 /*
  * Has the kernel write back what it caches of the mount, and waits until those WRITEs are answered, while the workers serve.
  * Whatever may be lost is said in the log: a sync(1) that failed, WRITEs that do not get on, a program that goes on
- * writing. For the main thread, after guard_leave(); takes a minute at most, or as long as sync(1) does.
+ * writing. For the main thread, after guard_leave(); takes ten seconds at most, beside what sync(1) does.
  */
 void write_back(struct front *f);
 
