@@ -203,7 +203,8 @@ mountpoint_in_lower() {
 	ends_in_time find "$low/mnt" >out
 	contains "$(cat out)" "$low/mnt/mnt"
 	lacks "$(cat out)" "$low/mnt/mnt/"
-	as_user fusermount3 -u "$low/mnt"
+	# Until it has ended it holds its layer.
+	ended_by "$low/mnt" as_user fusermount3 -u "$low/mnt"
 	[[ $1 != fuse ]] || umount_plyfs "$low"
 	wait_until 20 no_daemons || fail "a daemon stayed"
 }
