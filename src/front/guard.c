@@ -2,9 +2,6 @@
 /* The guard: a turn looks, decides under the lock, and does what may take time without it. */
 #include "front/guard.h"
 
-#include <poll.h>
-#include <time.h>
-
 #include "base/sys_sched.h"
 #include "front/private.h"
 
@@ -19,13 +16,6 @@ struct errand {
 	bool spawn;	      /* all threads are at something that takes long */
 	bool help;	      /* the idler may have locks that others wait for */
 };
-
-static void pause_ns(long ns)
-{
-	struct timespec pause = {.tv_nsec = ns};
-
-	nanosleep(&pause, NULL);
-}
 
 /* Lets a thread finish that waits for its turn under SCHED_IDLE, perhaps with locks held. */
 static void help(struct worker *w)
@@ -46,7 +36,7 @@ static void help(struct worker *w)
 void guard_lock(struct lead *l)
 {
 	while (pthread_mutex_trylock(&l->lock) != 0) {
-		pause_ns(PACE_MS);
+		lead_pause(PACE_MS);
 		if (pthread_mutex_trylock(&l->lock) == 0)
 			return;
 		if (l->idler != NULL)
@@ -55,13 +45,6 @@ void guard_lock(struct lead *l)
 }
 
 /* ---- what is seen; under the lock -------------------------------------------------------- */
-
-static bool is_pending(struct lead *l)
-{
-	struct pollfd p = {.fd = l->queue_fd, .events = POLLIN};
-
-	return poll(&p, 1, 0) > 0 && (p.revents & POLLIN);
-}
 
 /* At the same request as a turn ago; the next turn compares with this one. */
 static bool is_at_the_same(struct worker *w)
@@ -126,7 +109,7 @@ static bool look_at_leader(struct lead *l, struct worker *leader, bool *ret_rest
 /* A request was there a turn ago, one is there now, and nobody has done anything since. */
 static bool is_untaken(struct lead *l, unsigned int steps)
 {
-	bool waits = is_pending(l);
+	bool waits = lead_is_pending(l);
 	bool untaken = waits && l->seen.waited && l->seen.steps == steps;
 
 	l->seen.waited = waits;
@@ -246,6 +229,6 @@ void guard_settle(struct front *f)
 		if (again && i > 0)
 			help(l->idler);
 		if (again)
-			pause_ns(PACE_MS);
+			lead_pause(PACE_MS);
 	}
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -329,6 +330,13 @@ void lead_ended(struct worker *w)
 	w->ended = true;
 	pthread_mutex_unlock(&l->lock);
 	lead_wake_all(w->front);
+}
+
+bool lead_is_pending(const struct lead *l)
+{
+	struct pollfd p = {.fd = l->queue_fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) > 0 && (p.revents & POLLIN);
 }
 
 void lead_wake_all(struct front *f)

@@ -78,6 +78,14 @@ static inline uint64_t lead_now(void)
 	return (uint64_t)t.tv_sec * 1000 * PACE_MS + (uint64_t)t.tv_nsec;
 }
 
+/* Less than a second. */
+static inline void lead_pause(uint64_t ns)
+{
+	struct timespec t = {.tv_nsec = (long)ns};
+
+	nanosleep(&t, NULL);
+}
+
 /* Reads the options. Nothing has to be undone but by lead_done(), which accepts a zeroed front. */
 int lead_init(struct front *f);
 void lead_done(struct front *f);
@@ -99,6 +107,9 @@ void lead_ended(struct worker *w);
 void lead_wake_all(struct front *f);
 /* For the main thread, after guard_leave(). */
 void lead_to_text(struct front *f, struct buf *out);
+
+/* Is a request there to be read? Any thread. */
+bool lead_is_pending(const struct lead *l);
 
 /* ---- for guard.c; under the lock --------------------------------------------------------- */
 

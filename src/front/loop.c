@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
 #include "base/log.h"
 #include "base/sys_sched.h"
@@ -28,10 +27,8 @@ void loop_buf_done(struct loop_buf *b)
 /* An error that should not be: do not spin on it, and do not die of it. */
 static void back_off(int code)
 {
-	struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
-
 	log_warn("cannot read a request: %s", strerror(code));
-	nanosleep(&pause, NULL);
+	lead_pause(20 * PACE_MS);
 }
 
 /*
@@ -173,7 +170,6 @@ static void make_all(struct front *f)
 
 void loop_stop(struct front *f)
 {
-	struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
 	struct lead *l = &f->lead;
 
 	atomic_store(&f->stop, true);
@@ -185,7 +181,7 @@ void loop_stop(struct front *f)
 			control_wake(l->workers[i].thread);
 		if (l->idler != NULL)
 			control_wake(l->idler->thread);
-		nanosleep(&pause, NULL);
+		lead_pause(5 * PACE_MS);
 	}
 	for (unsigned int i = 0; i < l->n_workers; i++)
 		pthread_join(l->workers[i].thread, NULL);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whether listings carry attributes. The kernel asks by READDIRPLUS; an answer may leave the attributes of names out
- * (fuse_direntplus_link() skips them), and who wants those asks by a LOOKUP each, or by a GETATTR where the kernel knows the name already. An answer with them costs a look at each
- * file, one without a message for each file that is looked at. doc/messages.md has the figures.
+ * (fuse_direntplus_link() skips them), and who wants those asks by a LOOKUP each, or by a GETATTR where the kernel knows the
+ * name already. An answer with them costs a look at each file, one without a message for each file that is looked at.
+ * doc/messages.md has the figures.
  */
 #ifndef PLYFS_FRONT_PLUS_H
 #define PLYFS_FRONT_PLUS_H

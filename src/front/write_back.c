@@ -4,10 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -26,23 +24,19 @@
 #define TRIES	     10
 #define TRY_AGAIN_MS 100
 
-static void pause_ms(long ms)
-{
-	struct timespec t = {.tv_nsec = ms * PACE_MS};
-
-	nanosleep(&t, NULL);
-}
-
 static int run_sync(const char *path)
 {
 	char program[] = "sync", file_system[] = "-f", end[] = "--";
 	CLEANUP(free) char *copy = strdup(path);
 	char *argv[] = {program, file_system, end, copy, NULL};
-	int r = copy == NULL ? -ENOMEM : mount_run_program(argv);
+	int r;
 
+	if (copy == NULL)
+		return -ENOMEM;
+	r = mount_run_program(argv);
 	for (int i = 0; i < TRIES && (r == -EAGAIN || r == -ENOMEM); i++) {
-		pause_ms(TRY_AGAIN_MS);
-		r = copy == NULL ? -ENOMEM : mount_run_program(argv);
+		lead_pause(TRY_AGAIN_MS * PACE_MS);
+		r = mount_run_program(argv);
 	}
 	return r;
 }
@@ -88,13 +82,6 @@ static bool sync_once(const char *path)
 	return true;
 }
 
-static bool is_pending(const struct front *f)
-{
-	struct pollfd p = {.fd = fuse_session_fd(f->session), .events = POLLIN};
-
-	return poll(&p, 1, 0) > 0 && (p.revents & POLLIN);
-}
-
 /* Until all WRITEs that the kernel has sent are answered. False: END has come before. */
 static bool await_answers(struct front *f, uint64_t end)
 {
@@ -105,14 +92,14 @@ static bool await_answers(struct front *f, uint64_t end)
 	while (now < end) {
 		/* In this order: what has ended by now had begun. */
 		unsigned int ended = atomic_load(&w->ended), begun = atomic_load(&w->begun);
-		uint64_t quiet = (is_pending(f) ? BUSY_MS : IDLE_MS) * PACE_MS;
+		uint64_t quiet = (lead_is_pending(&f->lead) ? BUSY_MS : IDLE_MS) * PACE_MS;
 
 		if (begun + ended != seen)
 			last = now;
 		seen = begun + ended;
 		if (begun == ended && now - last >= quiet)
 			return true;
-		pause_ms(1);
+		lead_pause(PACE_MS);
 		now = lead_now();
 	}
 	return false;

@@ -195,6 +195,8 @@ static int setattr_locked(struct fs *fs, struct inode *inode, uint32_t set, cons
 	return data_attr(fs->data, rec, ret_attr);
 }
 
+#define KILL_BITS (FS_SET_KILL_SUIDGID | FS_SET_KILL_SGID)
+
 /*
  * A data file is cut at once, and what was cut off does not come back. So what only the record can say
  * goes first, for its commit may fail.
@@ -202,7 +204,6 @@ static int setattr_locked(struct fs *fs, struct inode *inode, uint32_t set, cons
 static int record_first(struct fs *fs, uint64_t ino, uint32_t set)
 {
 	const uint32_t owner = FS_SET_MODE | FS_SET_UID | FS_SET_GID;
-	const uint32_t kill = FS_SET_KILL_SUIDGID | FS_SET_KILL_SGID;
 	CLEANUP(inode_rec) struct inode_rec rec = {0};
 	int r;
 
@@ -214,7 +215,7 @@ static int record_first(struct fs *fs, uint64_t ino, uint32_t set)
 	if (!inode_has_file(&rec))
 		return 0;
 	return (set & owner) || (rec.flags & INODE_HAS_CAPS) ||
-	       ((set & kill) && (rec.attr.mode & (S_ISUID | S_ISGID)));
+	       ((set & KILL_BITS) && (rec.attr.mode & (S_ISUID | S_ISGID)));
 }
 
 /* What a kernel with the writeback cache says of the times that it keeps. */
@@ -272,7 +273,6 @@ static int set_own_mtime(struct fs *fs, uint64_t ino, uint32_t set, const struct
 static int keep_size(struct fs *fs, struct inode *inode, uint32_t *set, const struct attr *to,
 		     struct attr *ret_attr)
 {
-	const uint32_t kill = FS_SET_KILL_SUIDGID | FS_SET_KILL_SGID;
 	bool keep = *set & FS_SET_KEEP_TIMES;
 
 	*set &= ~(uint32_t)FS_SET_KEEP_TIMES;
@@ -283,7 +283,7 @@ static int keep_size(struct fs *fs, struct inode *inode, uint32_t *set, const st
 		return 0;
 	*set &= ~(uint32_t)FS_SET_SIZE;
 	if (!(ret_attr->mode & (S_ISUID | S_ISGID)))
-		*set &= ~kill;
+		*set &= ~(uint32_t)KILL_BITS;
 	if (*set == 0)
 		return 1;
 	*set |= FS_SET_KEEP_TIMES;

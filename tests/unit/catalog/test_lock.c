@@ -383,19 +383,28 @@ static bool is_kept_out(struct catalog *c)
 	return kept;
 }
 
+/* With a thread and a first record, and a reader that keeps its checkpoints out. */
+static struct catalog *open_kept_out(const struct dir *d, bool no_sync, int *ret_gate)
+{
+	struct catalog_options options = {
+		.mode = CATALOG_WRITE, .create = true, .no_sync = no_sync};
+	struct catalog *c = NULL;
+
+	be_quiet();
+	cr_assert_eq(catalog_open(d->fd, &options, &c, NULL), 0);
+	cr_assert_eq(commit_numbered(c, 1), 0);
+	*ret_gate = gate_hold(d->fd);
+	cr_assert_geq(*ret_gate, 0);
+	return c;
+}
+
 /* All that is committed goes to the disk within seconds, though no checkpoint can be made. */
 Test(lock, gate_that_is_held_keeps_no_flush_out)
 {
 	CLEANUP(dir) struct dir d = dir_make();
-	struct catalog_options options = {.mode = CATALOG_WRITE, .create = true};
-	CLEANUP(catalog) struct catalog *c = NULL;
 	int gate;
+	CLEANUP(catalog) struct catalog *c = open_kept_out(&d, false, &gate);
 
-	be_quiet();
-	cr_assert_eq(catalog_open(d.fd, &options, &c, NULL), 0);
-	cr_assert_eq(commit_numbered(c, 1), 0);
-	gate = gate_hold(d.fd);
-	cr_assert_geq(gate, 0);
 	fill_memory(c, CHECKPOINT_BYTES);
 	for (int i = 0; i < 400 && !is_kept_out(c); i++)
 		usleep(50000);
@@ -419,16 +428,10 @@ static void *commit_third(void *arg)
 Test(lock, gate_that_is_held_for_long)
 {
 	CLEANUP(dir) struct dir d = dir_make();
-	struct catalog_options options = {.mode = CATALOG_WRITE, .create = true, .no_sync = true};
-	CLEANUP(catalog) struct catalog *c = NULL;
-	pthread_t thread;
 	int gate;
+	CLEANUP(catalog) struct catalog *c = open_kept_out(&d, true, &gate);
+	pthread_t thread;
 
-	be_quiet();
-	cr_assert_eq(catalog_open(d.fd, &options, &c, NULL), 0);
-	cr_assert_eq(commit_numbered(c, 1), 0);
-	gate = gate_hold(d.fd);
-	cr_assert_geq(gate, 0);
 	fill_memory(c, BYTES_MAX);
 	cr_assert_eq(commit_numbered(c, 2), 0, "nobody knows yet");
 	for (int ms = 0; ms < 5000 && !is_kept_out(c); ms += 10)
